@@ -1,0 +1,2 @@
+//! What may be paid, by whom, once.
+pub mod row;

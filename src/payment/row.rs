@@ -1,0 +1,272 @@
+//! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
+
+use crate::ledger::row::Id;
+use crate::money::Currency;
+use crate::msisdn::Msisdn;
+
+/// A customer's settings beside the ledger account of the same id.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PayerRow {
+    /// The ledger account.
+    pub account: Id,
+    /// Whether it may pay.
+    pub suspended: bool,
+    /// S14: the customer's own limit a day, minor units.
+    pub user_day_limit_minor: Option<i64>,
+    /// The customer's own limit per payment, minor units.
+    pub user_payment_limit_minor: Option<i64>,
+    /// PHC string of argon2id over the peppered PIN; `None` until a PIN is set.
+    pub pin_hash: Option<String>,
+    /// Which pepper it was made with.
+    pub pin_pepper: i32,
+    /// Wrong or unfinished tries in a row, counted before hashing.
+    pub pin_tries: i32,
+    /// No try is taken before this time (growing delay), microseconds.
+    pub pin_wait_until: i64,
+    /// Set when the tries were used up; cleared by staff or a new PIN.
+    pub pin_locked: bool,
+    /// When it was opened, microseconds.
+    pub created_at: i64,
+    /// Counts changes of this row.
+    pub version: i64,
+}
+
+/// A number that pays from an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BindingRow {
+    /// The number; one number pays from one account.
+    pub msisdn: Msisdn,
+    /// The account.
+    pub account: Id,
+    /// When it was bound, microseconds.
+    pub bound_at: i64,
+}
+
+/// Where a payment stands (DESIGN 6.2). The number is what the database stores.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(i16)]
+pub enum State {
+    /// Written, nothing held.
+    Created = 0,
+    /// The money is held.
+    Authorised = 1,
+    /// The attempt row is written; the request is about to leave, or has left.
+    Submitting = 2,
+    /// The carrier took the request and has not finished it.
+    Submitted = 3,
+    /// The carrier delivered; the hold is posted.
+    Delivered = 4,
+    /// Refused for certain; the hold is voided.
+    Refused = 5,
+    /// Nobody knows: the hold stays until a status query or a callback tells.
+    Unknown = 6,
+    /// A person must look; the hold stays.
+    NeedsReview = 7,
+    /// Delivered, then taken back by the carrier; the customer was credited.
+    Reversed = 8,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::Created,
+        Self::Authorised,
+        Self::Submitting,
+        Self::Submitted,
+        Self::Delivered,
+        Self::Refused,
+        Self::Unknown,
+        Self::NeedsReview,
+        Self::Reversed,
+    ];
+
+    /// The stored number.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The state of a stored number.
+    #[must_use]
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.number() == number)
+    }
+
+    /// Whether its hold is open: authorised to needs_review (DESIGN 6.4 point 4).
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::Authorised | Self::Submitting | Self::Submitted | Self::Unknown | Self::NeedsReview
+        )
+    }
+}
+
+/// One intent to pay.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PaymentRow {
+    /// Made by the session before anything is asked, so that a repeated request finds itself.
+    pub id: Id,
+    /// Short, with a check digit, spoken and sent (DESIGN 6.4 point 25); unique.
+    pub reference: String,
+    /// Who pays.
+    pub account: Id,
+    /// The caller's number, if it had one.
+    pub caller: Option<Msisdn>,
+    /// 1 voice, 2 USSD, 3 SMS, 4 HTTP.
+    pub channel: i16,
+    /// "recharge".
+    pub product: String,
+    /// The number that is recharged.
+    pub target: Msisdn,
+    /// Face value.
+    pub amount_minor: i64,
+    /// Added to it.
+    pub fee_minor: i64,
+    /// What the carrier takes from our float on delivery.
+    pub cost_minor: i64,
+    /// Of all three.
+    pub currency: Currency,
+    /// Where it stands.
+    pub state: State,
+    /// Refusal class when refused, or why it is unknown.
+    pub class: Option<String>,
+    /// The market's day at the hold's commit, days since 1970-01-01.
+    pub business_day: i32,
+    /// The ledger hold.
+    pub hold: Id,
+    /// Which connector serves it.
+    pub connector: String,
+    /// The carrier's own reference.
+    pub carrier_reference: Option<String>,
+    /// Microseconds.
+    pub created_at: i64,
+    /// Microseconds.
+    pub updated_at: i64,
+    /// When the status is to be asked next.
+    pub next_check_at: Option<i64>,
+    /// How often it was asked.
+    pub checks: i32,
+    /// Counts changes; every change names the version that it saw (compare-and-set).
+    pub version: i64,
+}
+
+/// One step in a payment's history. Never updated.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EventRow {
+    /// The payment.
+    pub payment: Id,
+    /// The payment's version that this step made.
+    pub version: i64,
+    /// The state that it entered.
+    pub state: State,
+    /// In words, no secrets.
+    pub detail: String,
+    /// Microseconds.
+    pub at: i64,
+}
+
+/// One request to a carrier, written before it leaves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AttemptRow {
+    /// Its id.
+    pub id: Id,
+    /// The payment.
+    pub payment: Id,
+    /// 1, 2, 3… in the payment.
+    pub number: i32,
+    /// The connector.
+    pub connector: String,
+    /// Our reference as the carrier sees it; unique.
+    pub reference: String,
+    /// When the row was written, microseconds.
+    pub created_at: i64,
+    /// When its outcome became known (also "unknown").
+    pub answered_at: Option<i64>,
+    /// "not_sent", "accepted", "delivered", "refused", "unknown", "reversed"; `None` while it is under way.
+    pub outcome: Option<String>,
+    /// The carrier's code or our reason.
+    pub code: Option<String>,
+    /// The carrier's reference.
+    pub carrier_reference: Option<String>,
+}
+
+/// What is counted for a limit.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct CounterKey {
+    /// 1 an account's day of recharges; more scopes (number, trunk) later.
+    pub scope: i16,
+    /// Whose: the account's id text, a number, a trunk.
+    pub owner: String,
+    /// Days since 1970-01-01 in the market's zone.
+    pub day: i32,
+}
+
+/// How much of a limit is used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CounterRow {
+    /// What.
+    pub key: CounterKey,
+    /// Face value used, minor units: delivered and open payments.
+    pub used_minor: i64,
+    /// Number of payments counted.
+    pub payments: i64,
+}
+
+/// The latest payment of one account for one number and amount (DESIGN 6.4 point 2): refuses a second while the first
+/// is open, and asks before an equal one soon after a delivery.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PairKey {
+    /// The account.
+    pub account: Id,
+    /// The number.
+    pub target: Msisdn,
+    /// Face value, minor units.
+    pub amount_minor: i64,
+}
+
+/// See [`PairKey`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PairRow {
+    /// What.
+    pub key: PairKey,
+    /// The payment.
+    pub payment: Id,
+    /// 0 none, 1 open, 2 delivered.
+    pub state: i16,
+    /// When it was last delivered, microseconds.
+    pub delivered_at: i64,
+}
+
+/// A message that must leave after the commit: an SMS receipt, a webhook.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OutboxRow {
+    /// Its id; the same intent gives the same id, so that it is queued once.
+    pub id: Id,
+    /// "sms".
+    pub kind: String,
+    /// To whom.
+    pub recipient: String,
+    /// What it says.
+    pub body: String,
+    /// The payment that it tells of.
+    pub payment: Option<Id>,
+    /// 0 waiting, 1 sent, 2 given up.
+    pub state: i16,
+    /// When it is due, microseconds.
+    pub due_at: i64,
+    /// When it was queued, microseconds.
+    pub created_at: i64,
+}
+
+/// Something that is shut for now (DESIGN 6.4 point 22).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SuspensionRow {
+    /// "product", "carrier", "channel", "account" or "number".
+    pub scope: String,
+    /// Which.
+    pub key: String,
+    /// Since when, microseconds.
+    pub since: i64,
+}

@@ -1,0 +1,12 @@
+//! The one test binary: a module for each subject.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and speak on the terminal"
+)]
+
+mod house;

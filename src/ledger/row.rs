@@ -200,3 +200,37 @@ pub struct HoldRow {
     /// The transfer that ended it.
     pub resolved_by: Option<Id>,
 }
+
+/// An answered command with everything that hangs on it, for the audit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Case {
+    /// The command.
+    pub transfer: TransferRow,
+    /// Its entries.
+    pub entries: Vec<EntryRow>,
+    /// The hold that it placed.
+    pub hold: Option<HoldRow>,
+    /// The commands that refer to it, each with its entries.
+    pub referring: Vec<(TransferRow, Vec<EntryRow>)>,
+}
+
+/// One thing that the database holds, shown to the audit in this order: all accounts, all entries by account and
+/// sequence, all pending holds, all cases by id, all orphans.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fact {
+    /// An account.
+    Account(AccountRow),
+    /// An entry, in the chain of its account.
+    Chain(EntryRow),
+    /// An unresolved hold.
+    Pending(HoldRow),
+    /// A command with what hangs on it.
+    Case(Case),
+    /// A row whose transfer does not exist.
+    Orphan {
+        /// Where the row is.
+        table: &'static str,
+        /// Its transfer's id, or its own.
+        id: Id,
+    },
+}

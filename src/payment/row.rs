@@ -1,6 +1,6 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
-use crate::ledger::row::Id;
+pub use crate::ledger::row::Id;
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
 
@@ -150,6 +150,20 @@ pub struct PaymentRow {
     pub checks: i32,
     /// Counts changes; every change names the version that it saw (compare-and-set).
     pub version: i64,
+}
+
+impl PaymentRow {
+    /// The counter of its account's day (S13, S14).
+    #[must_use]
+    pub fn counter_key(&self) -> CounterKey {
+        CounterKey { scope: 1, owner: self.account.text(), day: self.business_day }
+    }
+
+    /// The row that keeps equal payments apart.
+    #[must_use]
+    pub fn pair_key(&self) -> PairKey {
+        PairKey { account: self.account, target: self.target.clone(), amount_minor: self.amount_minor }
+    }
 }
 
 /// One step in a payment's history. Never updated.

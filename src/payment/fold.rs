@@ -1,0 +1,702 @@
+//! Applies units to the loaded rows, one after the other, in memory.
+//!
+//! `keys_of` says which rows a unit touches; the store loads them; `fold` judges the unit's operations in order and takes
+//! the whole unit back when one is refused, so that its neighbours in the batch never see it. Ledger commands go to
+//! [`crate::ledger::apply`], everything else about payments to [`crate::payment::judge`]. Nothing here waits, reads a
+//! clock or writes.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::ledger::apply::{Books, Broken, Mark as BooksMark};
+use crate::ledger::command::{Act, Command, Refusal as LedgerRefusal};
+use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
+use crate::msisdn::Msisdn;
+use crate::payment::judge::judge;
+use crate::payment::row::{
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
+    PaymentRow, SuspensionRow,
+};
+use crate::payment::unit::{Done, Op, Refusal, Unit};
+use crate::store::keys::{Changes, Keys, Loaded, Rows};
+
+/// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
+pub mod ids {
+    use crate::ledger::row::Id;
+
+    /// The hold.
+    #[must_use]
+    pub fn hold(payment: Id) -> Id {
+        payment.derived("hold")
+    }
+
+    /// Takes the expiry off the hold.
+    #[must_use]
+    pub fn keep(payment: Id) -> Id {
+        payment.derived("keep")
+    }
+
+    /// Posts the hold.
+    #[must_use]
+    pub fn post(payment: Id) -> Id {
+        payment.derived("post")
+    }
+
+    /// Voids the hold.
+    #[must_use]
+    pub fn void(payment: Id) -> Id {
+        payment.derived("void")
+    }
+
+    /// Reverses the posting.
+    #[must_use]
+    pub fn reverse(payment: Id) -> Id {
+        payment.derived("reverse")
+    }
+
+    /// The n-th attempt.
+    #[must_use]
+    pub fn attempt(payment: Id, number: i32) -> Id {
+        payment.derived(&format!("attempt {number}"))
+    }
+}
+
+/// The rows that `unit` may touch.
+#[must_use]
+pub fn keys_of(unit: &Unit) -> Keys {
+    let mut keys = Keys::default();
+    for op in &unit.ops {
+        match op {
+            Op::Ledger(command) => command_keys(command, &mut keys),
+            Op::OpenAccount(row) => {
+                keys.accounts.insert(row.id);
+            }
+            Op::OpenPayer(row) | Op::SetPayer(row) => {
+                keys.payers.insert(row.account);
+            }
+            Op::Bind(row) | Op::Unbind(row) => {
+                keys.bindings.insert(row.msisdn.clone());
+                keys.payers.insert(row.account);
+            }
+            Op::PinTry { account, .. } | Op::PinPassed { account, .. } => {
+                keys.payers.insert(*account);
+            }
+            Op::Authorise(authorise) => authorise_keys(&authorise.payment, &mut keys),
+            Op::Submit { payment, attempt, .. } => {
+                payment_keys(*payment, &mut keys);
+                keys.attempts.insert(attempt.id);
+            }
+            Op::Move(step) => {
+                payment_keys(step.payment, &mut keys);
+                keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
+                if let Some(posting) = &step.posting {
+                    keys.accounts.extend([posting.float, posting.commission, posting.fee]);
+                }
+            }
+            Op::Outbox(row) => {
+                keys.outbox.insert(row.id);
+            }
+            Op::Suspend(row) | Op::Resume(row) => {
+                keys.suspensions.insert((row.scope.clone(), row.key.clone()));
+            }
+        }
+    }
+    keys
+}
+
+fn command_keys(command: &Command, keys: &mut Keys) {
+    keys.transfers.insert(command.id);
+    keys.accounts.extend(command.act.legs().iter().map(|leg| leg.account));
+    match &command.act {
+        Act::Transfer { .. } => {}
+        Act::Hold { account, .. } => {
+            keys.accounts.insert(*account);
+            keys.holds.insert(command.id);
+        }
+        Act::Keep { hold } | Act::Post { hold, .. } | Act::Void { hold } | Act::Expire { hold } => {
+            keys.holds.insert(*hold);
+        }
+        Act::Reverse { transfer, .. } => {
+            keys.reversed.insert(*transfer);
+        }
+    }
+}
+
+fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
+    payment_keys(payment.id, keys);
+    keys.payers.insert(payment.account);
+    keys.counters.insert(payment.counter_key());
+    keys.pairs.insert(payment.pair_key());
+    keys.references.insert(payment.reference.clone());
+    keys.suspensions.extend(suspension_keys(payment));
+    keys.accounts.insert(payment.account);
+}
+
+fn payment_keys(payment: Id, keys: &mut Keys) {
+    keys.payments.insert(payment);
+    keys.holds.insert(ids::hold(payment));
+    keys.transfers.extend([
+        ids::hold(payment),
+        ids::keep(payment),
+        ids::post(payment),
+        ids::void(payment),
+        ids::reverse(payment),
+    ]);
+    keys.reversed.insert(ids::post(payment));
+}
+
+/// Everything that may be shut and so stop this payment (DESIGN 6.4 point 22).
+#[must_use]
+pub fn suspension_keys(payment: &PaymentRow) -> Vec<(String, String)> {
+    let channel = match payment.channel {
+        1 => "voice",
+        2 => "ussd",
+        3 => "sms",
+        _ => "http",
+    };
+    let mut keys = vec![
+        ("product".to_owned(), payment.product.clone()),
+        ("carrier".to_owned(), payment.connector.clone()),
+        ("channel".to_owned(), channel.to_owned()),
+        ("account".to_owned(), payment.account.text()),
+        ("number".to_owned(), payment.target.as_str().to_owned()),
+    ];
+    keys.extend(payment.caller.as_ref().map(|caller| ("number".to_owned(), caller.as_str().to_owned())));
+    keys
+}
+
+/// Rows of one table by key, with what they were when the unit began.
+#[derive(Debug)]
+struct Table<K, V> {
+    slots: HashMap<K, Slot<V>>,
+    undo: Vec<(K, Option<V>)>,
+    /// Set when a row was asked for that nobody loaded: an answer would be a guess.
+    missed: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    row: Option<V>,
+    stored: bool,
+    dirty: bool,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Table<K, V> {
+    fn new(keys: impl IntoIterator<Item = K>, rows: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut slots: HashMap<K, Slot<V>> =
+            keys.into_iter().map(|key| (key, Slot { row: None, stored: false, dirty: false })).collect();
+        for (key, row) in rows {
+            slots.insert(key, Slot { row: Some(row), stored: true, dirty: false });
+        }
+        Self { slots, undo: Vec::new(), missed: Cell::new(false) }
+    }
+
+    fn row(&self, key: &K) -> Option<&V> {
+        match self.slots.get(key) {
+            Some(slot) => slot.row.as_ref(),
+            None => {
+                self.missed.set(true);
+                None
+            }
+        }
+    }
+
+    fn set(&mut self, key: K, row: Option<V>) {
+        match self.slots.get_mut(&key) {
+            Some(slot) => {
+                let before = std::mem::replace(&mut slot.row, row);
+                slot.dirty = true;
+                self.undo.push((key, before));
+            }
+            None => self.missed.set(true),
+        }
+    }
+
+    fn row_mut(&mut self, key: &K) -> Option<&mut V> {
+        let Some(slot) = self.slots.get_mut(key) else {
+            self.missed.set(true);
+            return None;
+        };
+        let row = slot.row.as_mut()?;
+        slot.dirty = true;
+        self.undo.push((key.clone(), Some(row.clone())));
+        Some(row)
+    }
+
+    fn rollback(&mut self, mark: usize) {
+        while self.undo.len() > mark {
+            let Some((key, before)) = self.undo.pop() else { break };
+            if let Some(slot) = self.slots.get_mut(&key) {
+                slot.row = before;
+            }
+        }
+    }
+
+    /// New rows, changed rows, and the keys of rows that are gone.
+    fn into_rows(self) -> (Rows<V>, Vec<K>)
+    where
+        K: Ord,
+    {
+        let mut slots: Vec<(K, Slot<V>)> = self.slots.into_iter().filter(|(_, slot)| slot.dirty).collect();
+        slots.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut rows = Rows::default();
+        let mut gone = Vec::new();
+        for (key, slot) in slots {
+            match (slot.row, slot.stored) {
+                (Some(row), false) => rows.added.push(row),
+                (Some(row), true) => rows.changed.push(row),
+                (None, true) => gone.push(key),
+                (None, false) => {}
+            }
+        }
+        (rows, gone)
+    }
+}
+
+/// The rows of a batch as its units change them.
+#[derive(Debug)]
+pub struct Working {
+    books: Books,
+    payers: Table<Id, PayerRow>,
+    bindings: Table<Msisdn, BindingRow>,
+    payments: Table<Id, PaymentRow>,
+    attempts: Table<Id, AttemptRow>,
+    counters: Table<CounterKey, CounterRow>,
+    pairs: Table<PairKey, PairRow>,
+    suspensions: Table<(String, String), SuspensionRow>,
+    outbox: Table<Id, OutboxMark>,
+    references: Table<String, ()>,
+    events: Vec<EventRow>,
+    broken: Option<Broken>,
+    refused: Option<TransferRow>,
+    commands: u32,
+    repeats: u32,
+    touched_payment: Option<Id>,
+    touched_payer: Option<Id>,
+}
+
+/// A queued message; of one that was queued before only the id is known.
+type OutboxMark = Option<OutboxRow>;
+
+struct Mark {
+    books: BooksMark,
+    payers: usize,
+    bindings: usize,
+    payments: usize,
+    attempts: usize,
+    counters: usize,
+    pairs: usize,
+    suspensions: usize,
+    outbox: usize,
+    references: usize,
+    events: usize,
+}
+
+impl Working {
+    /// The rows that the store found for `keys`, in a batch that commits at `at` (microseconds). Overdue holds are
+    /// expired here, before any unit is judged.
+    ///
+    /// # Errors
+    /// [`Broken`] when the rows contradict each other.
+    pub fn new(keys: &Keys, loaded: Loaded, at: i64) -> Result<Self, Broken> {
+        let Loaded {
+            accounts,
+            transfers,
+            original_entries,
+            reversal_entries,
+            holds,
+            payments,
+            attempts,
+            payers,
+            bindings,
+            counters,
+            pairs,
+            suspensions,
+            outbox,
+            references,
+        } = loaded;
+        let mut books = load_books(keys, at, accounts, transfers, holds);
+        load_reversible(keys, &mut books, &original_entries, &reversal_entries);
+        books.expire_due()?;
+        let suspension = |s: SuspensionRow| ((s.scope.clone(), s.key.clone()), s);
+        Ok(Self {
+            books,
+            payers: Table::new(keys.payers.iter().copied(), payers.into_iter().map(|r| (r.account, r))),
+            bindings: Table::new(
+                keys.bindings.iter().cloned(),
+                bindings.into_iter().map(|r| (r.msisdn.clone(), r)),
+            ),
+            payments: Table::new(keys.payments.iter().copied(), payments.into_iter().map(|r| (r.id, r))),
+            attempts: Table::new(keys.attempts.iter().copied(), attempts.into_iter().map(|r| (r.id, r))),
+            counters: Table::new(
+                keys.counters.iter().cloned(),
+                counters.into_iter().map(|r| (r.key.clone(), r)),
+            ),
+            pairs: Table::new(keys.pairs.iter().cloned(), pairs.into_iter().map(|r| (r.key.clone(), r))),
+            suspensions: Table::new(
+                keys.suspensions.iter().cloned(),
+                suspensions.into_iter().map(suspension),
+            ),
+            outbox: Table::new(keys.outbox.iter().copied(), outbox.into_iter().map(|id| (id, None))),
+            references: Table::new(
+                keys.references.iter().cloned(),
+                references.into_iter().map(|text| (text, ())),
+            ),
+            events: Vec::new(),
+            broken: None,
+            refused: None,
+            commands: 0,
+            repeats: 0,
+            touched_payment: None,
+            touched_payer: None,
+        })
+    }
+
+    /// The time of the batch, microseconds.
+    #[must_use]
+    pub const fn at(&self) -> i64 {
+        self.books.at()
+    }
+
+    /// A ledger account.
+    #[must_use]
+    pub fn account(&self, id: Id) -> Option<&AccountRow> {
+        self.books.account(id)
+    }
+
+    /// A hold.
+    #[must_use]
+    pub fn hold(&self, id: Id) -> Option<&HoldRow> {
+        self.books.hold(id)
+    }
+
+    /// What an account may spend; `None` when it has no floor or does not exist.
+    #[must_use]
+    pub fn available_minor(&self, id: Id) -> Option<i64> {
+        self.books.available_minor(id)
+    }
+
+    /// Asks the ledger.
+    ///
+    /// # Errors
+    /// [`Refusal::Ledger`], which is stored under the command's id even though the unit is taken back.
+    pub fn apply_ledger(&mut self, command: &Command) -> Result<(), Refusal> {
+        match self.books.apply(command) {
+            Ok(answer) => {
+                self.commands += 1;
+                self.repeats += u32::from(answer.repeated);
+                // A reused id has its first answer stored already.
+                if answer.result.is_err_and(|refusal| refusal != LedgerRefusal::IdReused) && !answer.repeated {
+                    self.refused = self.books.transfer(command.id).filter(|row| row.outcome != 0).cloned();
+                }
+                Ok(answer.result?)
+            }
+            Err(broken) => {
+                // The unit ends here whatever the refusal says: `fold` reports the breach instead of it.
+                self.broken = Some(broken);
+                Err(Refusal::Stale)
+            }
+        }
+    }
+
+    fn open_account(&mut self, row: &AccountRow) -> Result<(), Refusal> {
+        if let Some(stored) = self.books.account(row.id) {
+            let same = stored.kind == row.kind && stored.currency == row.currency && stored.name == row.name;
+            return if same { Ok(()) } else { Err(Refusal::Exists("account")) };
+        }
+        if let Err(broken) = self.books.open_account(row.clone()) {
+            self.broken = Some(broken);
+            return Err(Refusal::Stale);
+        }
+        Ok(())
+    }
+
+    /// The settings of a payment account.
+    #[must_use]
+    pub fn payer(&self, account: Id) -> Option<&PayerRow> {
+        self.payers.row(&account)
+    }
+
+    /// The settings of a payment account, to be changed.
+    pub fn payer_mut(&mut self, account: Id) -> Option<&mut PayerRow> {
+        self.touched_payer = Some(account);
+        self.payers.row_mut(&account)
+    }
+
+    /// Adds or replaces settings.
+    pub fn put_payer(&mut self, row: PayerRow) {
+        self.touched_payer = Some(row.account);
+        self.payers.set(row.account, Some(row));
+    }
+
+    /// What a number is bound to.
+    #[must_use]
+    pub fn binding(&self, msisdn: &Msisdn) -> Option<&BindingRow> {
+        self.bindings.row(msisdn)
+    }
+
+    /// Binds a number.
+    pub fn put_binding(&mut self, row: BindingRow) {
+        self.bindings.set(row.msisdn.clone(), Some(row));
+    }
+
+    /// Unbinds a number.
+    pub fn remove_binding(&mut self, msisdn: &Msisdn) {
+        self.bindings.set(msisdn.clone(), None);
+    }
+
+    /// A payment.
+    #[must_use]
+    pub fn payment(&self, id: Id) -> Option<&PaymentRow> {
+        self.payments.row(&id)
+    }
+
+    /// A payment, to be changed.
+    pub fn payment_mut(&mut self, id: Id) -> Option<&mut PaymentRow> {
+        self.touched_payment = Some(id);
+        self.payments.row_mut(&id)
+    }
+
+    /// Adds or replaces a payment. Its reference is taken from then on.
+    pub fn put_payment(&mut self, row: PaymentRow) {
+        self.touched_payment = Some(row.id);
+        if self.payments.row(&row.id).is_none() {
+            self.references.set(row.reference.clone(), Some(()));
+        }
+        self.payments.set(row.id, Some(row));
+    }
+
+    /// An attempt.
+    #[must_use]
+    pub fn attempt(&self, id: Id) -> Option<&AttemptRow> {
+        self.attempts.row(&id)
+    }
+
+    /// Adds or replaces an attempt.
+    pub fn put_attempt(&mut self, row: AttemptRow) {
+        self.attempts.set(row.id, Some(row));
+    }
+
+    /// Adds a step to a payment's history.
+    pub fn put_event(&mut self, row: EventRow) {
+        self.events.push(row);
+    }
+
+    /// What is used of a limit; zeros when nothing was counted yet.
+    #[must_use]
+    pub fn counter(&self, key: &CounterKey) -> CounterRow {
+        let none = || CounterRow { key: key.clone(), used_minor: 0, payments: 0 };
+        self.counters.row(key).cloned().unwrap_or_else(none)
+    }
+
+    /// Sets what is used of a limit.
+    pub fn put_counter(&mut self, row: CounterRow) {
+        self.counters.set(row.key.clone(), Some(row));
+    }
+
+    /// The latest equal payment.
+    #[must_use]
+    pub fn pair(&self, key: &PairKey) -> Option<&PairRow> {
+        self.pairs.row(key)
+    }
+
+    /// Sets the latest equal payment.
+    pub fn put_pair(&mut self, row: PairRow) {
+        self.pairs.set(row.key.clone(), Some(row));
+    }
+
+    /// Whether anything that this payment needs is shut.
+    #[must_use]
+    pub fn suspended(&self, payment: &PaymentRow) -> bool {
+        suspension_keys(payment).iter().any(|key| self.suspensions.row(key).is_some())
+    }
+
+    /// Whether one thing is shut.
+    #[must_use]
+    pub fn suspension(&self, scope: &str, key: &str) -> Option<&SuspensionRow> {
+        self.suspensions.row(&(scope.to_owned(), key.to_owned()))
+    }
+
+    /// Whether a payment has this reference.
+    #[must_use]
+    pub fn reference_taken(&self, reference: &str) -> bool {
+        self.references.row(&reference.to_owned()).is_some()
+    }
+
+    /// Queues a message; the same id again is the same message.
+    pub fn put_outbox(&mut self, row: OutboxRow) {
+        if self.outbox.row(&row.id).is_none() {
+            self.outbox.set(row.id, Some(Some(row)));
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            books: self.books.mark(),
+            payers: self.payers.undo.len(),
+            bindings: self.bindings.undo.len(),
+            payments: self.payments.undo.len(),
+            attempts: self.attempts.undo.len(),
+            counters: self.counters.undo.len(),
+            pairs: self.pairs.undo.len(),
+            suspensions: self.suspensions.undo.len(),
+            outbox: self.outbox.undo.len(),
+            references: self.references.undo.len(),
+            events: self.events.len(),
+        }
+    }
+
+    fn rollback(&mut self, mark: &Mark) {
+        self.books.rollback(mark.books);
+        self.payers.rollback(mark.payers);
+        self.bindings.rollback(mark.bindings);
+        self.payments.rollback(mark.payments);
+        self.attempts.rollback(mark.attempts);
+        self.counters.rollback(mark.counters);
+        self.pairs.rollback(mark.pairs);
+        self.suspensions.rollback(mark.suspensions);
+        self.outbox.rollback(mark.outbox);
+        self.references.rollback(mark.references);
+        self.events.truncate(mark.events);
+    }
+
+    fn missed(&self) -> Option<&'static str> {
+        [
+            (self.payers.missed.get(), "payer"),
+            (self.bindings.missed.get(), "binding"),
+            (self.payments.missed.get(), "payment"),
+            (self.attempts.missed.get(), "attempt"),
+            (self.counters.missed.get(), "counter"),
+            (self.pairs.missed.get(), "pair"),
+            (self.suspensions.missed.get(), "suspension"),
+            (self.outbox.missed.get(), "outbox"),
+            (self.references.missed.get(), "reference"),
+        ]
+        .into_iter()
+        .find_map(|(missed, table)| missed.then_some(table))
+    }
+
+    /// The rows to write.
+    #[must_use]
+    pub fn into_changes(self) -> Changes {
+        let books = self.books.into_changes();
+        let (payers, _) = self.payers.into_rows();
+        let (bindings, unbound) = self.bindings.into_rows();
+        let (payments, _) = self.payments.into_rows();
+        let (attempts, _) = self.attempts.into_rows();
+        let (counters, _) = self.counters.into_rows();
+        let (pairs, _) = self.pairs.into_rows();
+        let (suspensions, resumed) = self.suspensions.into_rows();
+        let (outbox, _) = self.outbox.into_rows();
+        Changes {
+            accounts: Rows { added: books.opened, changed: books.accounts },
+            transfers: books.transfers,
+            entries: books.entries,
+            holds: Rows { added: books.placed, changed: books.holds },
+            payers,
+            bindings,
+            unbound,
+            payments,
+            events: self.events,
+            attempts,
+            counters,
+            pairs,
+            suspended: suspensions.added,
+            resumed,
+            outbox: outbox.added.into_iter().flatten().collect(),
+        }
+    }
+}
+
+fn load_books(
+    keys: &Keys,
+    at: i64,
+    accounts: Vec<AccountRow>,
+    transfers: Vec<TransferRow>,
+    holds: Vec<HoldRow>,
+) -> Books {
+    let mut books = Books::new(at);
+    for id in &keys.accounts {
+        books.load_account(*id, None);
+    }
+    for row in accounts {
+        books.load_account(row.id, Some(row));
+    }
+    for id in keys.transfers.iter().chain(&keys.reversed) {
+        books.load_transfer(*id, None);
+    }
+    for row in transfers {
+        books.load_transfer(row.id, Some(row));
+    }
+    for id in &keys.holds {
+        books.load_hold(*id, None);
+    }
+    for row in holds {
+        books.load_hold(row.id, Some(row));
+    }
+    books
+}
+
+fn load_reversible(keys: &Keys, books: &mut Books, originals: &[EntryRow], reversals: &[EntryRow]) {
+    for id in &keys.reversed {
+        if books.transfer(*id).is_none() {
+            continue;
+        }
+        let of = |rows: &[EntryRow]| -> Vec<EntryRow> {
+            rows.iter().filter(|entry| entry.transfer == *id).cloned().collect()
+        };
+        books.load_reversible(*id, &of(originals), &of(reversals));
+    }
+}
+
+/// Applies a unit, or leaves everything but the stored refusal as it was.
+///
+/// # Errors
+/// [`Broken`] when the rows contradict each other or a row was asked for that [`keys_of`] does not name: nothing of the
+/// batch may then be written.
+pub fn fold(work: &mut Working, unit: &Unit) -> Result<Result<Done, Refusal>, Broken> {
+    let mark = work.mark();
+    (work.commands, work.repeats) = (0, 0);
+    (work.touched_payment, work.touched_payer, work.refused) = (None, None, None);
+    let verdict = unit.ops.iter().try_for_each(|op| match op {
+        Op::Ledger(command) => work.apply_ledger(command),
+        Op::OpenAccount(row) => work.open_account(row),
+        Op::Outbox(row) => {
+            work.put_outbox(row.clone());
+            Ok(())
+        }
+        Op::Suspend(row) => {
+            let key = (row.scope.clone(), row.key.clone());
+            if work.suspensions.row(&key).is_none() {
+                work.suspensions.set(key, Some(row.clone()));
+            }
+            Ok(())
+        }
+        Op::Resume(row) => {
+            work.suspensions.set((row.scope.clone(), row.key.clone()), None);
+            Ok(())
+        }
+        _ => judge(op, work),
+    });
+    if let Some(broken) = work.broken.take() {
+        return Err(broken);
+    }
+    if let Some(table) = work.missed() {
+        return Err(Broken(format!("a {table} row was used that was not loaded")));
+    }
+    match verdict {
+        Ok(()) => Ok(Ok(Done {
+            payment: work.touched_payment.and_then(|id| work.payment(id).cloned()),
+            payer: work.touched_payer.and_then(|id| work.payer(id).cloned()),
+            repeated: work.commands > 0 && work.repeats == work.commands,
+        })),
+        Err(refusal) => {
+            work.rollback(&mark);
+            if let (Refusal::Ledger(_), Some(row)) = (&refusal, work.refused.take()) {
+                work.books.put_transfer(row);
+            }
+            Ok(Err(refusal))
+        }
+    }
+}

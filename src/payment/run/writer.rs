@@ -1,0 +1,259 @@
+//! The one road by which a node writes: a task that takes whatever units are queued, loads what they touch, folds them
+//! in order, and commits once.
+//!
+//! Nobody waits for a batch to fill: while one commits, the next gathers. A refused unit drops only itself. A lost
+//! connection is waited out; a commit whose answer was lost is looked up by its stamp before anyone is answered. When
+//! the rules find the rows broken, the process stops before anything is written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::clock::Clock;
+use crate::ledger::row::Id;
+use crate::payment::fold::{Working, fold, keys_of};
+use crate::payment::unit::{Done, Refusal, Unit};
+use crate::store::Error as StoreError;
+use crate::store::Stamp;
+use crate::store::Store;
+use crate::store::keys::Keys;
+
+/// Units of one commit at most: further ones gain nothing and wait longer.
+pub const BATCH_MAX: usize = 1024;
+/// Units that may wait; one more is answered [`Error::Busy`].
+pub const QUEUE_MAX: usize = 8192;
+/// Times that a batch is judged anew after another node's commit came between, before its units are tried one by one.
+const CONFLICTS_MAX: u32 = 8;
+/// Tries to reach the database, with growing pauses, before the units are answered [`Error::Unavailable`].
+const TRIES_MAX: u32 = 8;
+/// First pause; it doubles, to about 6 s in all.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a unit was not judged, or not for certain written.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// [`QUEUE_MAX`] units wait already.
+    #[error("too many units are waiting to be written")]
+    Busy,
+    /// The writer is stopping or has stopped.
+    #[error("the writer has stopped")]
+    Stopped,
+    /// The database could not be reached; nothing was written.
+    #[error("nothing was written: {0}")]
+    Unavailable(String),
+    /// Other nodes kept coming between; nothing was written.
+    #[error("nothing was written: other writers kept coming between")]
+    Conflict,
+    /// The database went away during the commit and has not come back: the unit may be written. Asking again with the
+    /// same ids tells.
+    #[error("whether it was written is not known")]
+    Undecided,
+}
+
+/// What to do when the rows contradict the rules: ends the process, and in tests something that tests can see.
+pub type Abort = fn(&str) -> !;
+
+type Answer = Result<Result<Done, Refusal>, Error>;
+
+/// Hands units to the writer.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    queue: mpsc::Sender<Waiting>,
+    /// Closed when the writer is to stop.
+    gate: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    unit: Unit,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Writer {
+    /// Starts the task. It ends after [`Writer::stop`], when what was queued is written.
+    #[must_use]
+    pub fn start(store: Store, clock: Clock, abort: Abort) -> (Self, JoinHandle<()>) {
+        let (queue, units) = mpsc::channel(QUEUE_MAX);
+        let gate = Arc::new(Semaphore::new(1));
+        let id = Id::new(clock.now().0);
+        let stop = Arc::clone(&gate);
+        let task = Task { store, clock, abort, id, batch: 0 };
+        (Self { queue, gate }, tokio::spawn(task.run(units, stop)))
+    }
+
+    /// Writes a unit with its neighbours. Dropping the future does not take the unit back.
+    ///
+    /// # Errors
+    /// [`Error`] when it was not judged, or its fate is not known. A refusal is a value.
+    pub async fn commit(&self, unit: Unit) -> Answer {
+        if self.gate.is_closed() {
+            return Err(Error::Stopped);
+        }
+        let (answer, wait) = oneshot::channel();
+        self.queue.try_send(Waiting { unit, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy,
+            mpsc::error::TrySendError::Closed(_) => Error::Stopped,
+        })?;
+        wait.await.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Takes no new units; what is queued is still written. The task's handle tells when that is done.
+    pub fn stop(&self) {
+        self.gate.close();
+    }
+}
+
+struct Task {
+    store: Store,
+    clock: Clock,
+    abort: Abort,
+    id: Id,
+    batch: i64,
+}
+
+/// How one try at a batch ended.
+enum Tried {
+    Written(Vec<Result<Done, Refusal>>),
+    Failed(StoreError),
+}
+
+impl Task {
+    async fn run(mut self, mut units: mpsc::Receiver<Waiting>, stop: Arc<Semaphore>) {
+        let mut waiting = Vec::with_capacity(BATCH_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                taken = units.recv_many(&mut waiting, BATCH_MAX) => {
+                    if taken == 0 {
+                        return;
+                    }
+                }
+                // Fails when the gate closes; then the channel is drained to its end.
+                _ = stop.acquire_many(2) => units.close(),
+            }
+            if !waiting.is_empty() {
+                self.write(&mut waiting).await;
+            }
+        }
+    }
+
+    async fn write(&mut self, waiting: &mut Vec<Waiting>) {
+        let (units, answers): (Vec<Unit>, Vec<_>) = waiting.drain(..).map(|w| (w.unit, w.answer)).unzip();
+        match self.write_together(&units).await {
+            Ok(results) => {
+                for (answer, result) in answers.into_iter().zip(results) {
+                    // Whoever asked may have gone; the unit is written all the same.
+                    let _ = answer.send(Ok(result));
+                }
+            }
+            // One unit that cannot get through must not take its neighbours with it.
+            Err(Error::Conflict) if units.len() > 1 => {
+                for (answer, unit) in answers.into_iter().zip(units) {
+                    let result = self.write_together(std::slice::from_ref(&unit)).await;
+                    let result = result.and_then(|mut results| results.pop().ok_or(Error::Conflict));
+                    let _ = answer.send(result);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(units = units.len(), %error, "a batch was not written");
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Writes a batch, waiting out lost connections and conflicts.
+    async fn write_together(&mut self, units: &[Unit]) -> Result<Vec<Result<Done, Refusal>>, Error> {
+        let (mut conflicts, mut tries) = (0, 0);
+        loop {
+            let failure = match self.write_once(units).await {
+                Tried::Written(results) => return Ok(results),
+                Tried::Failed(failure) => failure,
+            };
+            match failure {
+                StoreError::Conflict(text) => {
+                    conflicts += 1;
+                    tracing::debug!(conflicts, text, "judging a batch again");
+                    if conflicts > CONFLICTS_MAX {
+                        return Err(Error::Conflict);
+                    }
+                    sleep(Duration::from_millis(u64::from(conflicts))).await;
+                }
+                StoreError::Unavailable(text) => {
+                    tries += 1;
+                    if tries > TRIES_MAX {
+                        return Err(Error::Unavailable(text));
+                    }
+                    sleep(pause(tries)).await;
+                }
+                StoreError::Undecided(_) => return Err(Error::Undecided),
+                StoreError::Broken(text) | StoreError::Schema(text) | StoreError::Address(text) => {
+                    self.stop_process(&text)
+                }
+            }
+        }
+    }
+
+    async fn write_once(&mut self, units: &[Unit]) -> Tried {
+        let mut keys = Keys::default();
+        for unit in units {
+            keys.extend(keys_of(unit));
+        }
+        self.batch += 1;
+        let at = self.clock.now().0;
+        let stamp = Stamp { writer: self.id, batch: self.batch, at };
+        let mut batch = match self.store.begin(keys, at).await {
+            Ok(batch) => batch,
+            Err(error) => return Tried::Failed(error),
+        };
+        let loaded = std::mem::take(&mut batch.loaded);
+        let folded = Working::new(&batch.keys, loaded, at).and_then(|mut work| {
+            let results = units.iter().map(|unit| fold(&mut work, unit)).collect::<Result<Vec<_>, _>>()?;
+            Ok((work.into_changes(), results))
+        });
+        let (changes, results) = match folded {
+            Ok(folded) => folded,
+            Err(broken) => self.stop_process(&broken.to_string()),
+        };
+        let ended =
+            if changes.is_empty() { batch.rollback().await } else { batch.commit(&changes, stamp).await };
+        match ended {
+            Ok(()) => Tried::Written(results),
+            // Nothing was to be written, so nothing is lost with the connection.
+            Err(_) if changes.is_empty() => Tried::Written(results),
+            Err(StoreError::Undecided(text)) => match self.find_out(stamp).await {
+                Some(true) => Tried::Written(results),
+                Some(false) => Tried::Failed(StoreError::Unavailable(text)),
+                None => Tried::Failed(StoreError::Undecided(text)),
+            },
+            Err(error) => Tried::Failed(error),
+        }
+    }
+
+    /// Whether a batch whose answer was lost is in the database; `None` when the database stays away.
+    async fn find_out(&self, stamp: Stamp) -> Option<bool> {
+        for tries in 1..=TRIES_MAX {
+            match self.store.committed(stamp).await {
+                Ok(committed) => return Some(committed),
+                Err(error) => {
+                    tracing::warn!(%error, batch = stamp.batch, "looking up a commit");
+                    sleep(pause(tries)).await;
+                }
+            }
+        }
+        None
+    }
+
+    fn stop_process(&self, why: &str) -> ! {
+        tracing::error!(why, "the books are broken: stopping before anything is written");
+        (self.abort)(why)
+    }
+}
+
+fn pause(tries: u32) -> Duration {
+    PAUSE.saturating_mul(1 << (tries.saturating_sub(1)).min(6))
+}

@@ -1,0 +1,209 @@
+//! A unit: everything that one decision writes, all or nothing, in one commit with its neighbours.
+//!
+//! A unit is a list of operations. `fold` applies them in order to the loaded rows; the first that is refused drops the
+//! whole unit (and only it). The refusal of a ledger command is stored under the command's id, so that the same
+//! question gets the same answer for ever.
+
+use crate::ledger::command::Command;
+use crate::ledger::command::Refusal as LedgerRefusal;
+use crate::ledger::row::AccountRow;
+use crate::ledger::row::Id;
+use crate::payment::row::{
+    AttemptRow, BindingRow, OutboxRow, PairKey, PayerRow, PaymentRow, State, SuspensionRow,
+};
+
+/// One decision's writes.
+#[derive(Clone, Debug, Default)]
+pub struct Unit {
+    /// In the order in which they are judged.
+    pub ops: Vec<Op>,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// A command to the ledger.
+    Ledger(Command),
+    /// Opens a ledger account that does not exist yet.
+    OpenAccount(AccountRow),
+    /// Adds the settings row of a payment account.
+    OpenPayer(PayerRow),
+    /// Replaces a settings row whose version is `row.version`; the stored one becomes `row.version + 1`.
+    SetPayer(PayerRow),
+    /// Binds a number; refused when it is bound to another account.
+    Bind(BindingRow),
+    /// Unbinds a number.
+    Unbind(BindingRow),
+    /// Counts one PIN try before it is hashed; refused when locked or too soon.
+    PinTry {
+        /// Whose PIN.
+        account: Id,
+        /// Tries allowed in a row.
+        tries_max: i32,
+        /// Waiting time added after the n-th wrong try, microseconds, from the second on (it doubles).
+        delay_us: i64,
+    },
+    /// The PIN was right: tries go back to none; `rehash` replaces the hash after a change of pepper or cost.
+    PinPassed {
+        /// Whose PIN.
+        account: Id,
+        /// New PHC string and pepper version.
+        rehash: Option<(String, i32)>,
+    },
+    /// Judges limits and duplicates, places the hold and writes the payment, in one commit.
+    Authorise(Box<Authorise>),
+    /// Authorised → submitting: writes the attempt, and the hold stops expiring.
+    Submit {
+        /// The payment.
+        payment: Id,
+        /// Its version as seen.
+        version: i64,
+        /// The attempt that is about to leave.
+        attempt: AttemptRow,
+    },
+    /// Any other change of a payment's state, with what it means for hold, counters and pair.
+    Move(Box<Move>),
+    /// A message to leave after the commit.
+    Outbox(OutboxRow),
+    /// Shuts something.
+    Suspend(SuspensionRow),
+    /// Opens it again.
+    Resume(SuspensionRow),
+}
+
+/// See [`Op::Authorise`].
+#[derive(Clone, Debug)]
+pub struct Authorise {
+    /// The payment as it is written, in state authorised, version 1.
+    pub payment: PaymentRow,
+    /// Per-payment limit, minor units of face value.
+    pub payment_limit_minor: i64,
+    /// S13: the day's limit.
+    pub day_limit_minor: i64,
+    /// The hold's expiry should the request never leave, microseconds.
+    pub hold_expires_at: i64,
+    /// An equal delivered payment younger than this asks for `repeat`, microseconds.
+    pub duplicate_window_us: i64,
+    /// The caller said "do it again".
+    pub repeat: bool,
+}
+
+/// See [`Op::Move`].
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// The payment.
+    pub payment: Id,
+    /// Its version as seen; another version refuses the unit.
+    pub version: i64,
+    /// Where it goes. Only the steps that `payment::state` allows.
+    pub to: State,
+    /// Refusal class, or why it is unknown.
+    pub class: Option<String>,
+    /// The carrier's reference, if it told one.
+    pub carrier_reference: Option<String>,
+    /// What the carrier charged, if it differs from the plan.
+    pub cost_minor: Option<i64>,
+    /// When to ask the status next.
+    pub next_check_at: Option<i64>,
+    /// Whether this was a status query (counts `checks`).
+    pub checked: bool,
+    /// The attempt whose outcome became known, as it is to be stored.
+    pub attempt: Option<AttemptRow>,
+    /// House accounts of the product, for posting and for reversal.
+    pub posting: Option<Posting>,
+    /// In words for the history, no secrets.
+    pub detail: String,
+}
+
+/// The accounts that share a delivered payment (DESIGN 6.4 point 4).
+#[derive(Clone, Copy, Debug)]
+pub struct Posting {
+    /// The carrier's float.
+    pub float: Id,
+    /// Commission.
+    pub commission: Id,
+    /// Fees.
+    pub fee: Id,
+}
+
+/// Why a unit was dropped. Ordered by precedence within an authorisation.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The payment with this id exists already: the caller of `commit` answers from it.
+    #[error("the payment exists already")]
+    PaymentExists(Box<PaymentRow>),
+    /// The account, product, carrier, channel or number is suspended.
+    #[error("suspended")]
+    Suspended,
+    /// An equal payment is open.
+    #[error("an equal payment is still being processed")]
+    StillProcessing(PairKey),
+    /// An equal payment was delivered a short time ago.
+    #[error("an equal payment was delivered before")]
+    Duplicate {
+        /// That payment.
+        first: Id,
+        /// When it was delivered, microseconds.
+        delivered_at: i64,
+    },
+    /// Over the per-payment limit.
+    #[error("over the payment limit")]
+    PaymentLimit {
+        /// Minor units.
+        limit_minor: i64,
+    },
+    /// Over the day's limit (S13).
+    #[error("over the day's limit")]
+    DayLimit {
+        /// Minor units.
+        limit_minor: i64,
+        /// Minor units.
+        left_minor: i64,
+    },
+    /// Over the customer's own limit (S14).
+    #[error("over the customer's own limit")]
+    UserLimit {
+        /// Minor units.
+        limit_minor: i64,
+        /// Minor units.
+        left_minor: i64,
+    },
+    /// The ledger said no.
+    #[error("the ledger refused: {0}")]
+    Ledger(#[from] LedgerRefusal),
+    /// The PIN is locked.
+    #[error("the PIN is locked")]
+    PinLocked,
+    /// The next try is allowed only from this time on.
+    #[error("too soon for another try")]
+    PinTooSoon {
+        /// Microseconds.
+        wait_until: i64,
+    },
+    /// No PIN was ever set.
+    #[error("no PIN is set")]
+    PinMissing,
+    /// A row was changed by someone else since it was read.
+    #[error("changed in the meantime")]
+    Stale,
+    /// The payment's state does not allow it.
+    #[error("not allowed from state {0:?}")]
+    NotAllowed(State),
+    /// No such row.
+    #[error("no such {0}")]
+    Unknown(&'static str),
+    /// It exists with another content.
+    #[error("{0} exists already")]
+    Exists(&'static str),
+}
+
+/// What a committed unit did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Done {
+    /// The payment as it now stands, if the unit touched one.
+    pub payment: Option<PaymentRow>,
+    /// The settings row as it now stands, if the unit touched one.
+    pub payer: Option<PayerRow>,
+    /// Whether every ledger command in it had been done before (a repetition).
+    pub repeated: bool,
+}

@@ -1,0 +1,164 @@
+//! Streams the books in the order in which `ledger::verify` proves them, from one snapshot and in bounded memory.
+//! Compiled once for each database, whose `Conn` and `Row` types the parent module names.
+
+use crate::ledger::row::{Case, EntryRow, Fact, HoldRow, Id, TransferRow};
+use crate::store::columns::{account_columns, entry_columns, hold_columns, transfer_columns};
+use crate::store::error::Error;
+
+use super::{Conn, Db, Row, decode};
+
+/// Rows read at once.
+const PAGE: i64 = 1000;
+
+type Query = sqlx::query::Query<'static, Db, <Db as sqlx::Database>::Arguments>;
+
+async fn all<T>(
+    conn: &mut Conn,
+    query: Query,
+    decode: fn(&Row) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    query.fetch_all(conn).await?.iter().map(decode).collect()
+}
+
+/// Shows every row to `see`. The caller has opened a transaction that sees one state of the database.
+pub(super) async fn facts(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    accounts(conn, see).await?;
+    chains(conn, see).await?;
+    pending(conn, see).await?;
+    cases(conn, see).await?;
+    orphans(conn, see).await
+}
+
+async fn accounts(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    const SQL: &str =
+        concat!("select ", account_columns!(), " from accounts where id > $1 order by id limit $2");
+    let mut after = Vec::new();
+    loop {
+        let page = all(conn, sqlx::query(SQL).bind(after).bind(PAGE), decode::account).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id.0.to_vec();
+        page.into_iter().for_each(|row| see(Fact::Account(row)));
+    }
+}
+
+/// Every entry, account by account, in sequence.
+async fn chains(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    const SQL: &str = concat!(
+        "select ",
+        entry_columns!(),
+        " from entries where (account, sequence) > ($1, $2) order by account, sequence limit $3"
+    );
+    let mut after = (Vec::new(), 0);
+    loop {
+        let query = sqlx::query(SQL).bind(after.0).bind(after.1).bind(PAGE);
+        let page = all(conn, query, decode::entry).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = (last.account.0.to_vec(), last.sequence);
+        page.into_iter().for_each(|row| see(Fact::Chain(row)));
+    }
+}
+
+/// Every unresolved hold.
+async fn pending(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    const SQL: &str =
+        concat!("select ", hold_columns!(), " from holds where state = 0 and id > $1 order by id limit $2");
+    let mut after = Vec::new();
+    loop {
+        let page = all(conn, sqlx::query(SQL).bind(after).bind(PAGE), decode::hold).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id.0.to_vec();
+        page.into_iter().for_each(|row| see(Fact::Pending(row)));
+    }
+}
+
+fn range(sql: &'static str, after: &[u8], last: Id) -> Query {
+    sqlx::query(sql).bind(after.to_vec()).bind(last.0.to_vec())
+}
+
+/// Every transfer with its entries, its hold, and what refers to it.
+async fn cases(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    const TRANSFERS: &str =
+        concat!("select ", transfer_columns!(), " from transfers where id > $1 order by id limit $2");
+    const ENTRIES: &str = concat!(
+        "select ",
+        entry_columns!(),
+        " from entries where transfer > $1 and transfer <= $2 order by transfer, account"
+    );
+    const HOLDS: &str =
+        concat!("select ", hold_columns!(), " from holds where id > $1 and id <= $2 order by id");
+    const REFERRING: &str = concat!(
+        "select ",
+        transfer_columns!(),
+        " from transfers where refers_to > $1 and refers_to <= $2 order by refers_to, id"
+    );
+    const REFERRING_ENTRIES: &str = concat!(
+        "select ",
+        entry_columns!(),
+        " from entries where transfer in (select id from transfers where refers_to > $1 and refers_to <= $2) ",
+        "order by transfer, account"
+    );
+    let mut after: Vec<u8> = Vec::new();
+    loop {
+        let query = sqlx::query(TRANSFERS).bind(after.clone()).bind(PAGE);
+        let page = all(conn, query, decode::transfer).await?;
+        let Some(last) = page.last().map(|row| row.id) else { return Ok(()) };
+        let rows = PageRows {
+            entries: all(conn, range(ENTRIES, &after, last), decode::entry).await?,
+            holds: all(conn, range(HOLDS, &after, last), decode::hold).await?,
+            referring: all(conn, range(REFERRING, &after, last), decode::transfer).await?,
+            referring_entries: all(conn, range(REFERRING_ENTRIES, &after, last), decode::entry).await?,
+        };
+        page.into_iter().for_each(|transfer| see(Fact::Case(rows.case(transfer))));
+        after = last.0.to_vec();
+    }
+}
+
+/// What belongs to a page of transfers, each list in the order of its key.
+struct PageRows {
+    entries: Vec<EntryRow>,
+    holds: Vec<HoldRow>,
+    referring: Vec<TransferRow>,
+    referring_entries: Vec<EntryRow>,
+}
+
+impl PageRows {
+    fn case(&self, transfer: TransferRow) -> Case {
+        let referring = equal(&self.referring, |row| row.refers_to, Some(transfer.id));
+        Case {
+            entries: equal(&self.entries, |row| row.transfer, transfer.id).to_vec(),
+            hold: equal(&self.holds, |row| row.id, transfer.id).first().cloned(),
+            referring: referring
+                .iter()
+                .map(|row| {
+                    let entries = equal(&self.referring_entries, |entry| entry.transfer, row.id);
+                    (row.clone(), entries.to_vec())
+                })
+                .collect(),
+            transfer,
+        }
+    }
+}
+
+/// The run of rows with this key in a list sorted by it.
+fn equal<T, K: Ord>(rows: &[T], key: impl Fn(&T) -> K, wanted: K) -> &[T] {
+    let from = rows.partition_point(|row| key(row) < wanted);
+    let to = rows.partition_point(|row| key(row) <= wanted);
+    rows.get(from..to).unwrap_or_default()
+}
+
+/// Rows whose transfer is gone.
+async fn orphans(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    const ENTRIES: &str = "select e.transfer from entries e left join transfers t on t.id = e.transfer \
+                           where t.id is null order by e.transfer limit $1";
+    const HOLDS: &str = "select h.id from holds h left join transfers t on t.id = h.id \
+                         where t.id is null order by h.id limit $1";
+    const REFERRING: &str = "select r.id from transfers r left join transfers t on t.id = r.refers_to \
+                             where r.refers_to is not null and r.outcome = 0 and t.id is null \
+                             order by r.id limit $1";
+    for (table, sql) in [("entries", ENTRIES), ("holds", HOLDS), ("transfers", REFERRING)] {
+        for id in all(conn, sqlx::query(sql).bind(PAGE), |row| decode::id(row, 0)).await? {
+            see(Fact::Orphan { table, id });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! What a batch needs, what it found, and what it writes: plain sets of rows, the same for each database.
+
+use std::collections::BTreeSet;
+
+use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
+use crate::msisdn::Msisdn;
+use crate::payment::row::{
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
+    PaymentRow, SuspensionRow,
+};
+
+/// The rows that the units of a batch touch. Sorted sets, so that rows are locked in the same order by every node.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Ledger accounts. They are what nodes lock: whatever belongs to an account is safe under its lock.
+    pub accounts: BTreeSet<Id>,
+    /// Commands that may have been answered before.
+    pub transfers: BTreeSet<Id>,
+    /// Transfers to be reversed: their entries, and their reversals so far.
+    pub reversed: BTreeSet<Id>,
+    /// Holds; their accounts are added to `accounts`.
+    pub holds: BTreeSet<Id>,
+    /// Payments; their accounts, counters and pairs are added.
+    pub payments: BTreeSet<Id>,
+    /// Attempts.
+    pub attempts: BTreeSet<Id>,
+    /// Settings of payment accounts; the accounts are added to `accounts`.
+    pub payers: BTreeSet<Id>,
+    /// Bound numbers.
+    pub bindings: BTreeSet<Msisdn>,
+    /// Limit counters.
+    pub counters: BTreeSet<CounterKey>,
+    /// Equal payments; their accounts are added to `accounts`.
+    pub pairs: BTreeSet<PairKey>,
+    /// Scope and key.
+    pub suspensions: BTreeSet<(String, String)>,
+    /// Messages that may be queued already.
+    pub outbox: BTreeSet<Id>,
+    /// Payment references that may be taken.
+    pub references: BTreeSet<String>,
+}
+
+impl Keys {
+    /// Takes the keys of another unit in.
+    pub fn extend(&mut self, other: Self) {
+        self.accounts.extend(other.accounts);
+        self.transfers.extend(other.transfers);
+        self.reversed.extend(other.reversed);
+        self.holds.extend(other.holds);
+        self.payments.extend(other.payments);
+        self.attempts.extend(other.attempts);
+        self.payers.extend(other.payers);
+        self.bindings.extend(other.bindings);
+        self.counters.extend(other.counters);
+        self.pairs.extend(other.pairs);
+        self.suspensions.extend(other.suspensions);
+        self.outbox.extend(other.outbox);
+        self.references.extend(other.references);
+    }
+
+    /// Adds what follows from rows that were found: a payment's hold, counter and pair, a hold's account. These never
+    /// change in a row, so they may be read before anything is locked.
+    pub(crate) fn follow(&mut self, payments: &[PaymentRow], holds: &[HoldRow]) {
+        for payment in payments {
+            self.counters.insert(payment.counter_key());
+            self.pairs.insert(payment.pair_key());
+            self.holds.insert(payment.hold);
+            self.accounts.insert(payment.account);
+        }
+        self.accounts.extend(holds.iter().map(|hold| hold.account));
+        self.accounts.extend(self.payers.iter().copied());
+        self.accounts.extend(self.pairs.iter().map(|pair| pair.account));
+    }
+}
+
+/// The rows that were found for [`Keys`]. A key without a row has none in the database.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// Accounts.
+    pub accounts: Vec<AccountRow>,
+    /// Answered commands, and the transfers to be reversed.
+    pub transfers: Vec<TransferRow>,
+    /// The entries of the transfers to be reversed.
+    pub original_entries: Vec<EntryRow>,
+    /// The entries of their reversals so far, each with the transfer that is reversed in place of its own.
+    pub reversal_entries: Vec<EntryRow>,
+    /// Holds asked for, and every overdue hold of the accounts.
+    pub holds: Vec<HoldRow>,
+    /// Payments.
+    pub payments: Vec<PaymentRow>,
+    /// Attempts.
+    pub attempts: Vec<AttemptRow>,
+    /// Settings.
+    pub payers: Vec<PayerRow>,
+    /// Bound numbers.
+    pub bindings: Vec<BindingRow>,
+    /// Counters.
+    pub counters: Vec<CounterRow>,
+    /// Pairs.
+    pub pairs: Vec<PairRow>,
+    /// Suspensions.
+    pub suspensions: Vec<SuspensionRow>,
+    /// Messages queued already.
+    pub outbox: Vec<Id>,
+    /// References taken.
+    pub references: Vec<String>,
+}
+
+/// Rows that a batch adds and rows that it changes, of one table.
+#[derive(Clone, Debug)]
+pub struct Rows<T> {
+    /// New rows.
+    pub added: Vec<T>,
+    /// Rows that replace the stored ones.
+    pub changed: Vec<T>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { added: Vec::new(), changed: Vec::new() }
+    }
+}
+
+/// What a batch writes.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Accounts opened, and accounts whose totals changed (only the totals are written).
+    pub accounts: Rows<AccountRow>,
+    /// Answered commands.
+    pub transfers: Vec<TransferRow>,
+    /// Entries.
+    pub entries: Vec<EntryRow>,
+    /// Holds.
+    pub holds: Rows<HoldRow>,
+    /// Settings.
+    pub payers: Rows<PayerRow>,
+    /// Numbers bound; a changed binding is one to another account.
+    pub bindings: Rows<BindingRow>,
+    /// Numbers unbound.
+    pub unbound: Vec<Msisdn>,
+    /// Payments.
+    pub payments: Rows<PaymentRow>,
+    /// Steps of payments.
+    pub events: Vec<EventRow>,
+    /// Attempts.
+    pub attempts: Rows<AttemptRow>,
+    /// Counters.
+    pub counters: Rows<CounterRow>,
+    /// Pairs.
+    pub pairs: Rows<PairRow>,
+    /// Shut.
+    pub suspended: Vec<SuspensionRow>,
+    /// Opened again: scope and key.
+    pub resumed: Vec<(String, String)>,
+    /// Messages.
+    pub outbox: Vec<OutboxRow>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        fn none<T>(rows: &Rows<T>) -> bool {
+            rows.added.is_empty() && rows.changed.is_empty()
+        }
+        none(&self.accounts)
+            && self.transfers.is_empty()
+            && self.entries.is_empty()
+            && none(&self.holds)
+            && none(&self.payers)
+            && none(&self.bindings)
+            && self.unbound.is_empty()
+            && none(&self.payments)
+            && self.events.is_empty()
+            && none(&self.attempts)
+            && none(&self.counters)
+            && none(&self.pairs)
+            && self.suspended.is_empty()
+            && self.resumed.is_empty()
+            && self.outbox.is_empty()
+    }
+}

@@ -1,0 +1,63 @@
+//! The tables, carried in the binary and made or brought up to date by it.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
+
+use crate::store::error::Error;
+
+/// Number, name, SQL.
+type Step = (i64, &'static str, &'static str);
+
+/// SQLite's steps. The numbers and tables are those of [`POSTGRES`]; a test compares them.
+pub(crate) const SQLITE: &[Step] = &[
+    (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
+    (2, "payment", include_str!("../../migrations/sqlite/0002_payment.sql")),
+];
+
+/// PostgreSQL's steps.
+pub(crate) const POSTGRES: &[Step] = &[
+    (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
+    (2, "payment", include_str!("../../migrations/postgres/0002_payment.sql")),
+];
+
+/// One step and whether the database has it.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Applied {
+    /// Its number.
+    pub version: i64,
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it was applied.
+    pub applied: bool,
+}
+
+pub(crate) fn migrator(steps: &[Step]) -> Migrator {
+    let migrations = steps
+        .iter()
+        .map(|(version, name, sql)| {
+            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    // Advisory locks are not known to every database that speaks PostgreSQL's protocol. Two nodes that migrate at once
+    // are kept apart by the primary key of the migrations table: the second fails and finds the work done.
+    migrator.set_locking(false);
+    migrator
+}
+
+/// Which steps the database behind `connection` has.
+pub(crate) async fn status<C: Migrate>(connection: &mut C, steps: &[Step]) -> Result<Vec<Applied>, Error> {
+    const TABLE: &str = "_sqlx_migrations";
+    connection.ensure_migrations_table(TABLE).await?;
+    let done = connection.list_applied_migrations(TABLE).await?;
+    Ok(steps
+        .iter()
+        .map(|(version, name, _)| Applied {
+            version: *version,
+            name,
+            applied: done.iter().any(|d| d.version == *version),
+        })
+        .collect())
+}

@@ -1,0 +1,466 @@
+//! The only SQL: two databases behind one coarse set of functions.
+//!
+//! Everything durable is written by one road: [`Store::begin`] loads and locks the rows that a batch touches,
+//! [`Batch::commit`] writes what became of them, all or nothing. The rest are plain reads, and three conditional
+//! updates by which nodes share out due work. Rows are plain values of the rooms above; no rule of money is here.
+
+mod columns;
+pub mod error;
+pub mod keys;
+mod migrate;
+mod postgres;
+mod sqlite;
+
+pub use error::Error;
+pub use migrate::Applied;
+
+use crate::ledger::row::{AccountRow, EntryRow, Fact, HoldRow, Id, Kind, TransferRow};
+use crate::money::Currency;
+use crate::msisdn::Msisdn;
+use crate::payment::row::{
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow, PaymentRow,
+    State, SuspensionRow,
+};
+use crate::store::keys::{Changes, Keys, Loaded};
+
+/// The sum over the accounts of one kind and currency.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Total {
+    /// What the accounts are for.
+    pub kind: Kind,
+    /// Their currency.
+    pub currency: Currency,
+    /// Sum of balances.
+    pub balance_minor: i64,
+    /// Sum of holds.
+    pub held_minor: i64,
+    /// How many there are.
+    pub accounts: i64,
+}
+
+/// Which payments to list; newest first.
+#[derive(Clone, Debug, Default)]
+pub struct PaymentFilter {
+    /// Of one account.
+    pub account: Option<Id>,
+    /// In one state.
+    pub state: Option<State>,
+    /// For one number.
+    pub target: Option<Msisdn>,
+    /// Created at this time or later, microseconds.
+    pub since: Option<i64>,
+    /// Created before this time, microseconds.
+    pub until: Option<i64>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which batch of which writer: stored with the batch, so that a lost answer to a commit can be found again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stamp {
+    /// The running writer.
+    pub writer: Id,
+    /// 1, 2, 3…
+    pub batch: i64,
+    /// When, microseconds.
+    pub at: i64,
+}
+
+/// A database.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// A file, one writer at a time.
+    Sqlite(sqlite::Sqlite),
+    /// A server, shared by nodes.
+    Postgres(postgres::Postgres),
+}
+
+/// Loaded and locked rows, to be committed or given up. Dropped without either, nothing is written.
+#[derive(Debug)]
+pub struct Batch {
+    /// What was asked for, and what follows from it.
+    pub keys: Keys,
+    /// What was found; to be taken by the rules.
+    pub loaded: Loaded,
+    open: Open,
+}
+
+#[derive(Debug)]
+enum Open {
+    Sqlite(sqlite::OpenBatch),
+    Postgres(postgres::OpenBatch),
+}
+
+impl Batch {
+    /// Writes and commits.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] when the answer to the commit was lost; after any other error nothing was written.
+    pub async fn commit(self, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
+        match self.open {
+            Open::Sqlite(open) => open.commit(changes, stamp).await,
+            Open::Postgres(open) => open.commit(changes, stamp).await,
+        }
+    }
+
+    /// Gives the locks back without writing.
+    ///
+    /// # Errors
+    /// When the connection is lost; the database then gives them back by itself.
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self.open {
+            Open::Sqlite(open) => open.rollback().await,
+            Open::Postgres(open) => open.rollback().await,
+        }
+    }
+}
+
+/// Sends a read to the database that is there.
+macro_rules! read {
+    ($store:expr, $name:ident $(, $argument:expr)*) => {
+        match $store {
+            Store::Sqlite(db) => sqlite::reads::$name(db.readers(), $($argument),*).await,
+            Store::Postgres(db) => postgres::reads::$name(db.pool(), $($argument),*).await,
+        }
+    };
+}
+
+/// Sends a conditional update to the database that is there.
+macro_rules! update {
+    ($store:expr, $name:ident $(, $argument:expr)*) => {
+        match $store {
+            Store::Sqlite(db) => sqlite::reads::$name(db.updater(), $($argument),*).await,
+            Store::Postgres(db) => postgres::reads::$name(db.pool(), $($argument),*).await,
+        }
+    };
+}
+
+impl Store {
+    /// Opens `sqlite:PATH` (made if it does not exist) or `postgres://…`. The tables are not touched.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when the address cannot be read, [`Error::Unavailable`] when nobody answers.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        if url.starts_with("sqlite:") {
+            Ok(Self::Sqlite(sqlite::Sqlite::open(url).await?))
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Ok(Self::Postgres(postgres::Postgres::open(url).await?))
+        } else {
+            Err(Error::Address("expected sqlite:PATH or postgres://…".to_owned()))
+        }
+    }
+
+    /// Makes the tables, or brings them up to date.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when the database was made by another history of migrations.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(db) => db.migrate().await,
+            Self::Postgres(db) => db.migrate().await,
+        }
+    }
+
+    /// The steps of the schema and which of them the database has.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn migrations(&self) -> Result<Vec<Applied>, Error> {
+        match self {
+            Self::Sqlite(db) => db.migrations().await,
+            Self::Postgres(db) => db.migrations().await,
+        }
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(db) => db.close().await,
+            Self::Postgres(db) => db.close().await,
+        }
+    }
+
+    /// Opens a batch: locks and loads the rows of `keys`, and every hold of their accounts that is overdue at `at`
+    /// (microseconds).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Conflict`]; nothing stays open then.
+    pub async fn begin(&self, keys: Keys, at: i64) -> Result<Batch, Error> {
+        match self {
+            Self::Sqlite(db) => {
+                let (keys, loaded, open) = db.begin(keys, at).await?;
+                Ok(Batch { keys, loaded, open: Open::Sqlite(open) })
+            }
+            Self::Postgres(db) => {
+                let (keys, loaded, open) = db.begin(keys, at).await?;
+                Ok(Batch { keys, loaded, open: Open::Postgres(open) })
+            }
+        }
+    }
+
+    /// Whether the batch of `stamp` was committed. Only the writer that made the stamp may ask, and only while it has
+    /// no batch open.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn committed(&self, stamp: Stamp) -> Result<bool, Error> {
+        read!(self, committed, stamp.writer, stamp.batch)
+    }
+
+    /// Shows every row of the books to `see`, as one moment saw them, in the order that [`Fact`] names.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or a row cannot be what it is.
+    pub async fn facts(&self, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(db) => db.facts(see).await,
+            Self::Postgres(db) => db.facts(see).await,
+        }
+    }
+
+    /// A ledger account.
+    ///
+    /// # Errors
+    /// As every read: when the database cannot be asked or holds what cannot be.
+    pub async fn account(&self, id: Id) -> Result<Option<AccountRow>, Error> {
+        read!(self, account, id)
+    }
+
+    /// The accounts of the house, by name.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn house_accounts(&self) -> Result<Vec<AccountRow>, Error> {
+        read!(self, house_accounts)
+    }
+
+    /// Sums by kind and currency.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn totals(&self) -> Result<Vec<Total>, Error> {
+        read!(self, totals)
+    }
+
+    /// The settings of a payment account.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn payer(&self, account: Id) -> Result<Option<PayerRow>, Error> {
+        read!(self, payer, account)
+    }
+
+    /// What a number is bound to.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn binding(&self, msisdn: &Msisdn) -> Result<Option<BindingRow>, Error> {
+        read!(self, binding, msisdn)
+    }
+
+    /// The numbers of an account, oldest binding first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn bindings_of(&self, account: Id) -> Result<Vec<BindingRow>, Error> {
+        read!(self, bindings_of, account)
+    }
+
+    /// A payment.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn payment(&self, id: Id) -> Result<Option<PaymentRow>, Error> {
+        read!(self, payment, id)
+    }
+
+    /// The payment of a spoken reference.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn payment_by_reference(&self, reference: &str) -> Result<Option<PaymentRow>, Error> {
+        read!(self, payment_by_reference, reference)
+    }
+
+    /// The payment of the reference that a carrier was given.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn payment_by_attempt(&self, reference: &str) -> Result<Option<PaymentRow>, Error> {
+        read!(self, payment_by_attempt, reference)
+    }
+
+    /// Payments, newest first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn payments(&self, filter: &PaymentFilter) -> Result<Vec<PaymentRow>, Error> {
+        read!(self, payments, filter)
+    }
+
+    /// Payments that are not at an end, in any of these states, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn open_payments(&self, states: &[State], limit: u32) -> Result<Vec<PaymentRow>, Error> {
+        read!(self, open_payments, states, limit)
+    }
+
+    /// Payments whose status is to be asked by `now` (microseconds), most overdue first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn due_payments(&self, now: i64, limit: u32) -> Result<Vec<PaymentRow>, Error> {
+        read!(self, due_payments, now, limit)
+    }
+
+    /// Takes the status query of a payment for this node by moving its due time to `until`; of several nodes one
+    /// succeeds. The payment's version stays.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn claim_payment(&self, seen: &PaymentRow, until: i64) -> Result<bool, Error> {
+        match seen.next_check_at {
+            Some(due) => update!(self, claim_payment, seen.id, seen.version, due, until),
+            None => Ok(false),
+        }
+    }
+
+    /// A payment's history.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn events(&self, payment: Id) -> Result<Vec<EventRow>, Error> {
+        read!(self, events, payment)
+    }
+
+    /// A payment's requests to carriers.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn attempts(&self, payment: Id) -> Result<Vec<AttemptRow>, Error> {
+        read!(self, attempts, payment)
+    }
+
+    /// The request of a reference that a carrier was given.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn attempt_by_reference(&self, reference: &str) -> Result<Option<AttemptRow>, Error> {
+        read!(self, attempt_by_reference, reference)
+    }
+
+    /// The latest of equal payments.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn pair(&self, key: &PairKey) -> Result<Option<PairRow>, Error> {
+        read!(self, pair, key)
+    }
+
+    /// What is used of a limit.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn counter(&self, key: &CounterKey) -> Result<Option<CounterRow>, Error> {
+        read!(self, counter, key)
+    }
+
+    /// Whether any of these (scope and key) is shut.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn suspended(&self, keys: &[(String, String)]) -> Result<bool, Error> {
+        for (scope, key) in keys {
+            if read!(self, suspended, scope, key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Everything that is shut.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn suspensions(&self) -> Result<Vec<SuspensionRow>, Error> {
+        read!(self, suspensions)
+    }
+
+    /// A hold.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn hold(&self, id: Id) -> Result<Option<HoldRow>, Error> {
+        read!(self, hold, id)
+    }
+
+    /// Holds whose time has passed at `now` (microseconds), most overdue first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn due_holds(&self, now: i64, limit: u32) -> Result<Vec<HoldRow>, Error> {
+        read!(self, due_holds, now, limit)
+    }
+
+    /// An answered command.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn transfer(&self, id: Id) -> Result<Option<TransferRow>, Error> {
+        read!(self, transfer, id)
+    }
+
+    /// An account's entries before a sequence number, newest first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn entries_of(
+        &self,
+        account: Id,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<EntryRow>, Error> {
+        read!(self, entries_of, account, before, limit)
+    }
+
+    /// The entries of a payment's transfers.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn entries_of_payment(&self, payment: Id) -> Result<Vec<EntryRow>, Error> {
+        read!(self, entries_of_payment, payment)
+    }
+
+    /// Messages that are due at `now` (microseconds), most overdue first.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn outbox_due(&self, now: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+        read!(self, outbox_due, now, limit)
+    }
+
+    /// The messages that tell of a payment.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn outbox_of(&self, payment: Id) -> Result<Vec<OutboxRow>, Error> {
+        read!(self, outbox_of, payment)
+    }
+
+    /// Takes a message for this node by moving its due time to `until`; of several nodes one succeeds.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn outbox_claim(&self, seen: &OutboxRow, until: i64) -> Result<bool, Error> {
+        update!(self, outbox_claim, seen.id, seen.due_at, until)
+    }
+
+    /// Marks a waiting message as sent (1) or given up (2); `false` when it was marked before.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn outbox_done(&self, id: Id, state: i16) -> Result<bool, Error> {
+        update!(self, outbox_done, id, state)
+    }
+}

@@ -1,0 +1,114 @@
+//! PostgreSQL: one server, any number of nodes. Nodes keep apart by locking account rows in id order; whatever belongs to
+//! an account is read after its lock. Plain transactions only, so that servers that speak its protocol can stand in.
+
+mod load;
+mod write;
+
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../audit.rs"]
+mod audit;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../decode.rs"]
+mod decode;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../reads.rs"]
+pub(super) mod reads;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, Executor, Transaction};
+
+use crate::ledger::row::Fact;
+use crate::store::Stamp;
+use crate::store::error::Error;
+use crate::store::keys::{Changes, Keys, Loaded};
+use crate::store::migrate::{Applied, POSTGRES, migrator, status};
+
+type Db = sqlx::Postgres;
+type Pool = sqlx::PgPool;
+type Row = sqlx::postgres::PgRow;
+type Conn = PgConnection;
+
+/// Connections of a node: one writes batches, the others read.
+const CONNECTIONS: u32 = 8;
+/// How long a caller waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server's database.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pool: Pool,
+}
+
+/// A batch in progress.
+#[derive(Debug)]
+pub(in crate::store) struct OpenBatch {
+    transaction: Transaction<'static, sqlx::Postgres>,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| Error::Address(error.to_string()))?
+            .application_name("keytone")
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            // A lost connection shows itself at its next use, and is then replaced: no question before each one.
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool })
+    }
+
+    pub(super) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(super) async fn migrate(&self) -> Result<(), Error> {
+        let mut conn = self.pool.acquire().await?;
+        migrator(POSTGRES).run_direct(None, &mut *conn, false).await.map_err(Into::into)
+    }
+
+    pub(super) async fn migrations(&self) -> Result<Vec<Applied>, Error> {
+        let mut conn = self.pool.acquire().await?;
+        status(&mut *conn, POSTGRES).await
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(super) async fn begin(&self, keys: Keys, at: i64) -> Result<(Keys, Loaded, OpenBatch), Error> {
+        // Dropping the transaction on an error rolls it back.
+        let mut transaction = self.pool.begin().await?;
+        let (keys, loaded) = load::load(&mut transaction, keys, at).await?;
+        Ok((keys, loaded, OpenBatch { transaction }))
+    }
+
+    pub(super) async fn facts(&self, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+        let mut snapshot = self.pool.begin().await?;
+        snapshot.execute("set transaction isolation level repeatable read, read only").await?;
+        audit::facts(&mut snapshot, see).await?;
+        Ok(snapshot.rollback().await?)
+    }
+}
+
+impl OpenBatch {
+    pub(super) async fn commit(mut self, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
+        write::write(&mut self.transaction, changes, stamp).await?;
+        match self.transaction.commit().await.map_err(Error::from) {
+            Ok(()) => Ok(()),
+            // The server said no: nothing is written, as after an error of any other statement.
+            Err(Error::Conflict(text)) => Err(Error::Conflict(text)),
+            Err(error) => Err(Error::Undecided(error.to_string())),
+        }
+    }
+
+    pub(super) async fn rollback(self) -> Result<(), Error> {
+        Ok(self.transaction.rollback().await?)
+    }
+}

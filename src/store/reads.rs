@@ -1,0 +1,298 @@
+//! Reads outside a batch: for callers, staff and recovery. Compiled once for each database, whose `Pool` and `Row` types
+//! the parent module names; the statements are the same text for both. What is decided on these rows is judged again
+//! in a batch.
+
+use sqlx::AssertSqlSafe;
+
+use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
+use crate::msisdn::Msisdn;
+use crate::payment::row::{
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
+    PaymentRow, State, SuspensionRow,
+};
+use crate::store::columns::{
+    account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
+    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, suspension_columns,
+    transfer_columns,
+};
+use crate::store::error::Error;
+use crate::store::{PaymentFilter, Total};
+
+use super::{Db, Pool, Row, decode};
+
+type Decode<T> = fn(&Row) -> Result<T, Error>;
+type Query = sqlx::query::Query<'static, Db, <Db as sqlx::Database>::Arguments>;
+
+async fn one<T>(pool: &Pool, query: Query, decode: Decode<T>) -> Result<Option<T>, Error> {
+    query.fetch_optional(pool).await?.as_ref().map(decode).transpose()
+}
+
+async fn all<T>(pool: &Pool, query: Query, decode: Decode<T>) -> Result<Vec<T>, Error> {
+    query.fetch_all(pool).await?.iter().map(decode).collect()
+}
+
+fn by_id(sql: &'static str, id: Id) -> Query {
+    sqlx::query(sql).bind(id.0.to_vec())
+}
+
+pub(in crate::store) async fn account(pool: &Pool, id: Id) -> Result<Option<AccountRow>, Error> {
+    const SQL: &str = concat!("select ", account_columns!(), " from accounts where id = $1");
+    one(pool, by_id(SQL, id), decode::account).await
+}
+
+pub(in crate::store) async fn house_accounts(pool: &Pool) -> Result<Vec<AccountRow>, Error> {
+    const SQL: &str =
+        concat!("select ", account_columns!(), " from accounts where name <> '' order by name, currency");
+    all(pool, sqlx::query(SQL), decode::account).await
+}
+
+pub(in crate::store) async fn totals(pool: &Pool) -> Result<Vec<Total>, Error> {
+    // The sums are cast since PostgreSQL makes them numeric.
+    const SQL: &str = "select kind, currency, cast(sum(balance_minor) as bigint), cast(sum(held_minor) as bigint), \
+                       count(*) from accounts group by kind, currency order by currency, kind";
+    all(pool, sqlx::query(SQL), |row| {
+        Ok(Total {
+            kind: decode::kind(row, 0)?,
+            currency: decode::currency(row, 1)?,
+            balance_minor: decode::int(row, 2)?,
+            held_minor: decode::int(row, 3)?,
+            accounts: decode::int(row, 4)?,
+        })
+    })
+    .await
+}
+
+pub(in crate::store) async fn payer(pool: &Pool, account: Id) -> Result<Option<PayerRow>, Error> {
+    const SQL: &str = concat!("select ", payer_columns!(), " from payers where account = $1");
+    one(pool, by_id(SQL, account), decode::payer).await
+}
+
+pub(in crate::store) async fn binding(pool: &Pool, msisdn: &Msisdn) -> Result<Option<BindingRow>, Error> {
+    const SQL: &str = concat!("select ", binding_columns!(), " from bindings where msisdn = $1");
+    one(pool, sqlx::query(SQL).bind(msisdn.as_str().to_owned()), decode::binding).await
+}
+
+pub(in crate::store) async fn bindings_of(pool: &Pool, account: Id) -> Result<Vec<BindingRow>, Error> {
+    const SQL: &str =
+        concat!("select ", binding_columns!(), " from bindings where account = $1 order by bound_at, msisdn");
+    all(pool, by_id(SQL, account), decode::binding).await
+}
+
+pub(in crate::store) async fn payment(pool: &Pool, id: Id) -> Result<Option<PaymentRow>, Error> {
+    const SQL: &str = concat!("select ", payment_columns!(), " from payments where id = $1");
+    one(pool, by_id(SQL, id), decode::payment).await
+}
+
+pub(in crate::store) async fn payment_by_reference(pool: &Pool, reference: &str) -> Result<Option<PaymentRow>, Error> {
+    const SQL: &str = concat!("select ", payment_columns!(), " from payments where reference = $1");
+    one(pool, sqlx::query(SQL).bind(reference.to_owned()), decode::payment).await
+}
+
+pub(in crate::store) async fn payment_by_attempt(pool: &Pool, reference: &str) -> Result<Option<PaymentRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        payment_columns!(),
+        " from payments where id = (select payment from attempts where reference = $1)"
+    );
+    one(pool, sqlx::query(SQL).bind(reference.to_owned()), decode::payment).await
+}
+
+pub(in crate::store) async fn payments(pool: &Pool, filter: &PaymentFilter) -> Result<Vec<PaymentRow>, Error> {
+    let mut sql = concat!("select ", payment_columns!(), " from payments where created_at >= $1").to_owned();
+    let mut next = 1;
+    let mut and = |sql: &mut String, condition: &str| {
+        next += 1;
+        sql.push_str(&format!(" and {condition} ${next}"));
+    };
+    if filter.until.is_some() {
+        and(&mut sql, "created_at <");
+    }
+    if filter.account.is_some() {
+        and(&mut sql, "account =");
+    }
+    if filter.state.is_some() {
+        and(&mut sql, "state =");
+    }
+    if filter.target.is_some() {
+        and(&mut sql, "target =");
+    }
+    sql.push_str(&format!(" order by created_at desc, id desc limit ${}", next + 1));
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(filter.since.unwrap_or(i64::MIN));
+    if let Some(until) = filter.until {
+        query = query.bind(until);
+    }
+    if let Some(account) = filter.account {
+        query = query.bind(account.0.to_vec());
+    }
+    if let Some(state) = filter.state {
+        query = query.bind(i64::from(state.number()));
+    }
+    if let Some(target) = &filter.target {
+        query = query.bind(target.as_str().to_owned());
+    }
+    all(pool, query.bind(i64::from(filter.limit)), decode::payment).await
+}
+
+pub(in crate::store) async fn open_payments(
+    pool: &Pool,
+    states: &[State],
+    limit: u32,
+) -> Result<Vec<PaymentRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        payment_columns!(),
+        " from payments where state not in (4, 5, 8) and state = $1 order by created_at, id limit $2"
+    );
+    let mut found = Vec::new();
+    for state in states {
+        let query = sqlx::query(SQL).bind(i64::from(state.number())).bind(i64::from(limit));
+        found.extend(all(pool, query, decode::payment).await?);
+    }
+    found.sort_by_key(|payment| (payment.created_at, payment.id));
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+pub(in crate::store) async fn due_payments(pool: &Pool, now: i64, limit: u32) -> Result<Vec<PaymentRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        payment_columns!(),
+        " from payments where next_check_at is not null and next_check_at <= $1 order by next_check_at, id limit $2"
+    );
+    all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::payment).await
+}
+
+pub(in crate::store) async fn claim_payment(
+    pool: &Pool,
+    id: Id,
+    version: i64,
+    seen: i64,
+    until: i64,
+) -> Result<bool, Error> {
+    const SQL: &str =
+        "update payments set next_check_at = $1 where id = $2 and version = $3 and next_check_at = $4";
+    let query = sqlx::query(SQL).bind(until).bind(id.0.to_vec()).bind(version).bind(seen);
+    Ok(query.execute(pool).await?.rows_affected() == 1)
+}
+
+pub(in crate::store) async fn events(pool: &Pool, payment: Id) -> Result<Vec<EventRow>, Error> {
+    const SQL: &str =
+        concat!("select ", event_columns!(), " from payment_events where payment = $1 order by version");
+    all(pool, by_id(SQL, payment), decode::event).await
+}
+
+pub(in crate::store) async fn attempts(pool: &Pool, payment: Id) -> Result<Vec<AttemptRow>, Error> {
+    const SQL: &str =
+        concat!("select ", attempt_columns!(), " from attempts where payment = $1 order by number");
+    all(pool, by_id(SQL, payment), decode::attempt).await
+}
+
+pub(in crate::store) async fn attempt_by_reference(pool: &Pool, reference: &str) -> Result<Option<AttemptRow>, Error> {
+    const SQL: &str = concat!("select ", attempt_columns!(), " from attempts where reference = $1");
+    one(pool, sqlx::query(SQL).bind(reference.to_owned()), decode::attempt).await
+}
+
+pub(in crate::store) async fn pair(pool: &Pool, key: &PairKey) -> Result<Option<PairRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        pair_columns!(),
+        " from pairs where account = $1 and target = $2 and amount_minor = $3"
+    );
+    let query = by_id(SQL, key.account).bind(key.target.as_str().to_owned()).bind(key.amount_minor);
+    one(pool, query, decode::pair).await
+}
+
+pub(in crate::store) async fn counter(pool: &Pool, key: &CounterKey) -> Result<Option<CounterRow>, Error> {
+    const SQL: &str =
+        concat!("select ", counter_columns!(), " from counters where scope = $1 and owner = $2 and day = $3");
+    let query = sqlx::query(SQL).bind(i64::from(key.scope)).bind(key.owner.clone()).bind(i64::from(key.day));
+    one(pool, query, decode::counter).await
+}
+
+pub(in crate::store) async fn suspended(pool: &Pool, scope: &str, key: &str) -> Result<bool, Error> {
+    const SQL: &str =
+        concat!("select ", suspension_columns!(), " from suspensions where scope = $1 and key = $2");
+    let query = sqlx::query(SQL).bind(scope.to_owned()).bind(key.to_owned());
+    Ok(one(pool, query, decode::suspension).await?.is_some())
+}
+
+pub(in crate::store) async fn suspensions(pool: &Pool) -> Result<Vec<SuspensionRow>, Error> {
+    const SQL: &str = concat!("select ", suspension_columns!(), " from suspensions order by scope, key");
+    all(pool, sqlx::query(SQL), decode::suspension).await
+}
+
+pub(in crate::store) async fn hold(pool: &Pool, id: Id) -> Result<Option<HoldRow>, Error> {
+    const SQL: &str = concat!("select ", hold_columns!(), " from holds where id = $1");
+    one(pool, by_id(SQL, id), decode::hold).await
+}
+
+pub(in crate::store) async fn due_holds(pool: &Pool, now: i64, limit: u32) -> Result<Vec<HoldRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        hold_columns!(),
+        " from holds where state = 0 and expires_at is not null and expires_at <= $1 order by expires_at limit $2"
+    );
+    all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::hold).await
+}
+
+pub(in crate::store) async fn transfer(pool: &Pool, id: Id) -> Result<Option<TransferRow>, Error> {
+    const SQL: &str = concat!("select ", transfer_columns!(), " from transfers where id = $1");
+    one(pool, by_id(SQL, id), decode::transfer).await
+}
+
+pub(in crate::store) async fn entries_of(
+    pool: &Pool,
+    account: Id,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<EntryRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        entry_columns!(),
+        " from entries where account = $1 and sequence < $2 order by sequence desc limit $3"
+    );
+    let query = by_id(SQL, account).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit));
+    all(pool, query, decode::entry).await
+}
+
+pub(in crate::store) async fn entries_of_payment(pool: &Pool, payment: Id) -> Result<Vec<EntryRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        entry_columns!(),
+        " from entries where transfer in (select id from transfers where payment = $1) order by transfer, account"
+    );
+    all(pool, by_id(SQL, payment), decode::entry).await
+}
+
+pub(in crate::store) async fn outbox_due(pool: &Pool, now: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        outbox_columns!(),
+        " from outbox where state = 0 and due_at <= $1 order by due_at, id limit $2"
+    );
+    all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::outbox).await
+}
+
+pub(in crate::store) async fn outbox_of(pool: &Pool, payment: Id) -> Result<Vec<OutboxRow>, Error> {
+    const SQL: &str =
+        concat!("select ", outbox_columns!(), " from outbox where payment = $1 order by created_at, id");
+    all(pool, by_id(SQL, payment), decode::outbox).await
+}
+
+pub(in crate::store) async fn outbox_claim(pool: &Pool, id: Id, seen: i64, until: i64) -> Result<bool, Error> {
+    const SQL: &str = "update outbox set due_at = $1 where id = $2 and state = 0 and due_at = $3";
+    let query = sqlx::query(SQL).bind(until).bind(id.0.to_vec()).bind(seen);
+    Ok(query.execute(pool).await?.rows_affected() == 1)
+}
+
+pub(in crate::store) async fn outbox_done(pool: &Pool, id: Id, state: i16) -> Result<bool, Error> {
+    const SQL: &str = "update outbox set state = $1 where id = $2 and state = 0";
+    let query = sqlx::query(SQL).bind(i64::from(state)).bind(id.0.to_vec());
+    Ok(query.execute(pool).await?.rows_affected() == 1)
+}
+
+pub(in crate::store) async fn committed(pool: &Pool, writer: Id, batch: i64) -> Result<bool, Error> {
+    const SQL: &str = "select batch from writers where id = $1";
+    let last = one(pool, by_id(SQL, writer), |row| decode::int(row, 0)).await?;
+    Ok(last.is_some_and(|last| last >= batch))
+}

@@ -1,0 +1,218 @@
+//! Loads the rows of a batch: one statement a table, with its list of keys padded to one of a few lengths, so that the
+//! prepared statement is there already.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteArguments;
+
+use crate::ledger::row::Id;
+use crate::store::columns::{
+    account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
+    pair_columns, payer_columns, payment_columns, suspension_columns, transfer_columns,
+};
+use crate::store::error::Error;
+use crate::store::keys::{Keys, Loaded};
+
+use super::{Row, Writing, decode};
+
+/// Lengths of key lists.
+const LENGTHS: &[usize] = &[1, 4, 16, 64, 256, 1024, 4096];
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+
+/// Loads what `keys` name and what follows from it.
+pub(super) async fn load(writing: &mut Writing, mut keys: Keys, at: i64) -> Result<(Keys, Loaded), Error> {
+    let payments = writing
+        .ids(
+            concat!("select ", payment_columns!(), " from payments where id in "),
+            &keys.payments,
+            decode::payment,
+        )
+        .await?;
+    keys.follow(&payments, &[]);
+    let holds = writing
+        .ids(concat!("select ", hold_columns!(), " from holds where id in "), &keys.holds, decode::hold)
+        .await?;
+    keys.follow(&[], &holds);
+    let mut loaded = Loaded { payments, holds, ..Loaded::default() };
+    load_ledger(writing, &mut keys, &mut loaded, at).await?;
+    load_payment(writing, &keys, &mut loaded).await?;
+    Ok((keys, loaded))
+}
+
+async fn load_ledger(
+    writing: &mut Writing,
+    keys: &mut Keys,
+    loaded: &mut Loaded,
+    at: i64,
+) -> Result<(), Error> {
+    loaded.accounts = writing
+        .ids(
+            concat!("select ", account_columns!(), " from accounts where id in "),
+            &keys.accounts,
+            decode::account,
+        )
+        .await?;
+    // Overdue holds are few, since every batch and the sweep expire them: all are read, the accounts' are kept.
+    const DUE: &str = concat!(
+        "select ",
+        hold_columns!(),
+        " from holds where state = 0 and expires_at is not null and expires_at <= $1"
+    );
+    if !keys.accounts.is_empty() {
+        for row in sqlx::query(DUE).bind(at).fetch_all(&mut writing.conn).await? {
+            let hold = decode::hold(&row)?;
+            if keys.accounts.contains(&hold.account) && keys.holds.insert(hold.id) {
+                loaded.holds.push(hold);
+            }
+        }
+    }
+    loaded.transfers = writing
+        .ids(
+            concat!("select ", transfer_columns!(), " from transfers where id in "),
+            keys.transfers.union(&keys.reversed),
+            decode::transfer,
+        )
+        .await?;
+    let known: BTreeSet<Id> =
+        loaded.transfers.iter().map(|row| row.id).filter(|id| keys.reversed.contains(id)).collect();
+    loaded.original_entries = writing
+        .ids(concat!("select ", entry_columns!(), " from entries where transfer in "), &known, decode::entry)
+        .await?;
+    loaded.reversal_entries = writing
+        .ids(
+            "select t.refers_to, e.account, e.sequence, e.amount_minor, e.balance_after_minor from entries e \
+             join transfers t on t.id = e.transfer where t.act = 7 and t.outcome = 0 and t.refers_to in ",
+            &known,
+            decode::entry,
+        )
+        .await?;
+    Ok(())
+}
+
+async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+    loaded.payers = writing
+        .ids(
+            concat!("select ", payer_columns!(), " from payers where account in "),
+            &keys.payers,
+            decode::payer,
+        )
+        .await?;
+    loaded.attempts = writing
+        .ids(
+            concat!("select ", attempt_columns!(), " from attempts where id in "),
+            &keys.attempts,
+            decode::attempt,
+        )
+        .await?;
+    loaded.outbox =
+        writing.ids("select id from outbox where id in ", &keys.outbox, |row| decode::id(row, 0)).await?;
+    loaded.bindings = writing
+        .list(
+            concat!("select ", binding_columns!(), " from bindings where msisdn in "),
+            1,
+            &keys.bindings.iter().collect::<Vec<_>>(),
+            |query, msisdn| query.bind(msisdn.as_str().to_owned()),
+            decode::binding,
+        )
+        .await?;
+    loaded.references = writing
+        .list(
+            "select reference from payments where reference in ",
+            1,
+            &keys.references.iter().collect::<Vec<_>>(),
+            |query, reference| query.bind((*reference).clone()),
+            |row| decode::text(row, 0),
+        )
+        .await?;
+    loaded.counters = writing
+        .list(
+            concat!("select ", counter_columns!(), " from counters where (scope, owner, day) in "),
+            3,
+            &keys.counters.iter().collect::<Vec<_>>(),
+            |query, key| query.bind(i64::from(key.scope)).bind(key.owner.clone()).bind(i64::from(key.day)),
+            decode::counter,
+        )
+        .await?;
+    loaded.pairs = writing
+        .list(
+            concat!("select ", pair_columns!(), " from pairs where (account, target, amount_minor) in "),
+            3,
+            &keys.pairs.iter().collect::<Vec<_>>(),
+            |query, key| {
+                query.bind(key.account.0.to_vec()).bind(key.target.as_str().to_owned()).bind(key.amount_minor)
+            },
+            decode::pair,
+        )
+        .await?;
+    loaded.suspensions = writing
+        .list(
+            concat!("select ", suspension_columns!(), " from suspensions where (scope, key) in "),
+            2,
+            &keys.suspensions.iter().collect::<Vec<_>>(),
+            |query, (scope, key)| query.bind(scope.clone()).bind(key.clone()),
+            decode::suspension,
+        )
+        .await?;
+    Ok(())
+}
+
+impl Writing {
+    async fn ids<'k, T>(
+        &mut self,
+        sql: &'static str,
+        ids: impl IntoIterator<Item = &'k Id>,
+        decode: fn(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let ids: Vec<&Id> = ids.into_iter().collect();
+        self.list(sql, 1, &ids, |query, id| query.bind(id.0.to_vec()), decode).await
+    }
+
+    /// Runs `sql`, which ends in `in `, with the keys in chunks of a few lengths. The last key is repeated to fill one.
+    async fn list<'k, K, T>(
+        &mut self,
+        sql: &'static str,
+        columns: usize,
+        keys: &[&'k K],
+        bind: for<'q> fn(Query<'q>, &'k K) -> Query<'q>,
+        decode: fn(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(4096) {
+            let Some(last) = chunk.last() else { break };
+            let length = LENGTHS.iter().copied().find(|l| *l >= chunk.len()).unwrap_or(chunk.len());
+            let text = self.in_list(sql, columns, length);
+            let mut query = sqlx::query(AssertSqlSafe(text));
+            for n in 0..length {
+                query = bind(query, chunk.get(n).unwrap_or(last));
+            }
+            for row in query.fetch_all(&mut self.conn).await? {
+                found.push(decode(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn in_list(&mut self, sql: &'static str, columns: usize, length: usize) -> Arc<str> {
+        let text = self.texts.entry((sql, length)).or_insert_with(|| {
+            let mut text = sql.to_owned();
+            text.push_str(if columns == 1 { "(" } else { "(values " });
+            for n in 0..length {
+                let comma = if n == 0 { "" } else { ", " };
+                let (open, close) = if columns == 1 { ("", "") } else { ("(", ")") };
+                let _ = write!(text, "{comma}{open}");
+                for column in 0..columns {
+                    let comma = if column == 0 { "" } else { ", " };
+                    let _ = write!(text, "{comma}${}", n * columns + column + 1);
+                }
+                text.push_str(close);
+            }
+            text.push(')');
+            text.into()
+        });
+        Arc::clone(text)
+    }
+}

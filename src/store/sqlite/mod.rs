@@ -1,0 +1,173 @@
+//! SQLite: a file beside the daemon. One connection writes, a few read; WAL, and every commit is on the disk before it
+//! is answered.
+
+mod load;
+mod write;
+
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../audit.rs"]
+mod audit;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../decode.rs"]
+mod decode;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../reads.rs"]
+pub(super) mod reads;
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Executor};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::ledger::row::Fact;
+use crate::store::Stamp;
+use crate::store::error::Error;
+use crate::store::keys::{Changes, Keys, Loaded};
+use crate::store::migrate::{Applied, SQLITE, migrator, status};
+
+type Db = sqlx::Sqlite;
+type Pool = sqlx::SqlitePool;
+type Row = sqlx::sqlite::SqliteRow;
+type Conn = SqliteConnection;
+
+/// How long a write waits for another process (a command on the same file) before it gives up.
+const BUSY: Duration = Duration::from_secs(5);
+/// Connections that read.
+const READERS: u32 = 4;
+/// Pages of WAL after which its content is moved into the file: 64 MiB, so that batches seldom pay for it.
+const CHECKPOINT_PAGES: &str = "16384";
+/// Prepared statements kept by the writing connection: each shape of a batch in each of its sizes.
+const STATEMENTS: usize = 512;
+
+/// An open file.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    writer: Arc<Mutex<Writing>>,
+    readers: Pool,
+    updater: Pool,
+}
+
+/// The connection that writes.
+#[derive(Debug)]
+pub(super) struct Writing {
+    conn: SqliteConnection,
+    /// A batch was begun and not ended: its owner is gone.
+    open: bool,
+    /// Statement texts by their beginning and number of rows.
+    texts: HashMap<(&'static str, usize), Arc<str>>,
+}
+
+/// A batch in progress.
+#[derive(Debug)]
+pub(in crate::store) struct OpenBatch {
+    writing: OwnedMutexGuard<Writing>,
+}
+
+impl Sqlite {
+    pub(super) async fn open(url: &str) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|error| Error::Address(error.to_string()))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Money: a commit that was answered survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory")
+            .disable_statement_logging();
+        let writer = options.clone().statement_cache_capacity(STATEMENTS).row_buffer_size(1024);
+        let conn = writer.connect().await?;
+        let writing = Writing { conn, open: false, texts: HashMap::new() };
+        let pool =
+            |connections| SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writing)),
+            readers: pool(READERS).connect_lazy_with(options.clone().pragma("query_only", "on")),
+            updater: pool(1).connect_lazy_with(options),
+        })
+    }
+
+    pub(super) const fn readers(&self) -> &Pool {
+        &self.readers
+    }
+
+    pub(super) const fn updater(&self) -> &Pool {
+        &self.updater
+    }
+
+    pub(super) async fn migrate(&self) -> Result<(), Error> {
+        let mut writing = self.writer.lock().await;
+        migrator(SQLITE).run_direct(None, &mut writing.conn, false).await.map_err(Into::into)
+    }
+
+    pub(super) async fn migrations(&self) -> Result<Vec<Applied>, Error> {
+        let mut writing = self.writer.lock().await;
+        status(&mut writing.conn, SQLITE).await
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.updater.close().await;
+        // The writing connection closes with its last owner; what is committed is on the disk already.
+        let _ = self.writer.lock().await.conn.execute("pragma optimize").await;
+    }
+
+    pub(super) async fn begin(&self, keys: Keys, at: i64) -> Result<(Keys, Loaded, OpenBatch), Error> {
+        let mut writing = Arc::clone(&self.writer).lock_owned().await;
+        if writing.open {
+            writing.end("rollback").await?;
+        }
+        writing.conn.execute("begin immediate").await?;
+        writing.open = true;
+        match load::load(&mut writing, keys, at).await {
+            Ok((keys, loaded)) => Ok((keys, loaded, OpenBatch { writing })),
+            Err(error) => {
+                // The next batch rolls back if this fails; the first error is the one to tell.
+                let _ = writing.end("rollback").await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn facts(&self, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+        let mut conn = self.readers.acquire().await?;
+        let mut snapshot = conn.begin().await?;
+        audit::facts(&mut snapshot, see).await?;
+        Ok(snapshot.rollback().await?)
+    }
+}
+
+impl Writing {
+    async fn end(&mut self, how: &'static str) -> Result<(), Error> {
+        self.conn.execute(how).await?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl OpenBatch {
+    pub(super) async fn commit(mut self, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
+        if let Err(error) = write::write(&mut self.writing, changes, stamp).await {
+            let _ = self.writing.end("rollback").await;
+            return Err(error);
+        }
+        match self.writing.end("commit").await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let _ = self.writing.end("rollback").await;
+                Err(Error::Undecided(error.to_string()))
+            }
+        }
+    }
+
+    pub(super) async fn rollback(mut self) -> Result<(), Error> {
+        self.writing.end("rollback").await
+    }
+}

@@ -1,0 +1,405 @@
+//! Writes a batch: a few statements of many rows each. Row counts are cut into powers of four, so that the prepared
+//! statements are few and are there already.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteArguments;
+
+use crate::ledger::row::{AccountRow, EntryRow, HoldRow, TransferRow};
+use crate::payment::row::{
+    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SuspensionRow,
+};
+use crate::store::Stamp;
+use crate::store::columns::{
+    account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
+    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, suspension_columns,
+    transfer_columns,
+};
+use crate::store::error::Error;
+use crate::store::keys::Changes;
+
+use super::Writing;
+
+/// Rows of one statement, largest first.
+const ROWS: &[usize] = &[1024, 256, 64, 16, 4, 1];
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+type Bind<T> = for<'q> fn(Query<'q>, &T) -> Query<'q>;
+
+/// A statement over many rows: what stands before and after the list of values, and how many values a row has.
+struct Shape {
+    before: &'static str,
+    after: &'static str,
+    columns: usize,
+}
+
+pub(super) async fn write(writing: &mut Writing, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
+    write_ledger(writing, changes).await?;
+    write_payment(writing, changes).await?;
+    write_small(writing, changes).await?;
+    const STAMP: &str = "insert into writers (id, batch, at) values ($1, $2, $3) \
+                         on conflict (id) do update set batch = excluded.batch, at = excluded.at";
+    sqlx::query(STAMP)
+        .bind(stamp.writer.0.to_vec())
+        .bind(stamp.batch)
+        .bind(stamp.at)
+        .execute(&mut writing.conn)
+        .await?;
+    Ok(())
+}
+
+async fn write_ledger(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+    const OPEN: Shape = Shape {
+        before: concat!("insert into accounts (", account_columns!(), ") values "),
+        after: "",
+        columns: 9,
+    };
+    const TOTALS: Shape = Shape {
+        before: "update accounts set balance_minor = v.column2, held_minor = v.column3, entries = v.column4 from (values ",
+        after: ") as v where accounts.id = v.column1",
+        columns: 4,
+    };
+    const TRANSFERS: Shape = Shape {
+        before: concat!("insert into transfers (", transfer_columns!(), ") values "),
+        after: "",
+        columns: 8,
+    };
+    const ENTRIES: Shape = Shape {
+        before: concat!("insert into entries (", entry_columns!(), ") values "),
+        after: "",
+        columns: 5,
+    };
+    const PLACED: Shape =
+        Shape { before: concat!("insert into holds (", hold_columns!(), ") values "), after: "", columns: 6 };
+    const HOLDS: Shape = Shape {
+        before: "update holds set expires_at = v.column2, state = v.column3, resolved_by = v.column4 from (values ",
+        after: ") as v where holds.id = v.column1",
+        columns: 4,
+    };
+    writing.rows(&OPEN, &changes.accounts.added, bind_account).await?;
+    writing.rows(&TOTALS, &changes.accounts.changed, bind_totals).await?;
+    writing.rows(&TRANSFERS, &changes.transfers, bind_transfer).await?;
+    writing.rows(&ENTRIES, &changes.entries, bind_entry).await?;
+    writing.rows(&PLACED, &changes.holds.added, bind_hold).await?;
+    writing.rows(&HOLDS, &changes.holds.changed, bind_hold_end).await
+}
+
+async fn write_payment(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+    const PAYMENTS: Shape = Shape {
+        before: concat!("insert into payments (", payment_columns!(), ") values "),
+        after: "",
+        columns: 22,
+    };
+    const MOVED: Shape = Shape {
+        before: "update payments set state = v.column2, class = v.column3, carrier_reference = v.column4, \
+                 cost_minor = v.column5, updated_at = v.column6, next_check_at = v.column7, checks = v.column8, \
+                 version = v.column9 from (values ",
+        after: ") as v where payments.id = v.column1",
+        columns: 9,
+    };
+    const EVENTS: Shape = Shape {
+        before: concat!("insert into payment_events (", event_columns!(), ") values "),
+        after: "",
+        columns: 5,
+    };
+    const ATTEMPTS: Shape = Shape {
+        before: concat!("insert into attempts (", attempt_columns!(), ") values "),
+        after: "",
+        columns: 10,
+    };
+    const ANSWERED: Shape = Shape {
+        before: "update attempts set answered_at = v.column2, outcome = v.column3, code = v.column4, \
+                 carrier_reference = v.column5 from (values ",
+        after: ") as v where attempts.id = v.column1",
+        columns: 5,
+    };
+    const COUNTERS: Shape = Shape {
+        before: concat!("insert into counters (", counter_columns!(), ") values "),
+        after: " on conflict (scope, owner, day) do update set used_minor = excluded.used_minor, \
+                payments = excluded.payments",
+        columns: 5,
+    };
+    const PAIRS: Shape = Shape {
+        before: concat!("insert into pairs (", pair_columns!(), ") values "),
+        after: " on conflict (account, target, amount_minor) do update set payment = excluded.payment, \
+                state = excluded.state, delivered_at = excluded.delivered_at",
+        columns: 6,
+    };
+    writing.rows(&PAYMENTS, &changes.payments.added, bind_payment).await?;
+    writing.rows(&MOVED, &changes.payments.changed, bind_moved).await?;
+    writing.rows(&EVENTS, &changes.events, bind_event).await?;
+    writing.rows(&ATTEMPTS, &changes.attempts.added, bind_attempt).await?;
+    writing.rows(&ANSWERED, &changes.attempts.changed, bind_answered).await?;
+    for counters in [&changes.counters.added, &changes.counters.changed] {
+        writing.rows(&COUNTERS, counters, bind_counter).await?;
+    }
+    for pairs in [&changes.pairs.added, &changes.pairs.changed] {
+        writing.rows(&PAIRS, pairs, bind_pair).await?;
+    }
+    Ok(())
+}
+
+async fn write_small(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+    const PAYERS: Shape = Shape {
+        before: concat!("insert into payers (", payer_columns!(), ") values "),
+        after: " on conflict (account) do update set suspended = excluded.suspended, \
+                user_day_limit_minor = excluded.user_day_limit_minor, \
+                user_payment_limit_minor = excluded.user_payment_limit_minor, pin_hash = excluded.pin_hash, \
+                pin_pepper = excluded.pin_pepper, pin_tries = excluded.pin_tries, \
+                pin_wait_until = excluded.pin_wait_until, pin_locked = excluded.pin_locked, \
+                version = excluded.version",
+        columns: 11,
+    };
+    const BIND: Shape = Shape {
+        before: concat!("insert into bindings (", binding_columns!(), ") values "),
+        after: "",
+        columns: 3,
+    };
+    const REBIND: Shape = Shape {
+        before: "update bindings set account = v.column2, bound_at = v.column3 from (values ",
+        after: ") as v where bindings.msisdn = v.column1",
+        columns: 3,
+    };
+    const UNBIND: Shape =
+        Shape { before: "delete from bindings where msisdn in (values ", after: ")", columns: 1 };
+    const OUTBOX: Shape = Shape {
+        before: concat!("insert into outbox (", outbox_columns!(), ") values "),
+        after: "",
+        columns: 8,
+    };
+    const SUSPEND: Shape = Shape {
+        before: concat!("insert into suspensions (", suspension_columns!(), ") values "),
+        after: "",
+        columns: 3,
+    };
+    const RESUME: Shape =
+        Shape { before: "delete from suspensions where (scope, key) in (values ", after: ")", columns: 2 };
+    for payers in [&changes.payers.added, &changes.payers.changed] {
+        writing.rows(&PAYERS, payers, bind_payer).await?;
+    }
+    writing.rows(&UNBIND, &changes.unbound, |query, msisdn| query.bind(msisdn.as_str().to_owned())).await?;
+    writing.rows(&BIND, &changes.bindings.added, bind_binding).await?;
+    writing.rows(&REBIND, &changes.bindings.changed, bind_binding).await?;
+    writing.rows(&OUTBOX, &changes.outbox, bind_outbox).await?;
+    writing.rows(&SUSPEND, &changes.suspended, bind_suspension).await?;
+    let resume: Bind<(String, String)> = |query, (scope, key)| query.bind(scope.clone()).bind(key.clone());
+    writing.rows(&RESUME, &changes.resumed, resume).await
+}
+
+impl Writing {
+    /// Runs a statement over all rows.
+    async fn rows<T>(&mut self, shape: &Shape, rows: &[T], bind: Bind<T>) -> Result<(), Error> {
+        let mut rest = rows;
+        for size in ROWS {
+            while let Some((chunk, more)) = rest.split_at_checked(*size) {
+                let mut query = sqlx::query(AssertSqlSafe(self.values(shape, *size)));
+                for row in chunk {
+                    query = bind(query, row);
+                }
+                query.execute(&mut self.conn).await?;
+                rest = more;
+            }
+        }
+        Ok(())
+    }
+
+    fn values(&mut self, shape: &Shape, rows: usize) -> Arc<str> {
+        let text = self.texts.entry((shape.before, rows)).or_insert_with(|| {
+            let mut text = shape.before.to_owned();
+            for n in 0..rows {
+                text.push_str(if n == 0 { "(" } else { ", (" });
+                for column in 0..shape.columns {
+                    let comma = if column == 0 { "" } else { ", " };
+                    let _ = write!(text, "{comma}${}", n * shape.columns + column + 1);
+                }
+                text.push(')');
+            }
+            text.push_str(shape.after);
+            text.into()
+        });
+        Arc::clone(text)
+    }
+}
+
+fn bind_account<'q>(query: Query<'q>, row: &AccountRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(i64::from(row.kind.number()))
+        .bind(row.name.clone())
+        .bind(row.currency.code().to_owned())
+        .bind(row.floor_minor)
+        .bind(row.balance_minor)
+        .bind(row.held_minor)
+        .bind(row.entries)
+        .bind(row.opened_at)
+}
+
+fn bind_totals<'q>(query: Query<'q>, row: &AccountRow) -> Query<'q> {
+    query.bind(row.id.0.to_vec()).bind(row.balance_minor).bind(row.held_minor).bind(row.entries)
+}
+
+fn bind_transfer<'q>(query: Query<'q>, row: &TransferRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(i64::from(row.act))
+        .bind(row.fingerprint.to_vec())
+        .bind(i64::from(row.outcome))
+        .bind(row.outcome_minor)
+        .bind(row.refers_to.map(|id| id.0.to_vec()))
+        .bind(row.payment.map(|id| id.0.to_vec()))
+        .bind(row.at)
+}
+
+fn bind_entry<'q>(query: Query<'q>, row: &EntryRow) -> Query<'q> {
+    query
+        .bind(row.transfer.0.to_vec())
+        .bind(row.account.0.to_vec())
+        .bind(row.sequence)
+        .bind(row.amount_minor)
+        .bind(row.balance_after_minor)
+}
+
+fn bind_hold<'q>(query: Query<'q>, row: &HoldRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.account.0.to_vec())
+        .bind(row.amount_minor)
+        .bind(row.expires_at)
+        .bind(i64::from(row.state))
+        .bind(row.resolved_by.map(|id| id.0.to_vec()))
+}
+
+fn bind_hold_end<'q>(query: Query<'q>, row: &HoldRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.expires_at)
+        .bind(i64::from(row.state))
+        .bind(row.resolved_by.map(|id| id.0.to_vec()))
+}
+
+fn bind_payment<'q>(query: Query<'q>, row: &PaymentRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.reference.clone())
+        .bind(row.account.0.to_vec())
+        .bind(row.caller.as_ref().map(|number| number.as_str().to_owned()))
+        .bind(i64::from(row.channel))
+        .bind(row.product.clone())
+        .bind(row.target.as_str().to_owned())
+        .bind(row.amount_minor)
+        .bind(row.fee_minor)
+        .bind(row.cost_minor)
+        .bind(row.currency.code().to_owned())
+        .bind(i64::from(row.state.number()))
+        .bind(row.class.clone())
+        .bind(i64::from(row.business_day))
+        .bind(row.hold.0.to_vec())
+        .bind(row.connector.clone())
+        .bind(row.carrier_reference.clone())
+        .bind(row.created_at)
+        .bind(row.updated_at)
+        .bind(row.next_check_at)
+        .bind(i64::from(row.checks))
+        .bind(row.version)
+}
+
+fn bind_moved<'q>(query: Query<'q>, row: &PaymentRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(i64::from(row.state.number()))
+        .bind(row.class.clone())
+        .bind(row.carrier_reference.clone())
+        .bind(row.cost_minor)
+        .bind(row.updated_at)
+        .bind(row.next_check_at)
+        .bind(i64::from(row.checks))
+        .bind(row.version)
+}
+
+fn bind_event<'q>(query: Query<'q>, row: &EventRow) -> Query<'q> {
+    query
+        .bind(row.payment.0.to_vec())
+        .bind(row.version)
+        .bind(i64::from(row.state.number()))
+        .bind(row.detail.clone())
+        .bind(row.at)
+}
+
+fn bind_attempt<'q>(query: Query<'q>, row: &AttemptRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.payment.0.to_vec())
+        .bind(i64::from(row.number))
+        .bind(row.connector.clone())
+        .bind(row.reference.clone())
+        .bind(row.created_at)
+        .bind(row.answered_at)
+        .bind(row.outcome.clone())
+        .bind(row.code.clone())
+        .bind(row.carrier_reference.clone())
+}
+
+fn bind_answered<'q>(query: Query<'q>, row: &AttemptRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.answered_at)
+        .bind(row.outcome.clone())
+        .bind(row.code.clone())
+        .bind(row.carrier_reference.clone())
+}
+
+fn bind_counter<'q>(query: Query<'q>, row: &CounterRow) -> Query<'q> {
+    query
+        .bind(i64::from(row.key.scope))
+        .bind(row.key.owner.clone())
+        .bind(i64::from(row.key.day))
+        .bind(row.used_minor)
+        .bind(row.payments)
+}
+
+fn bind_pair<'q>(query: Query<'q>, row: &PairRow) -> Query<'q> {
+    query
+        .bind(row.key.account.0.to_vec())
+        .bind(row.key.target.as_str().to_owned())
+        .bind(row.key.amount_minor)
+        .bind(row.payment.0.to_vec())
+        .bind(i64::from(row.state))
+        .bind(row.delivered_at)
+}
+
+fn bind_payer<'q>(query: Query<'q>, row: &PayerRow) -> Query<'q> {
+    query
+        .bind(row.account.0.to_vec())
+        .bind(i64::from(row.suspended))
+        .bind(row.user_day_limit_minor)
+        .bind(row.user_payment_limit_minor)
+        .bind(row.pin_hash.clone())
+        .bind(i64::from(row.pin_pepper))
+        .bind(i64::from(row.pin_tries))
+        .bind(row.pin_wait_until)
+        .bind(i64::from(row.pin_locked))
+        .bind(row.created_at)
+        .bind(row.version)
+}
+
+fn bind_binding<'q>(query: Query<'q>, row: &BindingRow) -> Query<'q> {
+    query.bind(row.msisdn.as_str().to_owned()).bind(row.account.0.to_vec()).bind(row.bound_at)
+}
+
+fn bind_outbox<'q>(query: Query<'q>, row: &OutboxRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.kind.clone())
+        .bind(row.recipient.clone())
+        .bind(row.body.clone())
+        .bind(row.payment.map(|id| id.0.to_vec()))
+        .bind(i64::from(row.state))
+        .bind(row.due_at)
+        .bind(row.created_at)
+}
+
+fn bind_suspension<'q>(query: Query<'q>, row: &SuspensionRow) -> Query<'q> {
+    query.bind(row.scope.clone()).bind(row.key.clone()).bind(row.since)
+}

@@ -1,0 +1,108 @@
+//! Which accounts share a payment's money: the only place that writes the legs of a recharge. Pure.
+//!
+//! ```text
+//!            customer        float:carrier    commission:carrier    fee
+//!  delivery  −(amount+fee)   +cost            +(amount−cost)        +fee
+//! ```
+
+use crate::ledger::command::{Act, Command, Leg};
+use crate::ledger::row::Id;
+use crate::payment::fold::ids;
+use crate::payment::row::PaymentRow;
+use crate::payment::unit::Posting;
+
+/// What the customer pays: face value and fee. `None` when it does not fit.
+#[must_use]
+pub const fn total_minor(payment: &PaymentRow) -> Option<i64> {
+    payment.amount_minor.checked_add(payment.fee_minor)
+}
+
+/// The legs of a delivery at `cost_minor`.
+#[must_use]
+pub fn legs(payment: &PaymentRow, posting: &Posting, cost_minor: i64) -> Vec<Leg> {
+    Leg::merged(&[
+        Leg::new(payment.account, -payment.amount_minor.saturating_add(payment.fee_minor)),
+        Leg::new(posting.float, cost_minor),
+        Leg::new(posting.commission, payment.amount_minor.saturating_sub(cost_minor)),
+        Leg::new(posting.fee, payment.fee_minor),
+    ])
+}
+
+/// The same legs with their signs turned.
+#[must_use]
+pub fn turned(legs: &[Leg]) -> Vec<Leg> {
+    legs.iter().map(|leg| Leg::new(leg.account, -leg.amount_minor)).collect()
+}
+
+/// The hold under which a contested payment's money stands.
+#[must_use]
+pub fn contest_hold(payment: Id) -> Id {
+    payment.derived("contest hold")
+}
+
+/// The posting of [`contest_hold`].
+#[must_use]
+pub fn contest_post(payment: Id) -> Id {
+    payment.derived("contest post")
+}
+
+/// Reverses the delivery and holds the money anew.
+#[must_use]
+pub fn contest(payment: &PaymentRow, posting: &Posting) -> Vec<Command> {
+    let back = turned(&legs(payment, posting, payment.cost_minor));
+    let reverse = Act::Reverse { transfer: ids::post(payment.id), legs: back };
+    let hold = Act::Hold {
+        account: payment.account,
+        amount_minor: payment.amount_minor.saturating_add(payment.fee_minor),
+        currency: payment.currency,
+        expires_at: None,
+    };
+    vec![
+        Command::new(ids::reverse(payment.id), Some(payment.id), reverse),
+        Command::new(contest_hold(payment.id), Some(payment.id), hold),
+    ]
+}
+
+/// Posts the new hold.
+#[must_use]
+pub fn post_contested(payment: &PaymentRow, posting: &Posting) -> Command {
+    let act = Act::Post { hold: contest_hold(payment.id), legs: legs(payment, posting, payment.cost_minor) };
+    Command::new(contest_post(payment.id), Some(payment.id), act)
+}
+
+/// Voids the new hold.
+#[must_use]
+pub fn void_contested(payment: &PaymentRow) -> Command {
+    let act = Act::Void { hold: contest_hold(payment.id) };
+    Command::new(payment.id.derived("contest void"), Some(payment.id), act)
+}
+
+/// Reverses the posting of the new hold.
+#[must_use]
+pub fn reverse_contested(payment: &PaymentRow, posting: &Posting) -> Command {
+    let act = Act::Reverse {
+        transfer: contest_post(payment.id),
+        legs: turned(&legs(payment, posting, payment.cost_minor)),
+    };
+    Command::new(payment.id.derived("contest reverse"), Some(payment.id), act)
+}
+
+/// Books what a late delivery cost as a loss (DESIGN 6.4 point 12); nothing when it cost nothing.
+#[must_use]
+pub fn lose(payment: &PaymentRow, posting: &Posting, loss: Id, cost_minor: i64) -> Option<Command> {
+    let legs = Leg::merged(&[Leg::new(posting.float, cost_minor), Leg::new(loss, -cost_minor)]);
+    (!legs.is_empty()).then(|| Command::new(late(payment.id), Some(payment.id), Act::Transfer { legs }))
+}
+
+/// Takes that loss back.
+#[must_use]
+pub fn regain(payment: &PaymentRow, posting: &Posting, loss: Id) -> Option<Command> {
+    let cost = payment.cost_minor;
+    let legs = Leg::merged(&[Leg::new(posting.float, -cost), Leg::new(loss, cost)]);
+    let act = Act::Reverse { transfer: late(payment.id), legs };
+    (cost != 0).then(|| Command::new(payment.id.derived("late reverse"), Some(payment.id), act))
+}
+
+fn late(payment: Id) -> Id {
+    payment.derived("late delivery")
+}

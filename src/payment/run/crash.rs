@@ -1,0 +1,85 @@
+//! Points at which a test kills the process, and mistakes that a test plants to see that the checker finds them.
+//!
+//! Both exist only in builds with debug assertions: in a release the environment is not even read.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where the process is to be killed: `name`, or `name:n` for the n-th time that it is passed.
+pub const CRASH_VARIABLE: &str = "KEYTONE_CRASH_POINT";
+/// Which mistake is to be made.
+pub const BREAK_VARIABLE: &str = "KEYTONE_BREAK";
+/// Whether this build heeds either.
+pub const ENABLED: bool = cfg!(debug_assertions);
+
+/// Every crash point, in the order in which a payment and its recovery pass them.
+pub const POINTS: &[&str] = &[
+    "received",
+    "pin_before",
+    "pin_after",
+    "authorise_before",
+    "authorise_after",
+    "submit_before",
+    "submit_after",
+    "answered",
+    "outcome_before",
+    "outcome_after",
+    "told",
+    "recover_before",
+    "recover_after",
+    "status_before",
+    "status_after",
+];
+
+/// The times that the wanted point was passed.
+static PASSED: AtomicU32 = AtomicU32::new(0);
+
+/// Kills the process with SIGKILL if the environment asks for it here.
+pub fn crash_point(name: &str) {
+    if !ENABLED {
+        return;
+    }
+    let wanted = std::env::var(CRASH_VARIABLE).ok();
+    if is_due(ENABLED, wanted.as_deref(), name, || PASSED.fetch_add(1, Ordering::SeqCst) + 1) {
+        die();
+    }
+}
+
+fn is_due(enabled: bool, wanted: Option<&str>, name: &str, pass: impl FnOnce() -> u32) -> bool {
+    let Some(wanted) = wanted.filter(|_| enabled) else { return false };
+    let (point, time) = wanted.split_once(':').unwrap_or((wanted, "1"));
+    point == name && time.parse() == Ok(pass())
+}
+
+/// SIGKILL: no unwinding, no flushing, no farewell.
+fn die() -> ! {
+    let _ = std::process::Command::new("kill").arg("-9").arg(std::process::id().to_string()).status();
+    // Only reached where there is no `kill`.
+    std::process::abort();
+}
+
+/// Whether a mistake is planted: `send_before_hold` or `new_reference_on_retry`.
+#[must_use]
+pub fn planted(mistake: &str) -> bool {
+    ENABLED && std::env::var(BREAK_VARIABLE).is_ok_and(|wanted| wanted == mistake)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_ignores_them() {
+        assert!(!is_due(false, Some("submit_after"), "submit_after", || 1));
+        assert!(is_due(true, Some("submit_after"), "submit_after", || 1));
+        assert_eq!(ENABLED, cfg!(debug_assertions));
+    }
+
+    #[test]
+    fn the_name_and_the_time_must_be_the_wanted_ones() {
+        assert!(!is_due(true, None, "told", || 1));
+        assert!(!is_due(true, Some("told"), "answered", || 1));
+        assert!(!is_due(true, Some("told:2"), "told", || 1));
+        assert!(is_due(true, Some("told:2"), "told", || 2));
+        assert!(!is_due(true, Some("told"), "told", || 2));
+    }
+}

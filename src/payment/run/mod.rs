@@ -1,0 +1,306 @@
+//! Drives payments: asks the store, commits through the writer, asks carriers, waits, and takes up what was left.
+//!
+//! Every step that moves money is one commit of the writer; no transaction is open while a carrier is asked. A caller
+//! who hangs up, or a future that is dropped, stops nothing that was confirmed.
+
+mod admin;
+mod ask;
+pub mod audit;
+mod callback;
+pub mod crash;
+mod pay;
+mod pool;
+mod resolve;
+mod schedule;
+pub mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::connector::contract::Description;
+use crate::connector::http::Connector;
+use crate::connector::numbering::Plan;
+use crate::ledger::chart::House;
+use crate::ledger::row::Id;
+use crate::msisdn::Msisdn;
+use crate::payment::answer::Change;
+use crate::payment::pin;
+use crate::payment::pin::Peppers;
+use crate::payment::row::{OutboxRow, PaymentRow};
+use crate::payment::run::pool::Pool;
+use crate::payment::run::writer::Writer;
+use crate::payment::settings::Settings;
+use crate::payment::unit::{Done, Op, Posting, Refusal, Unit};
+use crate::store::Store;
+
+pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
+pub use crash::crash_point;
+pub use schedule::Recovered;
+
+/// Changes that a slow listener may fall behind by; it then reads the rows.
+const CHANGES_MAX: usize = 1024;
+/// The outbox's kind of an SMS.
+const SMS: &str = "sms";
+/// The outbox's state of a message that is not to be sent.
+const OUTBOX_GIVEN_UP: i16 = 2;
+
+/// Why a question to the payment core has no answer. A refusal is an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Too much is waiting; nothing was done.
+    #[error("too many payments are waiting")]
+    Busy,
+    /// The core is shutting down; nothing was done, or it will be taken up at the next start.
+    #[error("the payment core is stopping")]
+    Stopped,
+    /// The database did not answer. What was asked may have been done: ask again with the same id.
+    #[error("the database: {0}")]
+    Store(#[from] crate::store::Error),
+    /// The writer could not commit. What was asked may have been done: ask again with the same id.
+    #[error("the writer: {0}")]
+    Writer(writer::Error),
+    /// The id was used before for something else.
+    #[error("this id was used for another request")]
+    IdReused,
+    /// No such account.
+    #[error("no such payment account")]
+    NoSuchAccount,
+    /// No connector of this name.
+    #[error("no such connector")]
+    NoSuchConnector,
+    /// A route of the numbering plan names a connector that is not there.
+    #[error("the numbering plan names the connector \"{0}\", which is not there")]
+    RouteWithoutConnector(String),
+    /// The plan or a connector has another currency than the market.
+    #[error("{0} has another currency than the market")]
+    Currency(String),
+    /// The new PIN is not good enough.
+    #[error("{0}")]
+    PinRefused(#[from] pin::Refusal),
+    /// PINs cannot be checked.
+    #[error("{0}")]
+    Pin(#[from] pin::Error),
+    /// What was asked is refused.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+impl From<writer::Error> for Error {
+    fn from(error: writer::Error) -> Self {
+        match error {
+            writer::Error::Busy => Self::Busy,
+            writer::Error::Stopped => Self::Stopped,
+            other => Self::Writer(other),
+        }
+    }
+}
+
+/// What the payment core is made of.
+pub struct Parts {
+    /// The market's rules.
+    pub settings: Settings,
+    /// The database.
+    pub store: Store,
+    /// Its writer.
+    pub writer: Writer,
+    /// The carriers.
+    pub connectors: Vec<Connector>,
+    /// Numbers and routes.
+    pub plan: Plan,
+    /// Keys of PINs.
+    pub peppers: Peppers,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The payment core. Clones are handles on the same one.
+#[derive(Clone)]
+pub struct Payments {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Payments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Payments")
+    }
+}
+
+struct Inner {
+    settings: Settings,
+    store: Store,
+    writer: Writer,
+    connectors: BTreeMap<String, Connector>,
+    plan: Plan,
+    peppers: Arc<Peppers>,
+    clock: Clock,
+    pool: Pool,
+    tracker: TaskTracker,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Payments {
+    /// Checks that the parts fit and opens the house's accounts. Nothing is taken up before [`Payments::recover`].
+    ///
+    /// # Errors
+    /// When a route names a missing connector, currencies differ, or the database does not answer.
+    pub async fn start(parts: Parts) -> Result<Self, Error> {
+        let Parts { settings, store, writer, connectors, plan, peppers, clock } = parts;
+        let connectors: BTreeMap<String, Connector> =
+            connectors.into_iter().map(|c| (c.describe().id.clone(), c)).collect();
+        if plan.currency != settings.currency {
+            return Err(Error::Currency("the numbering plan".to_owned()));
+        }
+        for route in plan.routes() {
+            let connector = connectors
+                .get(&route.connector)
+                .ok_or_else(|| Error::RouteWithoutConnector(route.connector.clone()))?;
+            if !connector.describe().currencies.contains(&settings.currency) {
+                return Err(Error::Currency(format!("the connector {}", route.connector)));
+            }
+        }
+        let pool = Pool::new(settings.pin.pool, settings.pin.queue_max);
+        let (changes, _) = broadcast::channel(CHANGES_MAX);
+        let inner = Inner {
+            settings,
+            store,
+            writer,
+            connectors,
+            plan,
+            peppers: Arc::new(peppers),
+            clock,
+            pool,
+            tracker: TaskTracker::new(),
+            changes,
+        };
+        let payments = Self { inner: Arc::new(inner) };
+        payments.open_house().await?;
+        Ok(payments)
+    }
+
+    async fn open_house(&self) -> Result<(), Error> {
+        let currency = self.inner.settings.currency;
+        let at = self.now();
+        let mut house = vec![House::Funding, House::Loss, House::Fee];
+        for connector in self.inner.connectors.keys() {
+            house.extend([House::Float(connector), House::Commission(connector)]);
+        }
+        let ops = house.iter().map(|h| Op::OpenAccount(h.row(currency, at))).collect();
+        self.commit(ops).await?.map_err(Error::Refused)?;
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.inner.store.house_accounts().await?;
+        Ok(())
+    }
+
+    /// What every connector promises.
+    #[must_use]
+    pub fn describe(&self) -> Vec<Description> {
+        self.inner.connectors.values().map(|c| c.describe().clone()).collect()
+    }
+
+    /// The market's rules.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The numbering plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.inner.plan
+    }
+
+    /// Every change of a payment from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Waits until no payment of this process is under way; false when some still are after `within`.
+    pub async fn drain(&self, within: Duration) -> bool {
+        self.inner.tracker.close();
+        tokio::time::timeout(within, self.inner.tracker.wait()).await.is_ok()
+    }
+
+    /// Queues an SMS that a conversation composed. For a payment it takes the place of the plain result that was queued
+    /// with it, if that has not left yet.
+    ///
+    /// # Errors
+    /// When it could not be committed.
+    pub async fn queue_sms(&self, payment: Option<Id>, to: &Msisdn, body: String) -> Result<(), Error> {
+        let at = self.now();
+        let id = payment.map_or_else(|| Id::new(at), |p| p.derived(&format!("sms {body}")));
+        let row = OutboxRow {
+            id,
+            kind: SMS.to_owned(),
+            recipient: to.as_str().to_owned(),
+            body,
+            payment,
+            state: 0,
+            due_at: at,
+            created_at: at,
+        };
+        self.commit(vec![Op::Outbox(row)]).await?.map_err(Error::Refused)?;
+        let Some(payment) = payment else { return Ok(()) };
+        // In this order a crash in between sends both rather than none.
+        for queued in self.inner.store.outbox_of(payment).await? {
+            if queued.state == 0 && queued.due_at > at && queued.id != id {
+                self.inner.store.outbox_done(queued.id, OUTBOX_GIVEN_UP).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> i64 {
+        self.inner.clock.now().0
+    }
+
+    fn today(&self) -> i32 {
+        self.inner.clock.now().business_day(&self.inner.settings.zone)
+    }
+
+    async fn commit(&self, ops: Vec<Op>) -> Result<Result<Done, Refusal>, Error> {
+        Ok(self.inner.writer.commit(Unit { ops }).await?)
+    }
+
+    fn posting(&self, connector: &str) -> Posting {
+        let currency = self.inner.settings.currency;
+        Posting {
+            float: House::Float(connector).id(currency),
+            commission: House::Commission(connector).id(currency),
+            fee: House::Fee.id(currency),
+        }
+    }
+
+    /// The plain result SMS of a payment in its final state, to the caller or else to no one.
+    fn result_sms(&self, payment: &PaymentRow) -> Option<OutboxRow> {
+        let recipient = payment.caller.as_ref()?;
+        let body = (self.inner.settings.receipt)(payment)?;
+        let now = self.inner.clock.now();
+        let settings = &self.inner.settings;
+        let conversation = settings.answer_within.saturating_add(settings.sms_grace);
+        let age = Duration::from_micros(u64::try_from(now.0.saturating_sub(payment.created_at)).unwrap_or(0));
+        let due_at = if age < conversation { now.after(settings.sms_grace).0 } else { now.0 };
+        Some(OutboxRow {
+            id: payment.id.derived(&format!("result {}", payment.state.number())),
+            kind: SMS.to_owned(),
+            recipient: recipient.as_str().to_owned(),
+            body,
+            payment: Some(payment.id),
+            state: 0,
+            due_at,
+            created_at: now.0,
+        })
+    }
+}

@@ -1,0 +1,402 @@
+//! One payment from the confirmed PIN to the carrier and back.
+//!
+//! ```text
+//!  same id? ─► suspended? ─► PIN try counted ─► PIN hashed ─► limits, hold, payment   (one commit)
+//!                                                             attempt, hold kept      (one commit)
+//!                                                             request to the carrier
+//!                                                             outcome, money, SMS     (one commit)
+//! ```
+//! The caller waits for a definite outcome as long as the market says; the work itself never stops for that.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::connector::contract::{DEDUCTION_RESERVED, Order, RefusalClass};
+use crate::connector::numbering::Found;
+use crate::ledger::command::Refusal as LedgerRefusal;
+use crate::money::Money;
+use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest};
+use crate::payment::assurance::{Assurance, Demand};
+use crate::payment::decision::Source;
+use crate::payment::fold::{ids, suspension_keys};
+use crate::payment::limits;
+use crate::payment::pin;
+use crate::payment::reference;
+use crate::payment::row::{AttemptRow, PaymentRow, State};
+use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::{Error, Payments};
+use crate::payment::unit::{Authorise, Op, Refusal};
+use crate::secret::Secret;
+
+/// References drawn before a clash counts as a fault.
+const REFERENCE_TRIES: usize = 8;
+/// Times that a PIN try waits for its turn.
+const PIN_WAITS_MAX: u32 = 3;
+/// Times that the attempt's commit is tried while the writer is busy.
+const SUBMIT_TRIES: u32 = 5;
+/// Given to a carrier's request over its own timeout before somebody else takes the payment up.
+pub(super) const MARGIN: Duration = Duration::from_secs(30);
+/// The class of a caller whose number is not believed.
+const NOT_BELIEVED: &str = "not_believed";
+
+/// What a PIN check came to.
+enum PinVerdict {
+    Right { rehash: Option<(String, i32)> },
+    Wrong { left: i32 },
+    Locked,
+}
+
+impl Payments {
+    /// Pays. The same id again answers the same and never pays twice. Dropping the future stops nothing.
+    ///
+    /// # Errors
+    /// When the core is busy or stopping, the database does not answer, or the id was used for something else. What was
+    /// asked may then have been done: ask again with the same id.
+    pub async fn pay(&self, request: PayRequest) -> Result<PayOutcome, Error> {
+        let this = self.clone();
+        let task = self.inner.tracker.spawn(async move { this.pay_through(request).await });
+        task.await.map_err(|_| Error::Stopped)?
+    }
+
+    async fn pay_through(&self, request: PayRequest) -> Result<PayOutcome, Error> {
+        crash_point("received");
+        // Before anything is written: what is resolved from now on is heard.
+        let mut changes = self.changes();
+        if let Some(known) = self.inner.store.payment(request.id).await? {
+            return self.answer_again(&request, known, &mut changes).await;
+        }
+        let mut draft = match self.judge_unpaid(&request).await? {
+            Ok(draft) => draft,
+            Err(outcome) => return Ok(outcome),
+        };
+        draft.caller.clone_from(&request.caller);
+        let rehash = match self.check_pin(&request, &request.pin).await? {
+            PinVerdict::Right { rehash } => rehash,
+            PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
+            PinVerdict::Locked => return Ok(PayOutcome::Locked),
+        };
+        if planted("send_before_hold") {
+            self.send_too_early(&draft).await;
+        }
+        let payment = match self.authorise(&request, draft, rehash).await? {
+            Ok(payment) => payment,
+            Err(Refusal::PaymentExists(known)) => {
+                return self.answer_again(&request, *known, &mut changes).await;
+            }
+            Err(refusal) => return self.refusal(&request, refusal),
+        };
+        let this = self.clone();
+        let authorised = payment.clone();
+        self.inner.tracker.spawn(async move { this.carry_out(authorised).await });
+        self.wait(payment, &mut changes).await
+    }
+
+    /// What can be said before a PIN try is counted: the route, the amount, suspensions, assurance.
+    async fn judge_unpaid(&self, request: &PayRequest) -> Result<Result<PaymentRow, PayOutcome>, Error> {
+        let refused = |class: &str| Ok(Err(PayOutcome::Refused { class: class.to_owned() }));
+        let carrier = match self.inner.plan.find(&request.phone) {
+            Found::Carrier(carrier) => carrier,
+            Found::NotSupported => return refused(RefusalClass::ProductUnavailable.name()),
+            Found::BadNumber => return refused(RefusalClass::BadNumber.name()),
+        };
+        if !carrier.amounts_minor.contains(&request.amount_minor) {
+            return refused(RefusalClass::AmountNotAllowed.name());
+        }
+        match Assurance::of(request.caller.as_ref()).demand(request.channel) {
+            Demand::Pin => {}
+            // No way to ask for the code yet: such a caller is told to call from the bound number.
+            Demand::PinAndCode => return refused(NOT_BELIEVED),
+        }
+        if request.channel != Channel::Http
+            && let Some(caller) = &request.caller
+        {
+            let bound = self.inner.store.binding(caller).await?;
+            if bound.is_none_or(|b| b.account != request.account) {
+                return refused(NOT_BELIEVED);
+            }
+        }
+        let draft = self.draft(
+            request.id,
+            request.account,
+            request.channel,
+            &request.phone,
+            request.amount_minor,
+            carrier,
+        );
+        let payer = self.inner.store.payer(request.account).await?.ok_or(Error::NoSuchAccount)?;
+        let mut keys = suspension_keys(&draft);
+        keys.extend(request.caller.iter().map(|c| ("number".to_owned(), c.as_str().to_owned())));
+        if payer.suspended || self.inner.store.suspended(&keys).await? {
+            return Ok(Err(PayOutcome::Suspended));
+        }
+        Ok(Ok(draft))
+    }
+
+    /// Counts the try, then hashes: a crash in between costs the caller a try, never us the lock.
+    async fn check_pin(&self, request: &PayRequest, pin: &Secret) -> Result<PinVerdict, Error> {
+        let rules = &self.inner.settings.pin;
+        let account = request.account;
+        let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
+        let mut waits = 0;
+        crash_point("pin_before");
+        let payer = loop {
+            let op = Op::PinTry { account, tries_max: rules.tries_max, delay_us };
+            match self.commit(vec![op]).await? {
+                Ok(done) => break done.payer.ok_or(Error::NoSuchAccount)?,
+                Err(Refusal::PinLocked | Refusal::PinMissing) => return Ok(PinVerdict::Locked),
+                Err(Refusal::PinTooSoon { wait_until }) if waits < PIN_WAITS_MAX => {
+                    waits += 1;
+                    let wait = u64::try_from(wait_until.saturating_sub(self.now())).unwrap_or(0);
+                    tokio::time::sleep(Duration::from_micros(wait.saturating_add(1_000))).await;
+                }
+                Err(Refusal::PinTooSoon { .. }) => return Err(Error::Busy),
+                Err(refusal) => return Err(Error::Refused(refusal)),
+            }
+        };
+        crash_point("pin_after");
+        let left = rules.tries_max.saturating_sub(payer.pin_tries);
+        let stored = payer.pin_hash.ok_or(Error::NoSuchAccount)?;
+        let (pin, peppers, profile) = (pin.clone(), self.inner.peppers.clone(), rules.profile);
+        let checked = self.inner.pool.run(move || {
+            let checked = pin::check(&pin, account, &stored, payer.pin_pepper, &peppers, profile)?;
+            let rehash = if checked.right && checked.stale {
+                Some(pin::hash(&pin, account, &peppers, profile)?)
+            } else {
+                None
+            };
+            Ok::<_, pin::Error>((checked.right, rehash))
+        });
+        Ok(match checked.await?? {
+            (true, rehash) => PinVerdict::Right { rehash },
+            (false, _) if left <= 0 => PinVerdict::Locked,
+            (false, _) => PinVerdict::Wrong { left },
+        })
+    }
+
+    /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written.
+    async fn authorise(
+        &self,
+        request: &PayRequest,
+        draft: PaymentRow,
+        rehash: Option<(String, i32)>,
+    ) -> Result<Result<PaymentRow, Refusal>, Error> {
+        let settings = &self.inner.settings;
+        let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        let passed = Op::PinPassed { account: request.account, rehash };
+        let timeout = self
+            .inner
+            .connectors
+            .get(&draft.connector)
+            .map_or(Duration::ZERO, |connector| connector.describe().timeout);
+        crash_point("authorise_before");
+        for _ in 0..REFERENCE_TRIES {
+            let now = self.inner.clock.now();
+            let payment = PaymentRow {
+                reference: reference::fresh().ok_or(pin::Error::Random)?,
+                state: State::Authorised,
+                // Should this process end now, the next one finds the payment by this.
+                next_check_at: Some(now.after(timeout).after(MARGIN).0),
+                ..draft.clone()
+            };
+            let authorise = Authorise {
+                payment,
+                payment_limit_minor: settings.payment_limit_minor,
+                day_limit_minor: settings.day_limit_minor,
+                hold_expires_at: now.after(settings.hold_expiry).0,
+                duplicate_window_us: micros(settings.duplicate_window),
+                repeat: request.repeat,
+            };
+            let ops = vec![passed.clone(), Op::Authorise(Box::new(authorise))];
+            match self.commit(ops).await? {
+                Ok(done) => {
+                    crash_point("authorise_after");
+                    return Ok(Ok(done.payment.ok_or(Error::IdReused)?));
+                }
+                Err(Refusal::Exists("reference")) => {}
+                Err(refusal) => {
+                    // The unit was dropped whole, but the PIN was right.
+                    self.commit(vec![passed]).await?.map_err(Error::Refused)?;
+                    return Ok(Err(refusal));
+                }
+            }
+        }
+        Err(Error::Refused(Refusal::Exists("reference")))
+    }
+
+    /// From the hold to the carrier's answer. Whatever stops it here is taken up by the schedule.
+    async fn carry_out(&self, payment: PaymentRow) {
+        let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
+        let mut attempt = self.attempt(&payment);
+        crash_point("submit_before");
+        let payment = match self.submit(&payment, &attempt).await {
+            Ok(payment) => payment,
+            Err(error) => {
+                tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
+                return;
+            }
+        };
+        attempt.created_at = payment.updated_at;
+        crash_point("submit_after");
+        let outcome = connector.submit(&order(&payment, &attempt)).await;
+        crash_point("answered");
+        self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
+    }
+
+    async fn submit(&self, payment: &PaymentRow, attempt: &AttemptRow) -> Result<PaymentRow, Error> {
+        let mut tries = 0;
+        loop {
+            let (id, version) = (payment.id, payment.version);
+            let op = Op::Submit { payment: id, version, attempt: attempt.clone() };
+            match self.commit(vec![op]).await {
+                Ok(Ok(done)) => return done.payment.ok_or(Error::IdReused),
+                Ok(Err(refusal)) => return Err(Error::Refused(refusal)),
+                Err(Error::Busy) if tries < SUBMIT_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50) * tries).await;
+                }
+                // The commit may have happened. What was not sent by us must not be sent: the carrier is asked later.
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn attempt(&self, payment: &PaymentRow) -> AttemptRow {
+        let number = 1;
+        let id = ids::attempt(payment.id, number);
+        let reference = match self.inner.connectors.get(&payment.connector) {
+            Some(connector) => connector.describe().reference.write(id.0),
+            None => id.text(),
+        };
+        AttemptRow {
+            id,
+            payment: payment.id,
+            number,
+            connector: payment.connector.clone(),
+            reference,
+            created_at: self.now(),
+            answered_at: None,
+            outcome: None,
+            code: None,
+            carrier_reference: None,
+        }
+    }
+
+    /// The planted mistake of a build without the hold before the request.
+    async fn send_too_early(&self, draft: &PaymentRow) {
+        if let Some(connector) = self.inner.connectors.get(&draft.connector) {
+            let _ = connector.submit(&order(draft, &self.attempt(draft))).await;
+        }
+    }
+
+    async fn answer_again(
+        &self,
+        request: &PayRequest,
+        known: PaymentRow,
+        changes: &mut broadcast::Receiver<Change>,
+    ) -> Result<PayOutcome, Error> {
+        let same = known.account == request.account
+            && known.target == request.phone
+            && known.amount_minor == request.amount_minor;
+        if same { self.wait(known, changes).await } else { Err(Error::IdReused) }
+    }
+
+    /// Waits for a definite outcome, at most as long as the market lets a caller wait.
+    async fn wait(
+        &self,
+        payment: PaymentRow,
+        changes: &mut broadcast::Receiver<Change>,
+    ) -> Result<PayOutcome, Error> {
+        let id = payment.id;
+        let pending = PayOutcome::Pending { receipt: payment.reference.clone() };
+        if payment.state.is_definite() {
+            crash_point("told");
+            return Ok(told(&payment));
+        }
+        let definite = async {
+            loop {
+                let payment = match changes.recv().await {
+                    Ok(change) if change.payment.id == id => change.payment,
+                    Ok(_) => continue,
+                    Err(broadcast::error::RecvError::Lagged(_)) => match self.inner.store.payment(id).await {
+                        Ok(Some(payment)) => payment,
+                        Ok(None) | Err(_) => continue,
+                    },
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                };
+                if payment.state.is_definite() {
+                    return Some(told(&payment));
+                }
+                // A person must look: there is nothing to wait for.
+                if payment.state == State::NeedsReview {
+                    return None;
+                }
+            }
+        };
+        let outcome = tokio::time::timeout(self.inner.settings.answer_within, definite).await;
+        crash_point("told");
+        Ok(outcome.ok().flatten().unwrap_or(pending))
+    }
+
+    fn refusal(&self, request: &PayRequest, refusal: Refusal) -> Result<PayOutcome, Error> {
+        let amounts = match self.inner.plan.find(&request.phone) {
+            Found::Carrier(carrier) => carrier.amounts_minor.as_slice(),
+            Found::NotSupported | Found::BadNumber => &[],
+        };
+        let fee_minor = match self.inner.plan.find(&request.phone) {
+            Found::Carrier(carrier) => carrier.fee_minor(request.amount_minor),
+            Found::NotSupported | Found::BadNumber => 0,
+        };
+        let fits = |left: i64| limits::any_fits(amounts, left);
+        Ok(match refusal {
+            Refusal::Suspended => PayOutcome::Suspended,
+            Refusal::StillProcessing(_) => PayOutcome::StillProcessing,
+            Refusal::Duplicate { delivered_at, .. } => PayOutcome::Duplicate {
+                first_at: delivered_at,
+                minutes_ago: self.minutes_ago(delivered_at),
+                fee_minor,
+            },
+            Refusal::PaymentLimit { limit_minor } => PayOutcome::PaymentLimit { limit_minor },
+            Refusal::DayLimit { limit_minor, left_minor } => {
+                PayOutcome::DayLimit { limit_minor, left_minor, fits: fits(left_minor) }
+            }
+            Refusal::UserLimit { limit_minor, left_minor } => {
+                PayOutcome::UserLimit { limit_minor, left_minor, fits: fits(left_minor) }
+            }
+            Refusal::Ledger(LedgerRefusal::Insufficient { available_minor }) => {
+                PayOutcome::Insufficient { left_minor: available_minor.max(0) }
+            }
+            Refusal::Ledger(LedgerRefusal::IdReused) => return Err(Error::IdReused),
+            other => return Err(Error::Refused(other)),
+        })
+    }
+}
+
+/// What the caller is told of a payment that is resolved.
+fn told(payment: &PaymentRow) -> PayOutcome {
+    let receipt = payment.reference.clone();
+    match payment.state {
+        State::Delivered => PayOutcome::Delivered { receipt },
+        State::Refused | State::Reversed => PayOutcome::Refused {
+            class: payment.class.clone().unwrap_or_else(|| RefusalClass::Other.name().to_owned()),
+        },
+        State::Created
+        | State::Authorised
+        | State::Submitting
+        | State::Submitted
+        | State::Unknown
+        | State::NeedsReview => PayOutcome::Pending { receipt },
+    }
+}
+
+/// The request for an attempt: the same whenever it is asked.
+pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Order {
+    Order {
+        reference: attempt.reference.clone(),
+        msisdn: payment.target.clone(),
+        amount: Money::new(payment.amount_minor, payment.currency),
+        deduction: payment.hold.text(),
+        state: DEDUCTION_RESERVED,
+        at: crate::clock::Timestamp(attempt.created_at),
+    }
+}

@@ -1,0 +1,195 @@
+//! Takes up what was left in the middle, and asks carriers what became of what is unknown.
+//!
+//! A payment that is due is claimed for a while, so that of several nodes one asks. What had not left is freed; what may
+//! have left is asked for, never sent again under another reference.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::connector::contract::{Outcome, Unclear};
+use crate::payment::answer::Change;
+use crate::payment::decision::Source;
+use crate::payment::row::{PaymentRow, State};
+use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::pay::{MARGIN, order};
+use crate::payment::run::{Error, Payments};
+use crate::payment::unit::{Move, Op, Refusal};
+
+/// Payments looked at in one round.
+const ROUND_MAX: u32 = 64;
+/// Carriers asked at once.
+const ASKED_AT_ONCE: usize = 16;
+/// The class of a payment whose request never left.
+const NEVER_SENT: &str = "never_sent";
+/// The class of a payment whose request may have left when the process ended.
+const INTERRUPTED: &str = "interrupted";
+
+/// What was found in the middle at start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Recovered {
+    /// Holds given back: nothing had left.
+    pub freed: usize,
+    /// Requests that may have left: their carriers are asked now.
+    pub unknown: usize,
+}
+
+impl Payments {
+    /// Takes up what an earlier process left in the middle. Call it before the first payment is taken.
+    ///
+    /// With more than one node on the database only what is overdue is taken up, and [`Payments::run`] does that.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recover(&self) -> Result<Recovered, Error> {
+        let mut recovered = Recovered::default();
+        if !self.inner.settings.sole_node {
+            return Ok(recovered);
+        }
+        crash_point("recover_before");
+        loop {
+            let states = [State::Authorised, State::Submitting];
+            let left = self.inner.store.open_payments(&states, ROUND_MAX).await?;
+            if left.is_empty() {
+                break;
+            }
+            for payment in left {
+                let state = payment.state;
+                self.take_up(payment).await?;
+                match state {
+                    State::Authorised => recovered.freed += 1,
+                    _ => recovered.unknown += 1,
+                }
+            }
+        }
+        crash_point("recover_after");
+        if recovered != Recovered::default() {
+            let Recovered { freed, unknown } = recovered;
+            tracing::warn!(freed, unknown, "payments were left in the middle and are taken up");
+        }
+        Ok(recovered)
+    }
+
+    /// Asks what is due until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+        while !stop.is_cancelled() {
+            if let Err(error) = self.round(&at_once).await {
+                tracing::warn!(%error, "due payments could not be looked for");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.inner.settings.poll_every) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn round(&self, at_once: &Arc<Semaphore>) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        for payment in self.inner.store.due_payments(now.0, ROUND_MAX).await? {
+            let Ok(permit) = Arc::clone(at_once).acquire_owned().await else { return Ok(()) };
+            let timeout = self
+                .inner
+                .connectors
+                .get(&payment.connector)
+                .map_or(Duration::ZERO, |c| c.describe().timeout);
+            let until = self.inner.clock.now().after(timeout).after(MARGIN).0;
+            if !self.inner.store.claim_payment(&payment, until).await? {
+                continue;
+            }
+            let this = self.clone();
+            self.inner.tracker.spawn(async move {
+                let id = payment.id;
+                if let Err(error) = this.look_after(payment).await {
+                    tracing::warn!(payment = %id, %error, "a due payment could not be looked after");
+                }
+                drop(permit);
+            });
+        }
+        Ok(())
+    }
+
+    /// One due payment.
+    async fn look_after(&self, payment: PaymentRow) -> Result<(), Error> {
+        match payment.state {
+            State::Authorised => self.take_up(payment).await.map(drop),
+            State::Submitting => match self.take_up(payment).await? {
+                Some(payment) => self.ask_status(payment).await,
+                None => Ok(()),
+            },
+            State::Submitted | State::Unknown => self.ask_status(payment).await,
+            // Nothing is due in these.
+            State::Created | State::Delivered | State::Refused | State::NeedsReview | State::Reversed => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Authorised: nothing has left, the money is free. Submitting: it may have left, the carrier is to be asked.
+    /// `None` when somebody else took it up.
+    async fn take_up(&self, payment: PaymentRow) -> Result<Option<PaymentRow>, Error> {
+        let (to, class, next_check_at, detail) = match payment.state {
+            State::Authorised => {
+                (State::Refused, NEVER_SENT, None, "nothing was sent before the process ended")
+            }
+            _ => {
+                let detail = "the request may have left before the process ended";
+                (State::Unknown, INTERRUPTED, Some(self.now()), detail)
+            }
+        };
+        let step = Move {
+            payment: payment.id,
+            version: payment.version,
+            to,
+            class: Some(class.to_owned()),
+            carrier_reference: None,
+            cost_minor: None,
+            next_check_at,
+            checked: false,
+            attempt: None,
+            posting: None,
+            detail: detail.to_owned(),
+        };
+        let mut ops = vec![Op::Move(Box::new(step))];
+        let resolved = PaymentRow { state: to, class: Some(class.to_owned()), ..payment };
+        ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+        match self.commit(ops).await? {
+            Ok(done) => {
+                let payment = done.payment.ok_or(Error::IdReused)?;
+                let _ = self.inner.changes.send(Change { payment: payment.clone() });
+                Ok(Some(payment))
+            }
+            Err(Refusal::Stale | Refusal::NotAllowed(_)) => Ok(None),
+            Err(refusal) => Err(Error::Refused(refusal)),
+        }
+    }
+
+    /// Asks the carrier; by its idempotent submit of the very same request where there is no status query.
+    pub(super) async fn ask_status(&self, payment: PaymentRow) -> Result<(), Error> {
+        let attempts = self.inner.store.attempts(payment.id).await?;
+        let Some(attempt) = attempts.into_iter().max_by_key(|a| a.number) else { return Ok(()) };
+        let mut order = order(&payment, &attempt);
+        crash_point("status_before");
+        let outcome = match self.inner.connectors.get(&payment.connector) {
+            Some(connector) if planted("new_reference_on_retry") => {
+                order.reference = crate::ledger::row::Id::new(self.now()).text();
+                connector.submit(&order).await
+            }
+            Some(connector) => match connector.status(&order).await {
+                Some(outcome) => outcome,
+                None if connector.describe().idempotent_submit => connector.submit(&order).await,
+                None => unasked("this carrier cannot be asked"),
+            },
+            None => unasked("the connector is not there any more"),
+        };
+        crash_point("status_after");
+        self.resolve(payment, attempt, &outcome, Source::Status).await?;
+        Ok(())
+    }
+}
+
+fn unasked(detail: &str) -> Outcome {
+    Outcome::Unknown { why: Unclear::Unexpected, detail: detail.to_owned() }
+}

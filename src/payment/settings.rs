@@ -1,0 +1,99 @@
+//! What the operator decides about payments of one market, already checked. `config` makes it; nothing here reads files.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::money::Currency;
+use crate::payment::pin::Profile;
+use crate::payment::receipt;
+use crate::payment::receipt::ReceiptText;
+
+/// One market's rules.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The one currency.
+    pub currency: Currency,
+    /// Whose midnight begins a day.
+    pub zone: TimeZone,
+    /// S13: an account's recharges a day, minor units of face value.
+    pub day_limit_minor: i64,
+    /// One recharge, minor units of face value.
+    pub payment_limit_minor: i64,
+    /// An equal recharge this soon after a delivery is asked about first.
+    pub duplicate_window: Duration,
+    /// How long a caller is kept waiting for a definite answer.
+    pub answer_within: Duration,
+    /// A hold whose request never left is free again after this time.
+    pub hold_expiry: Duration,
+    /// Waiting times before the first, second… status query; after the last a person must look.
+    pub status_schedule: Vec<Duration>,
+    /// How often due work is looked for.
+    pub poll_every: Duration,
+    /// The result SMS that payment itself queues waits this long for a better one of the conversation's.
+    pub sms_grace: Duration,
+    /// Whether no other node works on this database: then everything left in the middle is taken up at start, at once.
+    pub sole_node: bool,
+    /// What a result SMS says.
+    pub receipt: ReceiptText,
+    /// PINs.
+    pub pin: PinSettings,
+}
+
+/// Rules for PINs.
+#[derive(Clone, Debug)]
+pub struct PinSettings {
+    /// Fewest digits.
+    pub digits_min: usize,
+    /// Most digits.
+    pub digits_max: usize,
+    /// Wrong tries in a row before it locks.
+    pub tries_max: i32,
+    /// Waiting time after the second wrong try; doubles with each further one.
+    pub delay: Duration,
+    /// Cost of a check.
+    pub profile: Profile,
+    /// Checks at once.
+    pub pool: usize,
+    /// Checks waiting; more are refused as busy.
+    pub queue_max: usize,
+}
+
+impl Settings {
+    /// The demo's market: CNY, Shanghai, 2000 a day, PINs of 4 to 8 digits.
+    #[must_use]
+    pub fn demo(currency: Currency) -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            currency,
+            zone: TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
+            day_limit_minor: 200_000,
+            payment_limit_minor: 50_000,
+            duplicate_window: seconds(600),
+            answer_within: seconds(8),
+            hold_expiry: seconds(600),
+            status_schedule: [5, 15, 60, 300, 900, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400]
+                .map(seconds)
+                .to_vec(),
+            poll_every: seconds(1),
+            sms_grace: seconds(20),
+            sole_node: true,
+            receipt: receipt::plain,
+            pin: PinSettings::default(),
+        }
+    }
+}
+
+impl Default for PinSettings {
+    fn default() -> Self {
+        Self {
+            digits_min: 4,
+            digits_max: 8,
+            tries_max: 5,
+            delay: Duration::from_secs(1),
+            profile: Profile::Standard,
+            pool: 2,
+            queue_max: 256,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The table of actions: the whole surface between dialplans and the payment core.
+//!
+//! The checker, the engine and the documentation are made from this table and from nothing else. An action is named
+//! here and performed by the session; the dialplan only knows what goes in and which outcomes come back.
+
+use crate::dialplan::value::{Family, Type};
+
+/// A named and typed place: a parameter, or one value of an outcome.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Field {
+    /// Its name in the table; authors may bind it to a variable of another name.
+    pub name: &'static str,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// What the checker must know of an outcome besides its values.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Meaning {
+    /// Nothing special.
+    Plain,
+    /// The caller's number is believed from here on: the variable `caller` is set.
+    Identified,
+    /// The money may have moved: no way may lead from here to a money action.
+    Pending,
+}
+
+/// One way in which an action can end. The first of an action is the ordinary one: after any other, keys that were
+/// typed ahead are dropped, since they answered a question that is no longer asked.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// Its name after `on`.
+    pub name: &'static str,
+    /// The values that come with it, in order.
+    pub values: &'static [Field],
+    /// What it means to the checker.
+    pub meaning: Meaning,
+}
+
+/// How an action stands to money.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// It reads.
+    Reads,
+    /// It reads, and its outcomes' values of these names belong to the confirmation of the named action.
+    Quotes {
+        /// The money action.
+        action: &'static str,
+        /// Names of values, such as `fee`.
+        values: &'static [&'static str],
+    },
+    /// It moves money: the caller has confirmed these parameters in the question for its secret.
+    MovesMoney {
+        /// Names of parameters.
+        confirmed: &'static [&'static str],
+    },
+}
+
+/// The signature of an action.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Action {
+    /// Its name after `do`.
+    pub name: &'static str,
+    /// What it does, for the list of actions.
+    pub about: &'static str,
+    /// What it is given, in order.
+    pub parameters: &'static [Field],
+    /// Every way in which it can end.
+    pub outcomes: &'static [Outcome],
+    /// How it stands to money.
+    pub effect: Effect,
+}
+
+impl Action {
+    /// The action of a name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        ACTIONS.iter().find(|action| action.name == name)
+    }
+
+    /// The outcome of a name, with its index.
+    #[must_use]
+    pub fn outcome(&self, name: &str) -> Option<(usize, &'static Outcome)> {
+        self.outcomes.iter().enumerate().find(|(_, outcome)| outcome.name == name)
+    }
+
+    /// Whether it moves money.
+    #[must_use]
+    pub const fn moves_money(&self) -> bool {
+        matches!(self.effect, Effect::MovesMoney { .. })
+    }
+
+    /// `recharge.pay(phone: phone, amount: money, …)`, for diagnostics and documentation.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        format!("{}({})", self.name, fields(self.parameters))
+    }
+}
+
+impl Outcome {
+    /// `day_limit(limit: money, left: money)`
+    #[must_use]
+    pub fn signature(&self) -> String {
+        if self.values.is_empty() { self.name.to_owned() } else { format!("{}({})", self.name, fields(self.values)) }
+    }
+}
+
+fn fields(fields: &[Field]) -> String {
+    fields.iter().map(|field| format!("{}: {}", field.name, field.ty)).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a carrier refused, in words that the caller can use.
+pub static REFUSAL: Family = Family {
+    name: "refusal",
+    words: &["bad_number", "number_barred", "not_available", "amount_not_allowed", "limit_reached", "carrier_down", "other"],
+};
+
+/// The families of words that messages may speak.
+pub static FAMILIES: &[&Family] = &[&REFUSAL];
+
+const fn field(name: &'static str, ty: Type) -> Field {
+    Field { name, ty }
+}
+
+const fn plain(name: &'static str, values: &'static [Field]) -> Outcome {
+    Outcome { name, values, meaning: Meaning::Plain }
+}
+
+const PHONE: Field = field("phone", Type::Phone);
+const AMOUNT: Field = field("amount", Type::Money);
+const LIMIT: Field = field("limit", Type::Money);
+const LEFT: Field = field("left", Type::Money);
+const FEE: Field = field("fee", Type::Money);
+const RECEIPT: Field = field("receipt", Type::Digits);
+/// Minutes since the first payment of the same account, number and amount.
+const FIRST: Field = field("first", Type::Int);
+const REPEAT: Field = field("repeat", Type::Bool);
+
+/// Every action there is.
+pub static ACTIONS: &[Action] = &[
+    Action {
+        name: "caller.identify",
+        about: "whether the caller has a believable mobile number, and a payment account bound to it",
+        parameters: &[],
+        outcomes: &[
+            Outcome {
+                name: "bound",
+                values: &[field("account", Type::Name("account"))],
+                meaning: Meaning::Identified,
+            },
+            plain("unbound", &[PHONE]),
+            plain("no_number", &[]),
+        ],
+        effect: Effect::Reads,
+    },
+    Action {
+        name: "topup.route",
+        about: "which carrier recharges a number, and the amounts that it may be recharged with",
+        parameters: &[PHONE],
+        outcomes: &[
+            plain("ok", &[field("carrier", Type::Name("carrier")), field("amounts", Type::List(&Type::Money))]),
+            plain("not_supported", &[]),
+            plain("bad_number", &[]),
+        ],
+        effect: Effect::Reads,
+    },
+    Action {
+        name: "payment.quote",
+        about: "the fee, and whether the limits would allow the payment now; judged again when money moves",
+        parameters: &[PHONE, AMOUNT, REPEAT],
+        outcomes: &[
+            plain("ok", &[FEE, field("total", Type::Money)]),
+            plain("not_designated", &[]),
+            plain("payment_limit", &[LIMIT]),
+            plain("day_limit", &[LIMIT, LEFT]),
+            plain("user_limit", &[LIMIT, LEFT]),
+            plain("insufficient", &[LEFT]),
+            plain("duplicate", &[FIRST, FEE]),
+            plain("still_processing", &[]),
+        ],
+        effect: Effect::Quotes { action: "recharge.pay", values: &["fee"] },
+    },
+    Action {
+        name: "recharge.pay",
+        about: "checks the PIN, holds the money, asks the carrier, and posts or gives back",
+        parameters: &[PHONE, AMOUNT, field("pin", Type::Secret), REPEAT],
+        outcomes: &[
+            plain("delivered", &[RECEIPT]),
+            Outcome { name: "pending", values: &[RECEIPT], meaning: Meaning::Pending },
+            plain("wrong_pin", &[field("left", Type::Int)]),
+            plain("locked", &[]),
+            plain("day_limit", &[LIMIT, LEFT]),
+            plain("user_limit", &[LIMIT, LEFT]),
+            plain("insufficient", &[LEFT]),
+            plain("duplicate", &[FIRST, FEE]),
+            plain("still_processing", &[]),
+            plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
+            plain("suspended", &[]),
+        ],
+        effect: Effect::MovesMoney { confirmed: &["phone", "amount"] },
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_consistent() {
+        for action in ACTIONS {
+            assert_eq!(ACTIONS.iter().filter(|other| other.name == action.name).count(), 1, "{}", action.name);
+            for outcome in action.outcomes {
+                assert_eq!(action.outcomes.iter().filter(|o| o.name == outcome.name).count(), 1);
+                assert!(outcome.values.iter().all(|value| value.ty != Type::Secret), "no secret comes back");
+            }
+            match action.effect {
+                Effect::Reads => {}
+                Effect::Quotes { action: paying, values } => {
+                    assert!(Action::find(paying).unwrap().moves_money());
+                    for value in values {
+                        assert!(action.outcomes.iter().any(|o| o.values.iter().any(|v| v.name == *value)));
+                    }
+                }
+                Effect::MovesMoney { confirmed } => {
+                    for name in confirmed {
+                        assert!(action.parameters.iter().any(|parameter| parameter.name == *name));
+                    }
+                    assert!(action.parameters.iter().any(|parameter| parameter.ty == Type::Secret));
+                }
+            }
+        }
+        assert!(REFUSAL.words.contains(&"other"));
+    }
+}

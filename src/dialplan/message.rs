@@ -1,0 +1,300 @@
+//! Message files (`messages/LANG.msg`): keys with typed slots, and a form of the text for each channel.
+//!
+//! ```text
+//! over-day-limit(limit: money, left: money)
+//!   That is over the day's limit of {limit}. {left} is left today.
+//!   ussd: Over today's limit of {limit}; left: {left}.
+//! ```
+//!
+//! This reads the text only; whether keys and slots agree with the flows and between languages is checked elsewhere.
+
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_while, take_while1};
+use nom::character::complete::{char, space0, space1};
+use nom::combinator::{map, opt, recognize, verify};
+use nom::multi::separated_list1;
+use nom::sequence::{delimited, pair, preceded, terminated};
+use nom::{IResult, Parser};
+
+use crate::dialplan::diagnostic::{Code, Diagnostic};
+use crate::dialplan::syntax::span::{Name, Span, Spanned};
+
+/// The longest text of one form, in characters; nobody listens to more.
+pub const TEXT_MAX: usize = 1_000;
+
+/// The messages of one language as they were written.
+#[derive(Clone, Debug, Default)]
+pub struct MessageFile {
+    /// The file's name.
+    pub file: String,
+    /// The language: the file's name without `.msg`.
+    pub language: String,
+    /// In the order of the file.
+    pub messages: Vec<MessageSource>,
+}
+
+/// One message as it was written.
+#[derive(Clone, Debug)]
+pub struct MessageSource {
+    /// Its key.
+    pub key: Name,
+    /// Its slots: name and type.
+    pub slots: Vec<(Name, Name)>,
+    /// For every channel without a form of its own.
+    pub default: Template,
+    /// Spoken.
+    pub voice: Template,
+    /// On a USSD screen.
+    pub ussd: Template,
+    /// In a text message.
+    pub sms: Template,
+}
+
+/// A text with slots; empty when it was not written.
+pub type Template = Vec<Spanned<Part>>;
+
+/// A part of a text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// Words.
+    Text(String),
+    /// `{name}` or `{name:last4}`.
+    Slot {
+        /// The slot.
+        name: String,
+        /// How many last digits only.
+        last: Option<u8>,
+    },
+    /// `{name|one try|other tries}`: the number and the word that goes with it.
+    Plural {
+        /// The slot.
+        name: String,
+        /// After 1.
+        one: String,
+        /// After any other number.
+        other: String,
+    },
+    /// `{clip ID}`: a clip of its own.
+    Clip(String),
+    /// `{tone 350+440 120s}`: two frequencies in hertz (the second may be 0) and a length in milliseconds.
+    Tone {
+        /// Hertz.
+        hertz: [u16; 2],
+        /// Milliseconds.
+        milliseconds: u32,
+    },
+}
+
+/// Which forms a line of text belongs to.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Form {
+    Default,
+    Voice,
+    Ussd,
+    Sms,
+    Text,
+}
+
+impl MessageFile {
+    /// Reads a file named `LANG.msg`.
+    #[must_use]
+    pub fn parse(file: &str, text: &str) -> (Self, Vec<Diagnostic>) {
+        let language = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".msg").to_owned();
+        let mut out = Self { file: file.to_owned(), language, messages: Vec::new() };
+        let mut diagnostics = Vec::new();
+        let mut form = Form::Default;
+        let mut start = 0;
+        for raw in text.split_inclusive('\n') {
+            let at = start;
+            start += raw.len();
+            let line = raw.trim_end();
+            let indent = line.len() - line.trim_start().len();
+            if line.trim_start().is_empty() || line.trim_start().starts_with("--") {
+                continue;
+            }
+            let result = if indent == 0 {
+                form = Form::Default;
+                heading(line).map(|message| out.messages.push(message.moved(at)))
+            } else if let Some(message) = out.messages.last_mut() {
+                body(message, &mut form, line.trim_start(), at + indent)
+            } else {
+                Err((0, "a message's key at the start of the line, before its text"))
+            };
+            if let Err((rest, want)) = result {
+                let from = (at + line.len()).saturating_sub(rest).max(at + indent.min(line.len()));
+                let span = Span::new(from.min(at + line.len()), at + line.len());
+                diagnostics.push(Diagnostic::error(Code::F001, file, span, format!("expected {want}")).here("here"));
+            }
+        }
+        (out, diagnostics)
+    }
+}
+
+impl MessageSource {
+    /// Spans of a heading are relative to its line; this makes them those of the file.
+    fn moved(mut self, by: usize) -> Self {
+        let shift = |span: Span| Span::new(span.start + by, span.end + by);
+        self.key.span = shift(self.key.span);
+        for (name, ty) in &mut self.slots {
+            name.span = shift(name.span);
+            ty.span = shift(ty.span);
+        }
+        self
+    }
+
+    /// Whether no form was written at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&self.default, &self.voice, &self.ussd, &self.sms].into_iter().all(Vec::is_empty)
+    }
+}
+
+/// What stood in the way: the bytes that were left of the line, and what was expected there.
+type Failure = (usize, &'static str);
+
+fn name(input: &str) -> IResult<&str, &str> {
+    verify(
+        recognize(pair(
+            take_while1(|c: char| c.is_ascii_alphabetic()),
+            take_while(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')),
+        )),
+        |name: &str| !name.ends_with(['-', '.']),
+    )
+    .parse(input)
+}
+
+fn heading(line: &str) -> Result<MessageSource, Failure> {
+    let spanned = |text: &str, rest: &str| {
+        let end = line.len() - rest.len();
+        Spanned::new(text.to_owned(), Span::new(end - text.len(), end))
+    };
+    let (rest, key) = name(line).map_err(|_| (line.len(), "a message's key, such as `over-day-limit`"))?;
+    let key = spanned(key, rest);
+    let mut slots = Vec::new();
+    let mut rest = rest;
+    if let Some(inside) = rest.strip_prefix('(') {
+        rest = inside;
+        loop {
+            let from = rest.trim_start();
+            let (after, slot) = name(from).map_err(|_| (from.len(), "a slot's name"))?;
+            let slot = spanned(slot, after);
+            let (after, _) = delimited(space0, char::<_, nom::error::Error<_>>(':'), space0)
+                .parse(after)
+                .map_err(|_| (after.len(), "`:` and the slot's type, such as `money`"))?;
+            let (next, ty) = slot_type(after).map_err(|_| (after.len(), "a type, such as `money` or `money list`"))?;
+            slots.push((slot, spanned(ty, next)));
+            rest = next.trim_start();
+            match rest.as_bytes().first() {
+                Some(b',') => rest = rest.get(1..).unwrap_or_default(),
+                Some(b')') => {
+                    rest = rest.get(1..).unwrap_or_default();
+                    break;
+                }
+                _ => return Err((rest.len(), "`,` and another slot, or `)`")),
+            }
+        }
+    }
+    if !rest.trim().is_empty() {
+        return Err((rest.trim_start().len(), "the end of the line: the text follows on indented lines"));
+    }
+    let empty = Vec::new;
+    Ok(MessageSource { key, slots, default: empty(), voice: empty(), ussd: empty(), sms: empty() })
+}
+
+fn slot_type(input: &str) -> IResult<&str, &str> {
+    recognize(pair(name, opt(pair(space1, tag("list"))))).parse(input)
+}
+
+fn body(message: &mut MessageSource, form: &mut Form, line: &str, at: usize) -> Result<(), Failure> {
+    let forms = [("voice:", Form::Voice), ("ussd:", Form::Ussd), ("sms:", Form::Sms), ("text:", Form::Text)];
+    let mut text = line;
+    let mut continues = true;
+    for (prefix, named) in forms {
+        if let Some(rest) = line.strip_prefix(prefix) {
+            *form = named;
+            text = rest.trim_start();
+            continues = false;
+        }
+    }
+    let parts = template(text, at + line.len() - text.len())?;
+    for (target, belongs) in [
+        (&mut message.default, *form == Form::Default),
+        (&mut message.voice, *form == Form::Voice),
+        (&mut message.ussd, matches!(*form, Form::Ussd | Form::Text)),
+        (&mut message.sms, matches!(*form, Form::Sms | Form::Text)),
+    ] {
+        if belongs {
+            if continues && !target.is_empty() {
+                target.push(Spanned::new(Part::Text(" ".into()), Span::new(at, at)));
+            }
+            target.extend(parts.iter().cloned());
+        }
+    }
+    Ok(())
+}
+
+fn template(text: &str, at: usize) -> Result<Template, Failure> {
+    if text.chars().count() > TEXT_MAX {
+        return Err((text.len(), "a text of at most 1000 characters"));
+    }
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let start = text.len() - rest.len();
+        let (next, part) = if rest.starts_with('{') {
+            slot(rest).map_err(|_| {
+                (rest.len(), "a slot such as `{amount}`, `{phone:last4}`, `{left|try|tries}` or `{clip intro}`")
+            })?
+        } else {
+            let end = rest.find('{').unwrap_or(rest.len());
+            let (words, next) = rest.split_at(end);
+            (next, Part::Text(words.to_owned()))
+        };
+        let end = text.len() - next.len();
+        parts.push(Spanned::new(part, Span::new(at + start, at + end)));
+        rest = next;
+    }
+    Ok(parts)
+}
+
+fn number(input: &str) -> IResult<&str, u32> {
+    let digits = verify(take_while1(|c: char| c.is_ascii_digit()), |text: &str| text.len() <= 6);
+    map(digits, |text: &str| text.parse().unwrap_or_default()).parse(input)
+}
+
+fn slot(input: &str) -> IResult<&str, Part> {
+    let word = || take_while1(|c: char| !"{}|".contains(c));
+    let plural = map(
+        (name, preceded(char('|'), word()), preceded(char('|'), word())),
+        |(name, one, other): (&str, &str, &str)| Part::Plural {
+            name: name.to_owned(),
+            one: one.trim().to_owned(),
+            other: other.trim().to_owned(),
+        },
+    );
+    let clip_id = recognize(separated_list1(char('/'), name));
+    let clip = map(preceded((tag("clip"), space1), clip_id), |id: &str| Part::Clip(id.to_owned()));
+    let unit = alt((map(tag("ms"), |_| 1), map(tag("s"), |_| 1_000)));
+    let hertz = || verify(number, |hertz| (20..=3_900).contains(hertz));
+    let tone = map(
+        preceded((tag("tone"), space1), (hertz(), opt(preceded(char('+'), hertz())), space1, number, unit)),
+        |(low, high, _, length, unit)| Part::Tone {
+            hertz: [u16::try_from(low).unwrap_or_default(), u16::try_from(high.unwrap_or(0)).unwrap_or_default()],
+            milliseconds: (length * unit).min(600_000),
+        },
+    );
+    let last = preceded(tag(":last"), verify(number, |count| (1..=9).contains(count)));
+    let plain = map((name, opt(last)), |(name, last): (&str, Option<u32>)| Part::Slot {
+        name: name.to_owned(),
+        last: last.and_then(|count| u8::try_from(count).ok()),
+    });
+    let inside = alt((tone, clip, all_consuming_before_brace(plural), plain));
+    delimited(char('{'), delimited(space0, inside, space0), char('}')).parse(input)
+}
+
+/// A parser that only succeeds right before the closing brace.
+fn all_consuming_before_brace<'i>(
+    parser: impl Parser<&'i str, Output = Part, Error = nom::error::Error<&'i str>>,
+) -> impl Parser<&'i str, Output = Part, Error = nom::error::Error<&'i str>> {
+    terminated(parser, nom::combinator::peek(char('}')))
+}

@@ -1,0 +1,248 @@
+//! A compiled flow: indices instead of names, every text resolved, nothing left that could be missing at run time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::dialplan::action::Action;
+use crate::dialplan::catalog::Settings;
+use crate::dialplan::event::Channel;
+use crate::dialplan::expression::Expression;
+use crate::dialplan::speak::{Sound, Texts, Utterance};
+use crate::dialplan::value::{Type, Value};
+
+/// Answers in one session before it is ended politely, whatever the flow says.
+pub const INPUTS_MAX: u16 = 64;
+/// Entries of one step in one session, unless the flow says `visits`.
+pub const VISITS_DEFAULT: u8 = 8;
+/// Wrong answers in one visit of a step, unless the flow says `tries`.
+pub const TRIES_DEFAULT: u8 = 3;
+/// Answered questions that `back` remembers.
+pub const HISTORY_MAX: usize = 16;
+/// Operations in one step of the engine; the checker proves that none needs so many.
+pub const OPERATIONS_MAX: u32 = 1_000;
+/// Time to the first key unless the question says `wait`.
+pub const FIRST_DIGIT: Duration = Duration::from_secs(6);
+/// Time between two keys.
+pub const INTER_DIGIT: Duration = Duration::from_secs(4);
+/// The key that ends an input.
+pub const TERMINATOR: char = '#';
+
+/// What a flow does about a PIN when the channel is SMS.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PinOnSms {
+    /// The PIN is never asked by SMS: the flow cannot pay there.
+    #[default]
+    Refuse,
+    /// The PIN is asked by a call or a USSD push.
+    Callback,
+    /// The PIN is asked and answered by SMS.
+    Reply,
+    /// No PIN for small amounts over a trusted route.
+    None,
+}
+
+/// A variable of a program.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Variable {
+    /// Its name in the flow.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A step of a program.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its name in the flow.
+    pub name: Arc<str>,
+    pub(crate) ops: Vec<Op>,
+}
+
+/// Where control goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Target {
+    Step(u16),
+    End,
+}
+
+/// A message with its arguments not yet computed.
+#[derive(Clone, Debug)]
+pub(crate) struct Speech {
+    pub(crate) message: u16,
+    pub(crate) name: Arc<str>,
+    pub(crate) arguments: Vec<Expression>,
+}
+
+/// The way an answer is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reading {
+    Digits,
+    Secret,
+    Phone,
+    Money,
+}
+
+/// A question for a variable.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) question: Speech,
+    pub(crate) again: Option<Speech>,
+    /// Said from the nth silence on, ascending.
+    pub(crate) silent: Vec<(u8, Speech)>,
+    /// Said from the nth wrong answer on, ascending.
+    pub(crate) wrong: Vec<(u8, Speech)>,
+    pub(crate) variable: u16,
+    pub(crate) reading: Reading,
+    pub(crate) min: u8,
+    pub(crate) max: u8,
+    pub(crate) quiet: bool,
+    pub(crate) barge_in: bool,
+    pub(crate) confirmation: bool,
+    pub(crate) wait: Duration,
+}
+
+/// One key of a menu.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    pub(crate) key: char,
+    pub(crate) label: Option<Speech>,
+    pub(crate) block: Vec<Op>,
+}
+
+/// A question with keys for answers, or an announcement that waits for a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Menu {
+    pub(crate) question: Vec<Speech>,
+    pub(crate) again: Option<Speech>,
+    pub(crate) silent: Vec<(u8, Speech)>,
+    pub(crate) wrong: Vec<(u8, Speech)>,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) barge_in: bool,
+    pub(crate) wait: Duration,
+    /// Whether its answer counts as an answered question for `back`.
+    pub(crate) remembered: bool,
+}
+
+/// What an outcome binds and does.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    /// A variable for each value of the outcome.
+    pub(crate) bind: Vec<u16>,
+    pub(crate) block: Vec<Op>,
+}
+
+/// What to do when a one-shot command has filled a slot.
+#[derive(Clone, Debug)]
+pub(crate) enum Given {
+    /// Read the slot into the variable and go on there.
+    Goto { variable: u16, reading: Reading, min: u8, max: u8, target: Target },
+    /// Behave as if this key of the step's menu had been pressed.
+    Choose { key: char },
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Given { slot: String, then: Given },
+    Ask(Box<Ask>),
+    Menu(Box<Menu>),
+    Must { condition: Expression, otherwise: Speech },
+    Tell(Speech),
+    Set { variable: u16, value: Expression },
+    SendSms(Speech),
+    If { condition: Expression, target: Target },
+    Mark(Arc<str>),
+    Goto(Target),
+    /// Branches are in the order of the action's outcomes.
+    Do { action: &'static Action, arguments: Vec<Parameter>, branches: Vec<Branch> },
+    Hold,
+}
+
+/// Where the argument of an action comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Parameter {
+    Value(Expression),
+    Secret(u16),
+}
+
+/// A flow that can be run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) name: String,
+    pub(crate) version: Arc<str>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) start: Vec<(u16, Value)>,
+    /// The variable `caller`, if the flow uses it.
+    pub(crate) caller: Option<u16>,
+    pub(crate) tries: u8,
+    pub(crate) tries_then: Target,
+    pub(crate) visits: u8,
+    pub(crate) visits_then: Target,
+    pub(crate) back: Option<char>,
+    pub(crate) main: Option<char>,
+    pub(crate) pin_on_sms: PinOnSms,
+    pub(crate) texts: Arc<Texts>,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl Program {
+    /// The flow's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version of the catalogue that it belongs to.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The steps in the order of the file; the first one is the start.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The variables; a state holds them in this order.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// What the flow does about a PIN on SMS.
+    #[must_use]
+    pub const fn pin_on_sms(&self) -> PinOnSms {
+        self.pin_on_sms
+    }
+
+    /// The messages in every language.
+    #[must_use]
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// The market that it was compiled for.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The clips and pauses of an utterance, in order.
+    #[must_use]
+    pub fn sounds(&self, utterance: &Utterance, language: &str) -> Vec<Sound> {
+        self.texts.sounds(utterance, language)
+    }
+
+    /// The utterance in words: a screen's text, or what the clips say when the channel is voice.
+    #[must_use]
+    pub fn text(&self, utterance: &Utterance, language: &str, channel: Channel) -> String {
+        self.texts.text(utterance, language, channel)
+    }
+
+    pub(crate) fn op(&self, step: u16, op: u16) -> Option<&Op> {
+        self.steps.get(usize::from(step))?.ops.get(usize::from(op))
+    }
+}

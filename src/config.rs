@@ -7,13 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::money::Currency;
-use crate::money::Money;
-
-mod reader;
-
-pub use reader::Fault;
-use reader::{Faults, Section};
+use crate::connector::document::{self, Fault, Faults, Section};
+use crate::money::{Currency, Money};
+use crate::sip::config::Network;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -51,8 +47,6 @@ pub struct Config {
 pub struct Market {
     /// Country code without `+`.
     pub country: String,
-    /// Most digits of a national number.
-    pub national_digits_max: usize,
     /// The currency.
     pub currency: Currency,
     /// The zone whose midnight ends the day.
@@ -110,45 +104,6 @@ pub struct Trunk {
     pub calls_max: usize,
 }
 
-/// An address with a prefix length.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Network {
-    /// Any address in it.
-    pub address: IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// Reads `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
-    ///
-    /// # Errors
-    /// A sentence for the operator.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let wrong = || format!("`{text}` is not an address such as 192.0.2.1 or 192.0.2.0/24");
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), |p| p.parse().map_err(|_| wrong()))?;
-        if prefix > most {
-            return Err(wrong());
-        }
-        Ok(Self { address, prefix })
-    }
-
-    /// Whether `address` lies in it.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = |a: IpAddr| match a {
-            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 4),
-            IpAddr::V6(v6) => (v6.to_bits(), 6),
-        };
-        let ((ours, family), (theirs, other)) = (bits(self.address), bits(address));
-        let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-        family == other && (ours & mask) == (theirs & mask)
-    }
-}
-
 /// RTP settings.
 #[derive(Clone, Debug)]
 pub struct Rtp {
@@ -199,209 +154,250 @@ impl Config {
     /// # Errors
     /// All faults at once.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Fault>> {
-        let mut faults = Faults::new(text);
-        let (document, syntax) = toml::de::DeTable::parse_recoverable(text);
-        for error in syntax {
-            faults.add(error.span(), "syntax", error.message());
-        }
-        let mut root = Section::root(document.get_ref());
-        let config = Self::read(&mut root, &mut faults, folder);
-        root.done(&mut faults);
-        if faults.found.is_empty() { Ok(config) } else { Err(faults.found) }
+        document::read(text, |root, faults| Some(Self::read(root, faults, folder)))
     }
 
     fn read(root: &mut Section<'_>, faults: &mut Faults<'_>, folder: &Path) -> Self {
-        let at = |text: String| folder.join(text);
-        let mut node = root.section(faults, "node");
-        let database = node.text(faults, "database").unwrap_or_else(|| "sqlite:keytone.db".to_owned());
-        let database = match database.strip_prefix("sqlite:") {
-            Some(file) => format!("sqlite:{}", folder.join(file).display()),
-            None => database,
-        };
-        if !database.starts_with("sqlite:") && !database.starts_with("postgres") {
-            node.fault(faults, "database", "expected sqlite:FILE or postgres://user@host/name");
+        let node = within(root, "node", faults, |node, faults| Node::read(node, faults, folder));
+        let log = within(root, "log", faults, |log, faults| {
+            let json = log.boolean("json", faults).unwrap_or(false);
+            let filter = log.text("filter", faults).map_or_else(|| "info".to_owned(), |t| t.value);
+            (json, filter)
+        });
+        if !root.has("market") {
+            root.missing("market", faults);
         }
-        let config = Self {
-            database,
-            dialplans: node.text(faults, "dialplans").map(at),
-            prompts: node.text(faults, "prompts").map(at),
-            pepper_file: at(node.text(faults, "pepper_file").unwrap_or_else(|| "pepper.key".to_owned())),
-            numbering: at(node.text(faults, "numbering").unwrap_or_else(|| "numbering.toml".to_owned())),
-            connectors: node
-                .texts(faults, "connectors")
-                .unwrap_or_default()
-                .into_iter()
-                .map(|c| folder.join(c))
-                .collect(),
-            market: Market::read(&mut root.section(faults, "market"), faults),
-            pin: PinRules::read(root.section(faults, "pin"), faults),
-            sip: Sip::read(root.section(faults, "sip"), faults),
-            rtp: Rtp::read(root.section(faults, "rtp"), faults),
-            http_listen: read_http(root.section(faults, "http"), faults),
-            log_json: false,
-            log_filter: String::new(),
-        };
-        node.done(faults);
-        let mut log = root.section(faults, "log");
-        let log_json = log.switch(faults, "json", false);
-        let log_filter = log.text(faults, "filter").unwrap_or_else(|| "info".to_owned());
-        log.done(faults);
-        Self { log_json, log_filter, ..config }
+        let market = within(root, "market", faults, Market::read);
+        let pin = within(root, "pin", faults, PinRules::read);
+        let sip = within(root, "sip", faults, Sip::read);
+        let rtp = within(root, "rtp", faults, Rtp::read);
+        let http_listen = within(root, "http", faults, |http, faults| {
+            address(http, "listen", SocketAddr::from(([127, 0, 0, 1], 8080)), faults)
+        });
+        Self {
+            database: node.database,
+            dialplans: node.dialplans,
+            prompts: node.prompts,
+            pepper_file: node.pepper_file,
+            numbering: node.numbering,
+            connectors: node.connectors,
+            market,
+            pin,
+            sip,
+            rtp,
+            http_listen,
+            log_json: log.0,
+            log_filter: log.1,
+        }
     }
 }
 
-fn read_http(mut http: Section<'_>, faults: &mut Faults<'_>) -> SocketAddr {
-    let listen = http.parsed(faults, "listen", SocketAddr::from(([127, 0, 0, 1], 8080)), read_address);
-    http.done(faults);
-    listen
+/// Reads a table; one that is absent gives the defaults of an empty one.
+fn within<T>(
+    root: &mut Section<'_>,
+    key: &str,
+    faults: &mut Faults<'_>,
+    read: impl FnOnce(&mut Section<'_>, &mut Faults<'_>) -> T,
+) -> T {
+    let mut section = root.section(key, faults).unwrap_or_else(|| Section::empty(key));
+    let value = read(&mut section, faults);
+    section.finish(faults);
+    value
 }
 
-fn read_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an address and a port, for example 0.0.0.0:5060".to_owned())
+/// The `[node]` table.
+struct Node {
+    database: String,
+    dialplans: Option<PathBuf>,
+    prompts: Option<PathBuf>,
+    pepper_file: PathBuf,
+    numbering: PathBuf,
+    connectors: Vec<PathBuf>,
 }
 
-fn seconds(section: &mut Section<'_>, faults: &mut Faults<'_>, key: &str, default: i64, most: i64) -> Duration {
-    let seconds = section.number(faults, key, default, 0..=most);
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+impl Node {
+    fn read(node: &mut Section<'_>, faults: &mut Faults<'_>, folder: &Path) -> Self {
+        let mut path = |node: &mut Section<'_>, key: &str| node.text(key, faults).map(|t| folder.join(t.value));
+        let dialplans = path(node, "dialplans");
+        let prompts = path(node, "prompts");
+        let pepper_file = path(node, "pepper_file").unwrap_or_else(|| folder.join("pepper.key"));
+        let numbering = path(node, "numbering").unwrap_or_else(|| folder.join("numbering.toml"));
+        let connectors = node.texts("connectors", faults).into_iter().map(|t| folder.join(t.value)).collect();
+        let database = match node.text("database", faults) {
+            None => format!("sqlite:{}", folder.join("keytone.db").display()),
+            Some(text) => match text.value.strip_prefix("sqlite:") {
+                Some(file) => format!("sqlite:{}", folder.join(file).display()),
+                None => {
+                    if !text.value.starts_with("postgres://") && !text.value.starts_with("postgresql://") {
+                        let expected = "expected sqlite:FILE or postgres://user@host/name";
+                        faults.add(&text.span, &text.key, expected);
+                    }
+                    text.value
+                }
+            },
+        };
+        Self { database, dialplans, prompts, pepper_file, numbering, connectors }
+    }
 }
 
-fn count(section: &mut Section<'_>, faults: &mut Faults<'_>, key: &str, default: i64, most: i64) -> usize {
-    usize::try_from(section.number(faults, key, default, 1..=most)).unwrap_or(1)
+fn address(
+    section: &mut Section<'_>,
+    key: &str,
+    default: SocketAddr,
+    faults: &mut Faults<'_>,
+) -> SocketAddr {
+    let Some(text) = section.text(key, faults) else { return default };
+    text.value.parse().unwrap_or_else(|_| {
+        faults.add(&text.span, &text.key, "expected an address and a port, for example 0.0.0.0:5060");
+        default
+    })
+}
+
+fn seconds(section: &mut Section<'_>, key: &str, default: u64, most: i64, faults: &mut Faults<'_>) -> Duration {
+    let seconds = section.integer(key, 0..=most, faults).and_then(|n| u64::try_from(n.value).ok());
+    Duration::from_secs(seconds.unwrap_or(default))
+}
+
+fn count(section: &mut Section<'_>, key: &str, default: usize, most: i64, faults: &mut Faults<'_>) -> usize {
+    section.integer(key, 1..=most, faults).and_then(|n| usize::try_from(n.value).ok()).unwrap_or(default)
 }
 
 impl Market {
     fn read(market: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
-        if !market.is_present() {
-            faults.add(None, "market", "is missing; it needs country, currency, zone, day_limit");
+        let country = market.need_text("country", faults);
+        if let Some(code) = &country
+            && (code.value.is_empty() || code.value.len() > 3 || !code.value.bytes().all(|b| b.is_ascii_digit()))
+        {
+            faults.add(&code.span, &code.key, "expected a country code of 1 to 3 digits without +");
         }
-        let country = market.required(faults, "country", "\"86\"");
-        if !country.is_empty() && (country.len() > 3 || !country.bytes().all(|b| b.is_ascii_digit())) {
-            market.fault(faults, "country", "expected a country code of 1 to 3 digits without +");
+        let code = market.need_text("currency", faults);
+        let currency = code.as_ref().and_then(|code| {
+            Currency::new(&code.value).map_err(|e| faults.add(&code.span, &code.key, e.to_string())).ok()
+        });
+        let name = market.need_text("zone", faults);
+        let zone = name.and_then(|name| {
+            let unknown = || format!("`{}` is not a time zone such as Asia/Shanghai", name.value);
+            jiff::tz::TimeZone::get(&name.value)
+                .map_err(|_| faults.add(&name.span, &name.key, unknown()))
+                .ok()
+        });
+        if !market.has("day_limit") {
+            market.missing("day_limit", faults);
         }
-        let code = market.required(faults, "currency", "\"CNY\"");
-        let currency = Currency::new(&code).unwrap_or_else(|e| {
-            if !code.is_empty() {
-                market.fault(faults, "currency", e.to_string());
-            }
-            XXX
-        });
-        let name = market.required(faults, "zone", "\"Asia/Shanghai\"");
-        let zone = jiff::tz::TimeZone::get(&name).unwrap_or_else(|_| {
-            if !name.is_empty() {
-                market.fault(faults, "zone", format!("`{name}` is not a time zone such as Asia/Shanghai"));
-            }
-            jiff::tz::TimeZone::UTC
-        });
-        let day_limit = market.required(faults, "day_limit", "\"2000\"");
-        let day_limit_minor = read_limit(market, faults, "day_limit", &day_limit, currency);
-        let payment_limit = market.text(faults, "payment_limit").unwrap_or_else(|| day_limit.clone());
-        let payment_limit_minor = read_limit(market, faults, "payment_limit", &payment_limit, currency);
-        let read = Self {
-            country,
-            national_digits_max: count(market, faults, "national_digits_max", 11, 15),
-            currency,
-            zone,
-            day_limit_minor,
-            payment_limit_minor,
-            duplicate_window: seconds(market, faults, "duplicate_window_s", 600, 86_400),
-            answer_within: seconds(market, faults, "answer_within_s", 8, 60),
-            language: market.text(faults, "language").unwrap_or_else(|| "en".to_owned()),
-        };
-        market.done(faults);
-        read
+        let day_limit_minor = limit(market, "day_limit", currency, faults);
+        let payment_limit_minor = limit(market, "payment_limit", currency, faults).or(day_limit_minor);
+        Self {
+            country: country.map(|c| c.value).unwrap_or_default(),
+            currency: currency.unwrap_or(NO_CURRENCY),
+            zone: zone.unwrap_or(jiff::tz::TimeZone::UTC),
+            day_limit_minor: day_limit_minor.unwrap_or(0),
+            payment_limit_minor: payment_limit_minor.unwrap_or(0),
+            duplicate_window: seconds(market, "duplicate_window_s", 600, 86_400, faults),
+            answer_within: seconds(market, "answer_within_s", 8, 60, faults),
+            language: market.text("language", faults).map_or_else(|| "en".to_owned(), |t| t.value),
+        }
     }
 }
 
 /// ISO 4217's code for "no currency", in the place of one that could not be read.
-const XXX: Currency = match Currency::from_bytes(*b"XXX", 2) {
-    Some(currency) => currency,
-    None => unreachable!(),
-};
+const NO_CURRENCY: Currency = Currency::NONE;
 
-fn read_limit(
+fn limit(
     market: &mut Section<'_>,
-    faults: &mut Faults<'_>,
     key: &str,
-    text: &str,
-    currency: Currency,
-) -> i64 {
-    if text.is_empty() {
-        return 0;
-    }
-    match Money::parse(text, currency) {
-        Ok(money) => money.minor,
+    currency: Option<Currency>,
+    faults: &mut Faults<'_>,
+) -> Option<i64> {
+    let text = market.text(key, faults)?;
+    match Money::parse(&text.value, currency?) {
+        Ok(money) => Some(money.minor),
         Err(e) => {
-            market.fault(faults, key, e.to_string());
-            0
+            faults.add(&text.span, &text.key, e.to_string());
+            None
         }
     }
 }
 
 impl PinRules {
-    fn read(mut pin: Section<'_>, faults: &mut Faults<'_>) -> Self {
-        let digits_min = count(&mut pin, faults, "digits_min", 4, 8);
-        let digits_max = count(&mut pin, faults, "digits_max", 8, 8);
-        if digits_min < 4 || digits_min > digits_max {
-            pin.fault(faults, "digits_min", "a PIN has 4 to 8 digits, and digits_min is not above digits_max");
+    fn read(pin: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
+        let digits = |pin: &mut Section<'_>, key: &str, default: usize, faults: &mut Faults<'_>| {
+            let digits = pin.integer(key, 4..=8, faults);
+            digits.and_then(|n| usize::try_from(n.value).ok()).unwrap_or(default)
+        };
+        let digits_min = digits(pin, "digits_min", 4, faults);
+        let digits_max = digits(pin, "digits_max", 8, faults);
+        if digits_min > digits_max {
+            faults.add(&pin.span, "pin.digits_min", "is above digits_max");
         }
-        let rules = Self {
+        let tries_max = pin.integer("tries_max", 1..=20, faults).map_or(5, |n| n.value);
+        Self {
             digits_min,
             digits_max,
-            tries_max: i32::try_from(pin.number(faults, "tries_max", 5, 1..=20)).unwrap_or(5),
-            delay: seconds(&mut pin, faults, "delay_s", 0, 3600),
-            strict: pin.switch(faults, "strict", false),
-        };
-        pin.done(faults);
-        rules
+            tries_max: i32::try_from(tries_max).unwrap_or(5),
+            delay: seconds(pin, "delay_s", 0, 3600, faults),
+            strict: pin.boolean("strict", faults).unwrap_or(false),
+        }
     }
 }
 
 impl Sip {
-    fn read(mut sip: Section<'_>, faults: &mut Faults<'_>) -> Self {
-        let listen = sip.parsed(faults, "listen", SocketAddr::from(([0, 0, 0, 0], 5060)), read_address);
-        let external = sip.parsed(faults, "external", None, |t| {
-            t.parse().map(Some).map_err(|_| "expected an IP address".to_owned())
+    fn read(sip: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
+        let listen = address(sip, "listen", SocketAddr::from(([0, 0, 0, 0], 5060)), faults);
+        let external = sip.text("external", faults).and_then(|text| {
+            let wrong = "expected an IP address";
+            text.value.parse().map_err(|_| faults.add(&text.span, &text.key, wrong)).ok()
         });
-        let calls_max = count(&mut sip, faults, "calls_max", 1000, 1_000_000);
+        let calls_max = count(sip, "calls_max", 1000, 1_000_000, faults);
         let mut trunks = Vec::new();
-        for mut section in sip.sections(faults, "trunk") {
-            let name = section.required(faults, "name", "\"carrier-a\"");
-            let texts = section.texts(faults, "addresses").unwrap_or_default();
-            if texts.is_empty() {
-                section.fault(faults, "addresses", "name the addresses that may call, for example [\"192.0.2.1\"]");
-            }
-            let mut addresses = Vec::new();
-            for text in &texts {
-                match Network::parse(text) {
-                    Ok(network) => addresses.push(network),
-                    Err(why) => section.fault(faults, "addresses", why),
-                }
-            }
-            let trusted_number = section.switch(faults, "trusted_number", false);
-            let calls_max = count(&mut section, faults, "calls_max", 1000, 1_000_000);
-            section.done(faults);
-            trunks.push(Trunk { name, addresses, trusted_number, calls_max });
+        for mut section in sip.sections("trunk", faults) {
+            trunks.push(Trunk::read(&mut section, faults));
+            section.finish(faults);
         }
-        sip.done(faults);
         Self { listen, external, calls_max, trunks }
     }
 }
 
-impl Rtp {
-    fn read(mut rtp: Section<'_>, faults: &mut Faults<'_>) -> Self {
-        let first = rtp.number(faults, "first_port", 0, 0..=65_534);
-        let last = rtp.number(faults, "last_port", first, 0..=65_535);
-        if last < first {
-            rtp.fault(faults, "last_port", "is below first_port");
+impl Trunk {
+    fn read(trunk: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
+        let name = trunk.need_text("name", faults).map(|t| t.value).unwrap_or_default();
+        if !trunk.has("addresses") {
+            trunk.missing("addresses", faults);
         }
-        let port = |p: i64| u16::try_from(p).unwrap_or(0);
-        let read = Self {
-            ports: (port(first), port(last)),
-            threads: count(&mut rtp, faults, "threads", 1, 64),
-            symmetric: rtp.switch(faults, "symmetric", true),
+        let mut addresses = Vec::new();
+        for text in trunk.texts("addresses", faults) {
+            match text.value.parse() {
+                Ok(network) => addresses.push(network),
+                Err(_) => {
+                    let wrong = format!("`{}` is not an address such as 192.0.2.1 or 192.0.2.0/24", text.value);
+                    faults.add(&text.span, &text.key, wrong);
+                }
+            }
+        }
+        Self {
+            name,
+            addresses,
+            trusted_number: trunk.boolean("trusted_number", faults).unwrap_or(false),
+            calls_max: count(trunk, "calls_max", 1000, 1_000_000, faults),
+        }
+    }
+}
+
+impl Rtp {
+    fn read(rtp: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
+        let mut port = |key: &str, default: u16| {
+            let number = rtp.integer(key, 0..=65_535, faults);
+            number.and_then(|n| u16::try_from(n.value).ok()).unwrap_or(default)
         };
-        rtp.done(faults);
-        read
+        let first = port("first_port", 0);
+        let last = port("last_port", first);
+        if last < first {
+            faults.add(&rtp.span, "rtp.last_port", "is below first_port");
+        }
+        Self {
+            ports: (first, last),
+            threads: count(rtp, "threads", 1, 64, faults),
+            symmetric: rtp.boolean("symmetric", faults).unwrap_or(false),
+        }
     }
 }
 
@@ -451,31 +447,17 @@ trusted_number = true
         let faults = Config::parse(&bad, Path::new(".")).unwrap_err();
         let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let has = |part: &str| texts.iter().any(|t| t.contains(part));
-        assert!(has("line 3: node.colour: is not a key"), "{texts:#?}");
+        assert!(has("line 3: node.colour: is not a known key"), "{texts:#?}");
         assert!(has("market.zone: is missing"), "{texts:#?}");
-        assert!(has("line 10: market.zones: is not a key that is known here; did you mean zone?"), "{texts:#?}");
+        assert!(has("line 10: market.zones: is not a known key; did you mean zone?"), "{texts:#?}");
         assert!(has("line 11: market.day_limit: CNY has 2 decimals"), "{texts:#?}");
         assert!(has("line 14: sip.listen: expected a text"), "{texts:#?}");
-        assert!(has("line 18: sip.trunk[1].addresses: `10.0.0.0/99`"), "{texts:#?}");
+        assert!(has("line 18: sip.trunk.addresses: `10.0.0.0/99`"), "{texts:#?}");
     }
 
     #[test]
     fn syntax_faults_have_lines_too() {
         let faults = Config::parse("[market\ncountry = 1", Path::new(".")).unwrap_err();
         assert_eq!(faults[0].line, 1);
-    }
-
-    #[test]
-    fn networks_hold_their_addresses() {
-        let inside = |network: &str, address: &str| {
-            Network::parse(network).unwrap().contains(address.parse().unwrap())
-        };
-        assert!(inside("10.0.0.0/8", "10.255.0.1"));
-        assert!(!inside("10.0.0.0/8", "11.0.0.1"));
-        assert!(inside("192.0.2.7", "192.0.2.7"));
-        assert!(!inside("192.0.2.7", "192.0.2.8"));
-        assert!(inside("0.0.0.0/0", "203.0.113.9"));
-        assert!(!inside("0.0.0.0/0", "::1"));
-        assert!(inside("2001:db8::/32", "2001:db8:1::1"));
     }
 }

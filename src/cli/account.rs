@@ -1,0 +1,263 @@
+//! `keytone account`: customers' accounts, their numbers, money, limits and PINs.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use super::{Common, say, say_json};
+use crate::app::Core;
+use crate::money::Money;
+use crate::msisdn::Msisdn;
+use crate::payment::row::Id;
+use crate::payment::run::OpenAccount;
+use crate::secret::Secret;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Open an account, with a number and a PIN if they are given
+    #[command(after_help = "Example:\n  keytone account open --msisdn +8613800000001 --pin-file pin.txt")]
+    Open {
+        #[command(flatten)]
+        common: Common,
+        /// The first number that pays from it
+        #[arg(long, value_name = "+NUMBER")]
+        msisdn: Option<String>,
+        #[command(flatten)]
+        pin: Pin,
+    },
+    /// Show an account: balance, holds, limits, numbers
+    Show {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number that is bound to it
+        account: String,
+    },
+    /// Bind a number to an account
+    Bind {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// The number
+        msisdn: String,
+    },
+    /// Unbind a number
+    Unbind {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// The number
+        msisdn: String,
+    },
+    /// Book a deposit
+    #[command(after_help = "\
+Give --id when a script calls this: the same id again books nothing and answers as the first time.
+
+Example:
+  keytone account credit +8613800000001 500.00 --id 0190f3a2-0000-7000-8000-000000000001")]
+    Credit {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// How much, in the market's currency
+        amount: String,
+        /// The deposit's id, for repeating the command safely
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// Set or remove the customer's own limits
+    Limit {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// Most in a day; "none" removes it
+        #[arg(long, value_name = "AMOUNT")]
+        day: Option<String>,
+        /// Most in one payment; "none" removes it
+        #[arg(long, value_name = "AMOUNT")]
+        payment: Option<String>,
+    },
+    /// Set a new PIN, or unlock
+    #[command(after_help = "\
+The PIN is read from a file, or from the terminal without showing it; never from the command line, where other users of
+the machine could see it.
+
+Example:
+  keytone account pin +8613800000001 --pin-file pin.txt")]
+    Pin {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        #[command(flatten)]
+        pin: Pin,
+        /// Only take the lock off; the PIN stays
+        #[arg(long)]
+        unlock: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Pin {
+    /// A file whose first line is the PIN; "-" reads standard input
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+}
+
+impl Pin {
+    fn read(&self) -> anyhow::Result<Option<Secret>> {
+        let Some(path) = &self.pin_file else { return Ok(None) };
+        let mut bytes = Vec::new();
+        if path == Path::new("-") {
+            if std::io::stdin().is_terminal() {
+                bail!("type the PIN into a file, or pipe it in; a terminal would show it");
+            }
+            std::io::stdin().take(64).read_to_end(&mut bytes).context("cannot read the PIN")?;
+        } else {
+            let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            file.take(64).read_to_end(&mut bytes)?;
+        }
+        let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(bytes.len());
+        bytes.truncate(end);
+        Ok(Some(Secret::new(bytes)))
+    }
+}
+
+/// Finds an account by id or by bound number.
+pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<Id> {
+    if let Some(id) = Id::parse(text) {
+        return Ok(id);
+    }
+    let number = number(core, text)?;
+    let found = core.payments.account_of(&number).await?;
+    found.with_context(|| format!("no account is bound to {text}; `keytone account open` makes one"))
+}
+
+fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
+    Msisdn::dialled(text, &core.plan.country, core.plan.national_max())
+        .with_context(|| format!("{text} is neither an account's id nor a number such as +8613800000001"))
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Open { common, msisdn, pin } => {
+            let core = super::serve::core(&common.config).await?;
+            let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
+            let account = core.payments.open_account(OpenAccount { msisdn, pin: pin.read()? }).await?;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Show { common, account } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Bind { common, account, msisdn } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            core.payments.bind(account, &number(&core, &msisdn)?).await?;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Unbind { common, account, msisdn } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            core.payments.unbind(account, &number(&core, &msisdn)?).await?;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Credit { common, account, amount, id } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            let amount = Money::parse(&amount, core.payments.settings().currency)?;
+            let id = match id {
+                Some(text) => Id::parse(&text).context("the id is not a UUID")?,
+                None => Id::new(crate::clock::Clock::machine().now().0),
+            };
+            core.payments.credit(id, account, amount.minor).await?;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Limit { common, account, day, payment } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            limit(&core, account, day, payment).await?;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Pin { common, account, pin, unlock } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            match (pin.read()?, unlock) {
+                (Some(pin), _) => core.payments.set_pin(account, pin).await?,
+                (None, true) => core.payments.unlock(account).await?,
+                (None, false) => bail!("give the new PIN by --pin-file, or --unlock"),
+            }
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sets the limits that were named; the others stay.
+async fn limit(core: &Core, account: Id, day: Option<String>, payment: Option<String>) -> anyhow::Result<()> {
+    let view = core.payments.account(account).await?.context("no such account")?;
+    let currency = core.payments.settings().currency;
+    let read = |text: Option<String>, old: Option<i64>| match text.as_deref() {
+        None => Ok(old),
+        Some("none") => Ok(None),
+        Some(amount) => Money::parse(amount, currency).map(|m| Some(m.minor)),
+    };
+    let day = read(day, view.payer.user_day_limit_minor)?;
+    let payment = read(payment, view.payer.user_payment_limit_minor)?;
+    core.payments.set_limits(account, day, payment).await?;
+    Ok(())
+}
+
+async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
+    let view = core.payments.account(account).await?.context("no such account")?;
+    let currency = core.payments.settings().currency;
+    let text = |minor: i64| Money::new(minor, currency).amount_text();
+    if common.json {
+        return say_json(&serde_json::json!({
+            "account": account,
+            "currency": currency,
+            "balance": text(view.account.balance_minor),
+            "held": text(view.account.held_minor),
+            "available": text(view.available_minor),
+            "used_today": text(view.used_today_minor),
+            "day_limit": view.payer.user_day_limit_minor.map(text),
+            "payment_limit": view.payer.user_payment_limit_minor.map(text),
+            "numbers": view.numbers,
+            "pin": view.payer.pin_hash.is_some(),
+            "locked": view.payer.pin_locked,
+            "suspended": view.payer.suspended,
+        }));
+    }
+    let none = || "none".to_owned();
+    say(format!("account     {account}"));
+    for number in &view.numbers {
+        say(format!("number      {}", number.as_str()));
+    }
+    say(format!("balance     {} {currency}", text(view.account.balance_minor)));
+    say(format!("held        {}", text(view.account.held_minor)));
+    say(format!("available   {}", text(view.available_minor)));
+    say(format!("used today  {}", text(view.used_today_minor)));
+    say(format!("own limit   {} a day", view.payer.user_day_limit_minor.map_or_else(none, text)));
+    say(format!("            {} a payment", view.payer.user_payment_limit_minor.map_or_else(none, text)));
+    let pin = match (view.payer.pin_hash.is_some(), view.payer.pin_locked) {
+        (_, true) => "locked (keytone account pin --unlock)",
+        (true, false) => "set",
+        (false, false) => "not set (keytone account pin --pin-file FILE)",
+    };
+    say(format!("PIN         {pin}"));
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! `keytone demo`: a carrier, the daemon and a telephone on loopback; one recharge by a real call.
+
+mod phone;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::ledger::{kind, read};
+use super::world::{Surroundings, World, currency};
+use super::{say, say_json, serve};
+use crate::app::dialplans::Places;
+use crate::app::{Daemon, Plant};
+use crate::clock::Clock;
+use crate::config::{Rtp, Sip, Trunk};
+use crate::money::Money;
+use crate::payment::run::audit;
+use crate::rtp::listen::Heard;
+use crate::sip::config::Network;
+use crate::sip::io::Trace;
+use crate::store::{PaymentFilter, Total};
+use phone::Phone;
+
+/// The number that the shipped recharge flow serves.
+const SERVICE: &str = "12580";
+/// Messages that the ladder remembers.
+const LADDER_MAX: usize = 256;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  keytone demo                  one recharge, told as it goes; a few seconds
+  keytone demo --json           the same; the last line is one JSON object
+  keytone demo --serve          stay up for your own SIP phone; prints one JSON line when ready")]
+pub(super) struct Arguments {
+    /// Stay up, so that any SIP phone on this machine can call
+    #[arg(long)]
+    serve: bool,
+    /// Print one JSON object as the last line, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// SIP port; 5060, or a free one if that is taken
+    #[arg(long, value_name = "PORT")]
+    sip_port: Option<u16>,
+    /// HTTP port; 8080, or a free one if that is taken
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
+}
+
+/// The port asked for, or the usual one while it is free.
+fn port(asked: Option<u16>, usual: u16, free: impl Fn(SocketAddr) -> bool) -> SocketAddr {
+    let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    match asked {
+        Some(port) => at(port),
+        None if free(at(usual)) => at(usual),
+        None => at(0),
+    }
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    serve::log(false, if arguments.serve { "info" } else { "error" });
+    let clock = Clock::machine();
+    let begun = clock.instant();
+    let sip = port(arguments.sip_port, 5060, |a| std::net::UdpSocket::bind(a).is_ok());
+    let web = port(arguments.http_port, 8080, |a| std::net::TcpListener::bind(a).is_ok());
+    let http = TcpListener::bind(web).await.with_context(|| format!("cannot listen on {web}"))?;
+    let callback = format!("http://{}/callback/{}", http.local_addr()?, crate::connector::sandbox::CONNECTOR);
+    let (core, world) = World::open(&clock, Some(callback)).await?.split();
+    let (trace_in, trace) = mpsc::channel(LADDER_MAX);
+    let plant = Plant {
+        places: Places::default(),
+        sip: Sip { listen: sip, external: None, calls_max: 2000, trunks: vec![loopback()] },
+        rtp: Rtp { ports: (0, 0), threads: 1, symmetric: false },
+        http,
+        language: "en".to_owned(),
+        tap: (!arguments.serve).then_some(trace_in),
+    };
+    let daemon = Daemon::start(core, plant, &clock).await?;
+    if arguments.serve {
+        ready(&daemon, &world)?;
+        serve::interrupted().await;
+        daemon.stop().await;
+        world.vanish().await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let sound = show(&daemon, &world, trace, begun, &arguments, &clock).await;
+    daemon.stop().await;
+    world.vanish().await;
+    Ok(if sound? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// This machine's own phones, believed.
+fn loopback() -> Trunk {
+    let network = |address: IpAddr, prefix| Network { address, prefix };
+    Trunk {
+        name: "loopback".to_owned(),
+        addresses: vec![network(Ipv4Addr::LOCALHOST.into(), 8), network(std::net::Ipv6Addr::LOCALHOST.into(), 128)],
+        trusted_number: true,
+        calls_max: 2000,
+    }
+}
+
+fn ready(daemon: &Daemon, world: &Surroundings) -> anyhow::Result<()> {
+    let accounts: Vec<_> = world
+        .customers
+        .iter()
+        .map(|c| {
+            let balance = Money::new(c.balance_minor, currency());
+            json!({
+                "msisdn": c.msisdn, "pin": c.pin, "balance": balance.amount_text(), "currency": currency(),
+            })
+        })
+        .collect();
+    say_json(&json!({
+        "ready": true, "sip": daemon.sip.to_string(), "http": format!("http://{}", daemon.http),
+        "service_number": SERVICE, "carrier_log": format!("{}/log", world.carrier), "accounts": accounts,
+    }))
+}
+
+/// One recharge by a call, told as it goes. True when it was delivered and the books are sound.
+async fn show(
+    daemon: &Daemon,
+    world: &Surroundings,
+    mut trace: mpsc::Receiver<Trace>,
+    begun: Instant,
+    arguments: &Arguments,
+    clock: &Clock,
+) -> anyhow::Result<bool> {
+    let people = !arguments.json;
+    let tell = |line: String| {
+        if people {
+            say(line);
+        }
+    };
+    let customer = world.customers.first().context("the demo has no customer")?;
+    let before = daemon.core.store.totals().await?;
+    tell(format!("A customer, {}, calls {SERVICE} at {}:\n", customer.msisdn.as_str(), daemon.sip));
+    call(daemon, customer.msisdn.as_str(), customer.pin, &tell).await?;
+
+    let filter = PaymentFilter { limit: 1, ..PaymentFilter::default() };
+    let payment = daemon.core.payments.payments(&filter).await?.into_iter().next().context("no payment was made")?;
+    let after = daemon.core.store.totals().await?;
+    let report = audit::verify(&daemon.core.store).await?;
+    let outcome = super::payment::name(payment.state);
+    if people {
+        ladder(&mut trace, begun);
+        say("\nWhat the carrier remembers:\n");
+        for line in std::fs::read_to_string(&world.carrier_log)?.lines() {
+            say(format!("  {line}"));
+        }
+        say("\nThe books, before and after:\n");
+        books(&before, &after);
+        let proof = if report.is_sound() { "proved from the rows" } else { "BROKEN" };
+        say(format!("\nPayment {} {outcome}; the books are {proof}.", payment.reference));
+        say("Try your own SIP phone: keytone demo --serve");
+    }
+    let seconds = clock.instant().duration_since(begun).as_millis();
+    let sound = outcome == "delivered" && report.is_sound();
+    if arguments.json {
+        say_json(&json!({
+            "voice": { "outcome": outcome, "payment": payment.id, "reference": payment.reference },
+            "ledger": { "verified": report.is_sound() },
+            "seconds": seconds_of(seconds),
+        }))?;
+    } else {
+        say(format!("{} s", seconds_of(seconds)));
+    }
+    Ok(sound)
+}
+
+/// Milliseconds as seconds with one decimal.
+fn seconds_of(milliseconds: u128) -> serde_json::Value {
+    let tenths = u32::try_from(milliseconds / 100).unwrap_or(u32::MAX);
+    json!(f64::from(tenths) / 10.0)
+}
+
+async fn call(daemon: &Daemon, from: &str, pin: &str, tell: &impl Fn(String)) -> anyhow::Result<()> {
+    let words: HashMap<String, String> =
+        daemon.catalog.clips_needed("en").into_iter().map(|c| (c.id, c.text)).collect();
+    let clips = daemon.clips.all().filter(|c| !c.name().starts_with("tone/")).cloned().collect();
+    let mut phone = Phone::call(daemon.sip, SERVICE, from, clips).await?;
+    let mut told = 0;
+    for (message, keys, shown) in [
+        ("confirm-number", "1".to_owned(), "1".to_owned()),
+        ("enter-amount", "50#".to_owned(), "50#".to_owned()),
+        ("enter-pin", format!("{pin}#"), "••••••#".to_owned()),
+    ] {
+        phone.wait_for(message, told).await?;
+        told = spoken(&phone.heard(), told, &words, tell);
+        tell(format!("  phone    presses {shown}"));
+        phone.press(&keys)?;
+    }
+    phone.wait_end().await?;
+    spoken(&phone.heard(), told, &words, tell);
+    tell("  keytone  hangs up".to_owned());
+    phone.down().await;
+    Ok(())
+}
+
+/// Tells what was heard since the first `told` clips.
+fn spoken(heard: &[Heard], told: usize, words: &HashMap<String, String>, tell: &impl Fn(String)) -> usize {
+    let mut line = String::new();
+    for clip in heard.iter().skip(told) {
+        let text = words.get(&clip.name).map_or(clip.name.as_str(), String::as_str);
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(text);
+        if !clip.whole {
+            line.push('…');
+        }
+    }
+    if !line.is_empty() {
+        tell(format!("  keytone  {line}"));
+    }
+    heard.len()
+}
+
+fn ladder(trace: &mut mpsc::Receiver<Trace>, begun: Instant) {
+    say("\nThe messages between them:\n");
+    say("           phone                        keytone");
+    while let Ok(message) = trace.try_recv() {
+        let at = message.at.saturating_duration_since(begun).as_millis();
+        let line = message.first_line();
+        let line = line.strip_suffix(" SIP/2.0").unwrap_or(&line);
+        let line = line.strip_prefix("SIP/2.0 ").unwrap_or(line);
+        let arrow = if message.inbound { format!("{line:─^44}►") } else { format!("◄{line:─^44}") };
+        let seconds = Duration::from_millis(u64::try_from(at).unwrap_or(0)).as_secs_f64();
+        say(format!("  {seconds:>6.3}  {arrow}"));
+    }
+}
+
+fn books(before: &[Total], after: &[Total]) {
+    for total in after {
+        let now = read(total);
+        let was = before.iter().find(|b| b.kind == total.kind && b.currency == total.currency).map(read);
+        let was = was.unwrap_or_else(|| Money::new(0, total.currency));
+        let change = now.checked_sub(was).map_or_else(String::new, |c| match c.minor {
+            0 => String::new(),
+            1.. => format!("+{}", c.amount_text()),
+            _ => c.amount_text(),
+        });
+        say(format!(
+            "  {:<14} {:>14} {:>14} {:>10} {}",
+            kind(total.kind),
+            was.amount_text(),
+            now.amount_text(),
+            change,
+            total.currency
+        ));
+    }
+}

@@ -1,0 +1,94 @@
+//! `keytone ledger`: proves the books, shows the balances.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{Common, say, say_json};
+use crate::ledger::row::Kind;
+use crate::money::Money;
+use crate::payment::run::audit;
+use crate::store::Total;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Recompute every invariant from the rows alone; exit status 1 and a loud line for each fault
+    Verify {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Totals by kind of account
+    Balances {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Verify { common } => {
+            let store = super::db::store(&common.config).await?;
+            let report = audit::verify(&store).await?;
+            store.close().await;
+            if common.json {
+                say_json(&serde_json::json!({
+                    "verified": report.is_sound(),
+                    "accounts": report.accounts, "transfers": report.transfers,
+                    "entries": report.entries, "holds": report.holds,
+                    "faults": report.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                }))?;
+            } else {
+                say(format!(
+                    "{} accounts, {} transfers, {} entries, {} holds",
+                    report.accounts, report.transfers, report.entries, report.holds
+                ));
+                for fault in &report.faults {
+                    say(format!("FAULT  {fault}"));
+                }
+                say(if report.is_sound() { "the books are sound" } else { "THE BOOKS ARE BROKEN" });
+            }
+            Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Balances { common } => {
+            let store = super::db::store(&common.config).await?;
+            print(&store.totals().await?, common.json)?;
+            store.close().await;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The balance of a kind of account as people read it: what the house owns is positive too.
+pub(super) fn read(total: &Total) -> Money {
+    let minor = if total.kind.is_asset() { -total.balance_minor } else { total.balance_minor };
+    Money::new(minor, total.currency)
+}
+
+/// A kind's name.
+pub(super) const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Customer => "customers",
+        Kind::Float => "carrier float",
+        Kind::Commission => "commission",
+        Kind::Fee => "fees",
+        Kind::Tax => "tax",
+        Kind::Loss => "loss",
+        Kind::Funding => "funding",
+    }
+}
+
+fn print(totals: &[Total], json: bool) -> anyhow::Result<()> {
+    for total in totals {
+        let held = Money::new(total.held_minor, total.currency);
+        if json {
+            say_json(&serde_json::json!({
+                "kind": total.kind, "currency": total.currency, "accounts": total.accounts,
+                "balance": read(total).amount_text(), "held": held.amount_text(),
+            }))?;
+        } else {
+            let name = kind(total.kind);
+            say(format!("{name:<14} {:>16}  held {:>12}", read(total).to_string(), held.amount_text()));
+        }
+    }
+    Ok(())
+}

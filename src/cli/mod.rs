@@ -1,0 +1,112 @@
+//! The command line: reads arguments, calls the rooms, prints for people or, with `--json`, for machines.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+mod account;
+mod check;
+mod clips;
+mod db;
+mod demo;
+mod ledger;
+mod payment;
+pub mod prompts;
+mod sandbox;
+mod serve;
+mod talk;
+mod world;
+
+/// Pay by phone: a daemon for calls, USSD and SMS, with its ledger and carriers.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, max_term_width = 110, after_help = "\
+Examples:
+  keytone demo                                 a real call on this machine, from key press to books
+  keytone demo --serve                         the same daemon, waiting for your own SIP phone
+  keytone check dialplans                      every fault of your dialplans at once
+  keytone talk recharge --as voice             a conversation in the terminal
+  keytone serve --config keytone.toml          the daemon
+  keytone ledger verify --config keytone.toml  proves the books from the rows")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole product on this machine in a few seconds; needs no file and no network
+    Demo(demo::Arguments),
+    /// Run the daemon
+    Serve(serve::Arguments),
+    /// Check dialplans: every fault with its place and a hint
+    Check(check::Arguments),
+    /// Hold a conversation with a flow in the terminal, as a caller would
+    Talk(talk::Arguments),
+    /// Customers' accounts
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Payments
+    #[command(subcommand)]
+    Payment(payment::Command),
+    /// The books
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// The database
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Prompts: the audio of messages
+    #[command(subcommand)]
+    Prompts(clips::Command),
+    /// Stand-ins for the outside world, with faults on order
+    #[command(subcommand)]
+    Sandbox(sandbox::Command),
+}
+
+/// Where the configuration is and how to print.
+#[derive(Args, Clone, Debug)]
+struct Common {
+    /// The configuration file
+    #[arg(short, long, default_value = "keytone.toml", env = "KEYTONE_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the arguments and does what they say; the exit status is 0 when all is well.
+///
+/// # Errors
+/// Whatever stopped the command, for `main` to print.
+pub async fn run() -> anyhow::Result<std::process::ExitCode> {
+    match Cli::parse().command {
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Talk(arguments) => talk::run(arguments).await,
+        Command::Account(command) => account::run(command).await,
+        Command::Payment(command) => payment::run(command).await,
+        Command::Ledger(command) => ledger::run(command).await,
+        Command::Db(command) => db::run(command).await,
+        Command::Prompts(command) => clips::run(command),
+        Command::Sandbox(command) => sandbox::run(command).await,
+    }
+}
+
+/// Writes a line for people; a closed pipe is not a fault.
+fn say(line: impl AsRef<str>) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", line.as_ref());
+    let _ = out.flush();
+}
+
+/// Writes one JSON value on a line.
+fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    say(serde_json::to_string(value)?);
+    Ok(())
+}
+
+/// Whether colours help: a terminal, and nobody said NO_COLOR.
+fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}

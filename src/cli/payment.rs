@@ -1,0 +1,177 @@
+//! `keytone payment`: payments and their history.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+
+use super::{Common, say, say_json};
+use crate::clock::Timestamp;
+use crate::money::Money;
+use crate::payment::row::{Id, PaymentRow, State};
+use crate::store::PaymentFilter;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List payments, the newest first
+    #[command(after_help = "\
+Examples:
+  keytone payment list --state unknown
+  keytone payment list --account +8613800000001 --limit 20")]
+    List {
+        #[command(flatten)]
+        common: Common,
+        /// Only of this account, by its id or a number
+        #[arg(long)]
+        account: Option<String>,
+        /// Only in this state: created, authorised, submitting, submitted, delivered, refused, unknown, needs_review,
+        /// reversed
+        #[arg(long, value_parser = state)]
+        state: Option<State>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show one payment: its states, its attempts, its entries
+    Show {
+        #[command(flatten)]
+        common: Common,
+        /// Its id or its short reference
+        payment: String,
+    },
+}
+
+fn state(text: &str) -> Result<State, String> {
+    State::ALL
+        .iter()
+        .copied()
+        .find(|s| name(*s) == text)
+        .ok_or_else(|| format!("expected one of {}", State::ALL.map_names()))
+}
+
+trait Names {
+    fn map_names(&self) -> String;
+}
+
+impl Names for [State] {
+    fn map_names(&self) -> String {
+        self.iter().map(|s| name(*s)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The state's name, as everywhere.
+pub(super) const fn name(state: State) -> &'static str {
+    match state {
+        State::Created => "created",
+        State::Authorised => "authorised",
+        State::Submitting => "submitting",
+        State::Submitted => "submitted",
+        State::Delivered => "delivered",
+        State::Refused => "refused",
+        State::Unknown => "unknown",
+        State::NeedsReview => "needs_review",
+        State::Reversed => "reversed",
+    }
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List { common, account, state, limit } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = match account {
+                Some(text) => Some(super::account::find(&core, &text).await?),
+                None => None,
+            };
+            let filter = PaymentFilter { account, state, limit, ..PaymentFilter::default() };
+            for payment in core.payments.payments(&filter).await? {
+                if common.json {
+                    say_json(&json(&payment))?;
+                } else {
+                    say(line(&payment));
+                }
+            }
+            core.close().await;
+        }
+        Command::Show { common, payment } => {
+            let core = super::serve::core(&common.config).await?;
+            let view = match Id::parse(&payment) {
+                Some(id) => core.payments.payment(id).await?,
+                None => core.payments.payment_by_reference(&payment).await?,
+            };
+            let view = view.with_context(|| format!("no payment {payment}"))?;
+            if common.json {
+                let events: Vec<_> = view.events.iter().map(|e| {
+                    serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
+                }).collect();
+                let attempts: Vec<_> = view.attempts.iter().map(|a| {
+                    serde_json::json!({
+                        "number": a.number, "connector": a.connector, "reference": a.reference,
+                        "outcome": a.outcome, "code": a.code, "carrier_reference": a.carrier_reference,
+                        "at": Timestamp(a.created_at).to_rfc3339(),
+                        "answered_at": a.answered_at.map(|t| Timestamp(t).to_rfc3339()),
+                    })
+                }).collect();
+                let mut whole = json(&view.payment);
+                if let Some(map) = whole.as_object_mut() {
+                    map.insert("events".to_owned(), events.into());
+                    map.insert("attempts".to_owned(), attempts.into());
+                }
+                say_json(&whole)?;
+            } else {
+                say(line(&view.payment));
+                for event in &view.events {
+                    let at = Timestamp(event.at).to_rfc3339();
+                    say(format!("  {at}  {:<12} {}", name(event.state), event.detail));
+                }
+                for attempt in &view.attempts {
+                    say(format!(
+                        "  attempt {} at {} as {}: {} {}",
+                        attempt.number,
+                        attempt.connector,
+                        attempt.reference,
+                        attempt.outcome.as_deref().unwrap_or("under way"),
+                        attempt.code.as_deref().unwrap_or_default()
+                    ));
+                }
+            }
+            core.close().await;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One payment as JSON.
+pub(super) fn json(payment: &PaymentRow) -> serde_json::Value {
+    let money = |minor: i64| Money::new(minor, payment.currency).amount_text();
+    serde_json::json!({
+        "id": payment.id,
+        "reference": payment.reference,
+        "state": payment.state,
+        "class": payment.class,
+        "account": payment.account,
+        "target": payment.target,
+        "amount": money(payment.amount_minor),
+        "fee": money(payment.fee_minor),
+        "currency": payment.currency,
+        "connector": payment.connector,
+        "carrier_reference": payment.carrier_reference,
+        "created_at": Timestamp(payment.created_at).to_rfc3339(),
+        "updated_at": Timestamp(payment.updated_at).to_rfc3339(),
+        "next_check_at": payment.next_check_at.map(|t| Timestamp(t).to_rfc3339()),
+        "checks": payment.checks,
+    })
+}
+
+fn line(payment: &PaymentRow) -> String {
+    format!(
+        "{}  {}  {:<12} {:>10} {}  {}  {}{}",
+        Timestamp(payment.created_at).to_rfc3339(),
+        payment.reference,
+        name(payment.state),
+        Money::new(payment.amount_minor, payment.currency).amount_text(),
+        payment.currency,
+        payment.target.as_str(),
+        payment.id,
+        payment.class.as_ref().map(|c| format!("  ({c})")).unwrap_or_default()
+    )
+}

@@ -1,0 +1,78 @@
+//! `keytone serve`: the daemon, until SIGTERM or SIGINT.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::{Common, say, say_json};
+use crate::app::dialplans::Places;
+use crate::app::{Core, Daemon, Money, Plant};
+use crate::clock::Clock;
+use crate::config::Config;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Every fault of the configuration, of the carriers' files and of the dialplans is named before anything starts.
+SIGTERM or Ctrl-C refuses new calls, lets those under way end, and stops.
+
+Example:
+  keytone serve --config /etc/keytone/keytone.toml")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Opens the money of a configuration, for admin commands.
+pub(super) async fn core(config: &Path) -> anyhow::Result<Core> {
+    Ok(Core::open(Money::read(&Config::load(config)?)?, &Clock::machine()).await?)
+}
+
+/// Starts logging to standard error, so that standard output stays for the command's own lines.
+pub(super) fn log(json: bool, filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KEYTONE_LOG")
+        .or_else(|_| tracing_subscriber::EnvFilter::try_new(filter))
+        .unwrap_or_default();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = if json { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
+}
+
+/// Done at SIGTERM or SIGINT.
+pub(super) async fn interrupted() {
+    let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut term) = term else { return };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&arguments.common.config)?;
+    log(config.log_json || arguments.common.json, &config.log_filter);
+    let clock = Clock::machine();
+    let core = Core::open(Money::read(&config)?, &clock).await?;
+    let http = TcpListener::bind(config.http_listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.http_listen))?;
+    let plant = Plant {
+        places: Places { dialplans: config.dialplans, prompts: config.prompts },
+        sip: config.sip,
+        rtp: config.rtp,
+        http,
+        language: config.market.language,
+        tap: None,
+    };
+    let daemon = Daemon::start(core, plant, &clock).await?;
+    let (sip, http) = (daemon.sip.to_string(), daemon.http.to_string());
+    if arguments.common.json {
+        say_json(&serde_json::json!({ "ready": true, "sip": sip, "http": http }))?;
+    } else {
+        say(format!("ready: SIP on {sip}, HTTP on {http}, dialplans {}", daemon.catalog.version()));
+    }
+    interrupted().await;
+    daemon.stop().await;
+    Ok(ExitCode::SUCCESS)
+}

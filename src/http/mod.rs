@@ -1,0 +1,58 @@
+//! HTTP in: carriers' callbacks and health. Every answer about money comes from `payment`; nothing is decided here.
+
+use std::future::Future;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+
+use crate::payment::run::Payments;
+
+/// The largest body that a callback may have, bytes; more is answered 413.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves until `stop` is done, then lets requests under way finish.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    payments: Payments,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/callback/{connector}", post(callback))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(payments);
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+/// A carrier tells what became of a request. Who it is from and whether it is true, `payment` finds out.
+async fn callback(
+    State(payments): State<Payments>,
+    Path(connector): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let headers: Vec<(String, String)> = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let reply = payments.callback(&connector, &headers, &body).await;
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, "application/json")], reply.body).into_response()
+}
+
+/// Ready when the database answers.
+async fn ready(State(payments): State<Payments>) -> Response {
+    match payments.check().await {
+        Ok(()) => (StatusCode::OK, "ready\n").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+    }
+}

@@ -81,15 +81,8 @@ impl Currency {
         Ok(Self { code: bytes, exponent })
     }
 
-    /// A currency of known bytes; `None` unless they are capital letters and the exponent is at most 4.
-    #[must_use]
-    pub const fn from_bytes(code: [u8; 3], exponent: u8) -> Option<Self> {
-        let [a, b, c] = code;
-        if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_uppercase() && exponent <= 4 {
-            return Some(Self { code, exponent });
-        }
-        None
-    }
+    /// ISO 4217's `XXX`: no currency.
+    pub const NONE: Self = Self { code: *b"XXX", exponent: 2 };
 
     /// The three letters.
     #[must_use]

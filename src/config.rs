@@ -113,6 +113,8 @@ pub struct Rtp {
     pub threads: usize,
     /// Accept audio from another address than SDP named (NAT), after a learning window.
     pub symmetric: bool,
+    /// A call without any media from the caller for so long is ended; `None` never.
+    pub silent_after: Option<Duration>,
 }
 
 /// What is wrong with the file.
@@ -397,6 +399,7 @@ impl Rtp {
             ports: (first, last),
             threads: count(rtp, "threads", 1, 64, faults),
             symmetric: rtp.boolean("symmetric", faults).unwrap_or(false),
+            silent_after: Some(seconds(rtp, "silent_after_s", 120, 86_400, faults)).filter(|s| !s.is_zero()),
         }
     }
 }

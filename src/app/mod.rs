@@ -408,7 +408,7 @@ fn rules(plan: &Plan, sip: &crate::config::Sip, rtp: &crate::config::Rtp) -> Rul
         national_digits_max: plan.national_max(),
         trusted_trunks: trusted.collect(),
         symmetric: rtp.symmetric,
-        silent_after: None,
+        silent_after: rtp.silent_after,
         external: sip.external,
     }
 }

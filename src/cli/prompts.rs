@@ -116,7 +116,8 @@ pub fn build(
         let name = clip.id.strip_prefix(language).unwrap_or(&clip.id).trim_start_matches('/').to_owned();
         let hash = manifest.hash(&clip.text);
         let before = old.clips.get(&name);
-        let entry = Entry { text: clip.text.clone(), hash, recorded: before.is_some_and(|entry| entry.recorded) };
+        let entry =
+            Entry { text: clip.text.clone(), hash, recorded: before.is_some_and(|entry| entry.recorded) };
         if entry.recorded || clip.text.is_empty() {
             report.recorded += 1;
         } else if path.exists() && before.is_some_and(|before| before.hash == entry.hash) {
@@ -187,7 +188,9 @@ impl Manifest {
     fn load(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join("voice.toml");
         match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display())),
+            Ok(text) => {
+                toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
@@ -309,6 +312,7 @@ fn wav_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// `msg/goodbye.0` of a file below `folder`.
 fn clip_name(folder: &Path, file: &Path) -> String {
     let relative = file.strip_prefix(folder).unwrap_or(file).with_extension("");
-    let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    let parts: Vec<_> =
+        relative.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     parts.join("/")
 }

@@ -27,7 +27,7 @@ const CUSTOMERS: &[(&str, &str, i64, Option<i64>)] = &[
     ("+8613800000003", "690274", 3_000, None),
 ];
 /// What the house has paid the sandbox carrier in advance, minor units.
-const FLOAT_MINOR: i64 = 10_000_000;
+const FLOAT_MINOR: i64 = 500_000;
 
 /// A customer who can be tried.
 #[derive(Clone, Debug)]

@@ -101,7 +101,18 @@ impl Outcome {
     /// `day_limit(limit: money, left: money)`
     #[must_use]
     pub fn signature(&self) -> String {
-        if self.values.is_empty() { self.name.to_owned() } else { format!("{}({})", self.name, fields(self.values)) }
+        if self.values.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}({})", self.name, fields(self.values))
+        }
+    }
+
+    /// `day_limit(limit, left)`, as a flow writes it.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        let names: Vec<&str> = self.values.iter().map(|field| field.name).collect();
+        if names.is_empty() { self.name.to_owned() } else { format!("{}({})", self.name, names.join(", ")) }
     }
 }
 
@@ -112,7 +123,15 @@ fn fields(fields: &[Field]) -> String {
 /// Why a carrier refused, in words that the caller can use.
 pub static REFUSAL: Family = Family {
     name: "refusal",
-    words: &["bad_number", "number_barred", "not_available", "amount_not_allowed", "limit_reached", "carrier_down", "other"],
+    words: &[
+        "bad_number",
+        "number_barred",
+        "not_available",
+        "amount_not_allowed",
+        "limit_reached",
+        "carrier_down",
+        "other",
+    ],
 };
 
 /// The families of words that messages may speak.
@@ -158,7 +177,10 @@ pub static ACTIONS: &[Action] = &[
         about: "which carrier recharges a number, and the amounts that it may be recharged with",
         parameters: &[PHONE],
         outcomes: &[
-            plain("ok", &[field("carrier", Type::Name("carrier")), field("amounts", Type::List(&Type::Money))]),
+            plain(
+                "ok",
+                &[field("carrier", Type::Name("carrier")), field("amounts", Type::List(&Type::Money))],
+            ),
             plain("not_supported", &[]),
             plain("bad_number", &[]),
         ],
@@ -208,7 +230,12 @@ mod tests {
     #[test]
     fn the_table_is_consistent() {
         for action in ACTIONS {
-            assert_eq!(ACTIONS.iter().filter(|other| other.name == action.name).count(), 1, "{}", action.name);
+            assert_eq!(
+                ACTIONS.iter().filter(|other| other.name == action.name).count(),
+                1,
+                "{}",
+                action.name
+            );
             for outcome in action.outcomes {
                 assert_eq!(action.outcomes.iter().filter(|o| o.name == outcome.name).count(), 1);
                 assert!(outcome.values.iter().all(|value| value.ty != Type::Secret), "no secret comes back");

@@ -222,7 +222,10 @@ impl Texts {
         for language in self.languages.iter().filter(|language| language.tag == tag) {
             for message in &language.messages {
                 for (index, piece) in message.voice.iter().enumerate() {
-                    let slot_follows = matches!(message.voice.get(index + 1), Some(Piece::Slot { .. } | Piece::Plural { .. }));
+                    let slot_follows = matches!(
+                        message.voice.get(index + 1),
+                        Some(Piece::Slot { .. } | Piece::Plural { .. })
+                    );
                     let mut add = |words: &Words, open: bool| {
                         if let Some(clip) = &words.clip {
                             out.insert(clip.to_string(), spoken(&words.text, open));
@@ -230,7 +233,9 @@ impl Texts {
                     };
                     match piece {
                         Piece::Words(words) => add(words, slot_follows),
-                        Piece::Plural { one, other, .. } => [one, other].into_iter().for_each(|w| add(w, false)),
+                        Piece::Plural { one, other, .. } => {
+                            [one, other].into_iter().for_each(|w| add(w, false))
+                        }
                         Piece::Sound(id) if !id.starts_with("tone/") => {
                             out.insert(id.to_string(), String::new());
                         }
@@ -276,7 +281,8 @@ impl Tone {
     )]
     pub fn samples(&self, rate: u32) -> Vec<i16> {
         let count = u64::from(self.milliseconds) * u64::from(rate) / 1_000;
-        let angle = |hertz: u16, n: u32| std::f64::consts::TAU * f64::from(hertz) * f64::from(n) / f64::from(rate);
+        let angle =
+            |hertz: u16, n: u32| std::f64::consts::TAU * f64::from(hertz) * f64::from(n) / f64::from(rate);
         let [low, high] = self.hertz;
         let at = |n: u32| (angle(low, n).sin() + angle(high, n).sin()) * 4_096.0;
         (0..u32::try_from(count).unwrap_or(u32::MAX)).map(|n| at(n) as i16).collect()

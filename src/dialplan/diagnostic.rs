@@ -222,8 +222,9 @@ impl<'d> Report<'d> {
 /// Whether the lines around a place can be shown: a line of a megabyte cannot.
 fn excerpt_is_short(text: &str, label: Option<&Label>) -> bool {
     let Some(label) = label else { return true };
-    let lines = text.lines().skip(label.line.saturating_sub(2)).take(3);
-    label.end > label.start && lines.into_iter().all(|line| line.len() <= EXCERPT_MAX)
+    let mut lines = text.lines().skip(label.line.saturating_sub(2)).take(3);
+    // A fault of the whole file has no place in it.
+    label.end > 0 && lines.all(|line| line.len() <= EXCERPT_MAX)
 }
 
 impl fmt::Display for Report<'_> {
@@ -284,7 +285,8 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
             let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX - 1);
-            let mut best = (at(&last, j) + usize::from(x != y)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let mut best =
+                (at(&last, j) + usize::from(x != y)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
             if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
                 best = best.min(at(&before, j - 1) + 1);
             }

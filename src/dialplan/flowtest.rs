@@ -205,7 +205,8 @@ impl<'c> Conversation<'c> {
         let Some(collect) = &self.collect else {
             return Err((line, format!("nothing is asked, but the caller types `{typed}`")));
         };
-        let secret = typed.strip_prefix("secret").map(|rest| if rest.is_empty() { SECRET } else { rest.trim() });
+        let secret =
+            typed.strip_prefix("secret").map(|rest| if rest.is_empty() { SECRET } else { rest.trim() });
         self.transcript.push(format!("> {}", if secret.is_some() { "(secret)" } else { typed }));
         let wants_secret = matches!(collect.input, Input::Secret { .. });
         if secret.is_some() && !wants_secret {
@@ -222,7 +223,9 @@ impl<'c> Conversation<'c> {
             ("silence", _) => return Err((line, "silence can only be heard on voice".into())),
             ("#", Channel::Voice) => Answer::Empty,
             (_, Channel::Voice) => match single {
-                Some(key) if matches!(collect.input, Input::Menu(_)) || collect.keys.contains(&key) => Answer::Key(key),
+                Some(key) if matches!(collect.input, Input::Menu(_)) || collect.keys.contains(&key) => {
+                    Answer::Key(key)
+                }
                 _ if wants_secret => Answer::Secret(Secret::from(typed)),
                 _ if matches!(collect.input, Input::Menu(_)) => Answer::Invalid,
                 _ => Answer::Digits(typed.to_owned()),
@@ -301,7 +304,10 @@ impl<'c> Conversation<'c> {
         let scripted = self.outcomes.get_mut(action.name).and_then(VecDeque::pop_front);
         let (name, values) = scripted.unwrap_or_else(|| {
             let first = action.outcomes.first();
-            (first.map_or("", |outcome| outcome.name).to_owned(), default_values(first, self.program.settings()))
+            (
+                first.map_or("", |outcome| outcome.name).to_owned(),
+                default_values(first, self.program.settings()),
+            )
         });
         let step = self.program.steps().get(usize::from(self.state.at.step));
         let step = step.map_or_else(String::new, |step| step.name.to_string());
@@ -315,20 +321,25 @@ impl<'c> Conversation<'c> {
         let mut happened = self.happened.iter();
         for expected in &turn.expected {
             let found = match expected {
-                Expected::At(step) => self.happened.iter().rev().find_map(|h| match h {
-                    Happened::Entered(name) => Some(**name == **step),
-                    _ => None,
-                }) == Some(true),
+                Expected::At(step) => {
+                    self.happened.iter().rev().find_map(|h| match h {
+                        Happened::Entered(name) => Some(**name == **step),
+                        _ => None,
+                    }) == Some(true)
+                }
                 Expected::Said(key) => {
                     happened.any(|h| matches!(h, Happened::Said { key: said, .. } if **said == **key))
                 }
-                Expected::Text(words) => {
-                    self.happened.iter().any(|h| matches!(h, Happened::Said { text, .. } if text.contains(words)))
-                }
+                Expected::Text(words) => self
+                    .happened
+                    .iter()
+                    .any(|h| matches!(h, Happened::Said { text, .. } if text.contains(words))),
                 // In a thread of text messages what is told is itself the message.
                 Expected::Sms(_) if self.channel == Channel::Sms => true,
                 Expected::Sms(key) => happened.any(|h| matches!(h, Happened::Sent(sent) if **sent == **key)),
-                Expected::Does(action) => self.happened.iter().any(|h| matches!(h, Happened::Did(a) if *a == action)),
+                Expected::Does(action) => {
+                    self.happened.iter().any(|h| matches!(h, Happened::Did(a) if *a == action))
+                }
                 Expected::End => happened.any(|h| matches!(h, Happened::Ended)),
             };
             if !found {

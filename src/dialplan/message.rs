@@ -123,7 +123,8 @@ impl MessageFile {
             if let Err((rest, want)) = result {
                 let from = (at + line.len()).saturating_sub(rest).max(at + indent.min(line.len()));
                 let span = Span::new(from.min(at + line.len()), at + line.len());
-                diagnostics.push(Diagnostic::error(Code::F001, file, span, format!("expected {want}")).here("here"));
+                diagnostics
+                    .push(Diagnostic::error(Code::F001, file, span, format!("expected {want}")).here("here"));
             }
         }
         (out, diagnostics)
@@ -181,7 +182,8 @@ fn heading(line: &str) -> Result<MessageSource, Failure> {
             let (after, _) = delimited(space0, char::<_, nom::error::Error<_>>(':'), space0)
                 .parse(after)
                 .map_err(|_| (after.len(), "`:` and the slot's type, such as `money`"))?;
-            let (next, ty) = slot_type(after).map_err(|_| (after.len(), "a type, such as `money` or `money list`"))?;
+            let (next, ty) =
+                slot_type(after).map_err(|_| (after.len(), "a type, such as `money` or `money list`"))?;
             slots.push((slot, spanned(ty, next)));
             rest = next.trim_start();
             match rest.as_bytes().first() {
@@ -243,7 +245,10 @@ fn template(text: &str, at: usize) -> Result<Template, Failure> {
         let start = text.len() - rest.len();
         let (next, part) = if rest.starts_with('{') {
             slot(rest).map_err(|_| {
-                (rest.len(), "a slot such as `{amount}`, `{phone:last4}`, `{left|try|tries}` or `{clip intro}`")
+                (
+                    rest.len(),
+                    "a slot such as `{amount}`, `{phone:last4}`, `{left|try|tries}` or `{clip intro}`",
+                )
             })?
         } else {
             let end = rest.find('{').unwrap_or(rest.len());
@@ -279,7 +284,10 @@ fn slot(input: &str) -> IResult<&str, Part> {
     let tone = map(
         preceded((tag("tone"), space1), (hertz(), opt(preceded(char('+'), hertz())), space1, number, unit)),
         |(low, high, _, length, unit)| Part::Tone {
-            hertz: [u16::try_from(low).unwrap_or_default(), u16::try_from(high.unwrap_or(0)).unwrap_or_default()],
+            hertz: [
+                u16::try_from(low).unwrap_or_default(),
+                u16::try_from(high.unwrap_or(0)).unwrap_or_default(),
+            ],
             milliseconds: (length * unit).min(600_000),
         },
     );

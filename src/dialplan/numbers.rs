@@ -97,7 +97,8 @@ impl Numbers {
             }
             if let Err(want) = numbers.line(&mut section, line, indent > 0) {
                 diagnostics.push(
-                    Diagnostic::error(Code::F001, file, span, format!("expected {want}")).here("not understood"),
+                    Diagnostic::error(Code::F001, file, span, format!("expected {want}"))
+                        .here("not understood"),
                 );
             }
         }
@@ -105,8 +106,13 @@ impl Numbers {
         for digit in 0..=9 {
             if !numbers.rules.iter().any(|rule| rule.base == digit) {
                 diagnostics.push(
-                    Diagnostic::error(Code::F063, file, Span::new(0, 0), format!("the digit {digit} has no word"))
-                        .hint("give every digit a line in the section `number`"),
+                    Diagnostic::error(
+                        Code::F063,
+                        file,
+                        Span::new(0, 0),
+                        format!("the digit {digit} has no word"),
+                    )
+                    .hint("give every digit a line in the section `number`"),
                 );
                 break;
             }
@@ -154,8 +160,11 @@ impl Numbers {
             Section::List => return Err("`last` and a word such as `or`"),
             Section::Keys => {
                 let mut key = word.chars();
-                let (Some(symbol), None) = (key.next(), key.next()) else { return Err("one key and its word") };
-                let part = self.parts(rest).and_then(|parts| parts.into_iter().next()).ok_or("the key's word")?;
+                let (Some(symbol), None) = (key.next(), key.next()) else {
+                    return Err("one key and its word");
+                };
+                let part =
+                    self.parts(rest).and_then(|parts| parts.into_iter().next()).ok_or("the key's word")?;
                 if symbol == '+' { self.plus = vec![part] } else { self.keys.push((symbol, part)) }
             }
             Section::None => return Err("a section first: `number`, `money`, `phone`, `list` or `keys`"),
@@ -226,7 +235,8 @@ impl Numbers {
         let Some(rule) = index.checked_sub(1).and_then(|index| self.rules.get(index)) else { return };
         let divisor = 10_u64.pow(rule.base.checked_ilog10().unwrap_or(0));
         let divides = rule.parts.iter().any(|part| *part == Part::Quotient);
-        let whole = rule.base == number || divides || rule.parts.iter().any(|part| matches!(part, Part::Optional(_)));
+        let whole =
+            rule.base == number || divides || rule.parts.iter().any(|part| matches!(part, Part::Optional(_)));
         if depth > DEPTH_MAX || !whole || (divides && number / divisor >= 1_000_000) {
             return self.digits(&number.to_string(), out);
         }
@@ -309,7 +319,8 @@ impl Numbers {
 
     fn groups(&self, country: &str) -> Option<&[usize]> {
         let own = self.phones.iter().find(|(code, _)| code.as_deref() == Some(country));
-        own.or_else(|| self.phones.iter().find(|(code, _)| code.is_none())).map(|(_, groups)| groups.as_slice())
+        own.or_else(|| self.phones.iter().find(|(code, _)| code.is_none()))
+            .map(|(_, groups)| groups.as_slice())
     }
 
     /// Between two items of a list: a pause, or the word before the last one.
@@ -341,8 +352,11 @@ impl Numbers {
     pub fn show_money(&self, money: Money) -> String {
         let text = money.amount_text();
         let unit = 10_i64.pow(money.currency.exponent().into());
-        let figure =
-            if money.minor % unit == 0 { text.split('.').next().unwrap_or_default().to_owned() } else { text };
+        let figure = if money.minor % unit == 0 {
+            text.split('.').next().unwrap_or_default().to_owned()
+        } else {
+            text
+        };
         match self.money.iter().find(|rule| rule.code == money.currency.code()) {
             Some(rule) if !rule.show.is_empty() => rule.show.replace("{n}", &figure),
             _ => format!("{figure} {}", money.currency),
@@ -419,9 +433,6 @@ fn flat_part<'i>(language: &str, input: &'i str) -> IResult<&'i str, Part> {
     let atom = map(word, |word: &str| {
         Part::Atom(Arc::from(word), Arc::from(format!("{language}/num/{}", word.to_lowercase())))
     });
-    preceded(
-        space0,
-        alt((value(Part::Quotient, tag("<<")), value(Part::Remainder, tag(">>")), atom)),
-    )
-    .parse(input)
+    preceded(space0, alt((value(Part::Quotient, tag("<<")), value(Part::Remainder, tag(">>")), atom)))
+        .parse(input)
 }

@@ -144,18 +144,34 @@ pub(crate) enum Given {
 /// One operation.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Given { slot: String, then: Given },
+    Given {
+        slot: String,
+        then: Given,
+    },
     Ask(Box<Ask>),
     Menu(Box<Menu>),
-    Must { condition: Expression, otherwise: Speech },
+    Must {
+        condition: Expression,
+        otherwise: Speech,
+    },
     Tell(Speech),
-    Set { variable: u16, value: Expression },
+    Set {
+        variable: u16,
+        value: Expression,
+    },
     SendSms(Speech),
-    If { condition: Expression, target: Target },
+    If {
+        condition: Expression,
+        target: Target,
+    },
     Mark(Arc<str>),
     Goto(Target),
     /// Branches are in the order of the action's outcomes.
-    Do { action: &'static Action, arguments: Vec<Parameter>, branches: Vec<Branch> },
+    Do {
+        action: &'static Action,
+        arguments: Vec<Parameter>,
+        branches: Vec<Branch>,
+    },
     Hold,
 }
 

@@ -114,7 +114,10 @@ pub(crate) enum Format {
     /// Only the last digits of a number or a reference.
     Last(u8),
     Text,
-    Choice { words: Vec<(&'static str, u16)>, other: u16 },
+    Choice {
+        words: Vec<(&'static str, u16)>,
+        other: u16,
+    },
     List(Box<Self>),
     /// The key and the label of a menu's option.
     Key,
@@ -125,8 +128,15 @@ pub(crate) enum Format {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Piece {
     Words(Words),
-    Slot { slot: usize, format: Format },
-    Plural { slot: usize, one: Words, other: Words },
+    Slot {
+        slot: usize,
+        format: Format,
+    },
+    Plural {
+        slot: usize,
+        one: Words,
+        other: Words,
+    },
     /// A clip or a tone by its id.
     Sound(Arc<str>),
 }
@@ -279,7 +289,9 @@ impl Speaker<'_> {
             (Format::Money, Value::Money(money)) => numbers.money(*money, self.out),
             (Format::Digits, Value::Digits(digits)) => numbers.digits(digits, self.out),
             (Format::Phone, Value::Phone(phone)) => numbers.phone(phone, &self.texts.country, self.out),
-            (Format::Last(count), Value::Phone(phone)) => numbers.digits(last(phone.digits(), *count), self.out),
+            (Format::Last(count), Value::Phone(phone)) => {
+                numbers.digits(last(phone.digits(), *count), self.out)
+            }
             (Format::Last(count), Value::Digits(digits)) => numbers.digits(last(digits, *count), self.out),
             (Format::Choice { words, other }, Value::Text(word)) => {
                 self.message(choose(words, *other, word), utterance);
@@ -344,7 +356,9 @@ impl Writer<'_> {
         match (format, value) {
             (Format::Number, Value::Int(number)) => self.out.push_str(&number.to_string()),
             (Format::Money, Value::Money(money)) => self.out.push_str(&numbers.show_money(*money)),
-            (Format::Digits, Value::Digits(text)) | (Format::Text, Value::Text(text)) => self.out.push_str(text),
+            (Format::Digits, Value::Digits(text)) | (Format::Text, Value::Text(text)) => {
+                self.out.push_str(text)
+            }
             (Format::Phone, Value::Phone(phone)) => {
                 self.out.push_str(&numbers.show_phone(phone, &self.texts.country));
             }
@@ -374,7 +388,8 @@ pub fn screen(program: &Program, effects: &[Effect], language: &str, channel: Ch
         Effect::Say(utterances) => Some(utterances),
         _ => None,
     });
-    let lines: Vec<String> = said.flatten().map(|utterance| program.text(utterance, language, channel)).collect();
+    let lines: Vec<String> =
+        said.flatten().map(|utterance| program.text(utterance, language, channel)).collect();
     lines.join("\n")
 }
 

@@ -3,17 +3,16 @@
 //! Pure and total. It never looks at the time, never fails, and owns a secret only between the answer that brought it
 //! and the action that takes it, within one call of [`step`].
 
+mod answering;
+mod asking;
 mod reading;
+mod saying;
 
 use crate::dialplan::action::{Action, Meaning};
-use crate::dialplan::event::{Answer, Argument, Channel, Collect, Effect, Event, Input, Start};
-use crate::dialplan::program::{
-    Ask, Given, HISTORY_MAX, INPUTS_MAX, INTER_DIGIT, Menu, OPERATIONS_MAX, Op, Parameter, Program, Reading, Speech,
-    TERMINATOR, Target,
-};
-use crate::dialplan::speak::{System, Utterance};
+use crate::dialplan::event::{Argument, Effect, Event, Start};
+use crate::dialplan::program::{HISTORY_MAX, OPERATIONS_MAX, Op, Parameter, Program, Target};
+use crate::dialplan::speak::System;
 use crate::dialplan::state::{Answered, Point, State, Wait};
-use crate::dialplan::step::reading::{Read, read, read_text};
 use crate::dialplan::value::Value;
 use crate::secret::Secret;
 
@@ -49,14 +48,6 @@ enum Control {
     Jumped,
     /// It waits, or it is over.
     Stopped,
-}
-
-/// The wordings of a question that follow a failure.
-#[derive(Clone, Copy)]
-struct Wordings<'p> {
-    again: Option<&'p Speech>,
-    silent: &'p [(u8, Speech)],
-    wrong: &'p [(u8, Speech)],
 }
 
 impl<'p> Engine<'p> {
@@ -277,297 +268,6 @@ impl<'p> Engine<'p> {
         self.end()
     }
 
-    // ---- saying
-
-    fn utterance(&self, speech: &Speech, option: Option<char>) -> Option<Utterance> {
-        let slots = speech.arguments.iter().map(|a| a.evaluate(&self.state.vars)).collect::<Option<Vec<_>>>()?;
-        Some(Utterance { message: speech.message, name: speech.name.clone(), slots, option })
-    }
-
-    fn push(&mut self, utterance: Utterance) {
-        if let Some(Effect::Say(said)) = self.effects.last_mut() {
-            said.push(utterance);
-        } else {
-            self.effects.push(Effect::Say(vec![utterance]));
-        }
-    }
-
-    fn say(&mut self, speech: &Speech) {
-        if let Some(utterance) = self.utterance(speech, None) {
-            self.push(utterance);
-        }
-    }
-
-    fn say_system(&mut self, system: System, slots: Vec<Value>) {
-        let (message, name) = self.program.texts.system(system);
-        self.push(Utterance { message, name, slots, option: None });
-    }
-
-    fn say_reason(&mut self, reason: System, min: u8, max: u8) {
-        let slots = match reason {
-            System::WrongDigits | System::WrongSecret => vec![Value::Int(min.into()), Value::Int(max.into())],
-            _ => Vec::new(),
-        };
-        self.say_system(reason, slots);
-    }
-
-    fn say_menu(&mut self, menu: &'p Menu, instead: Option<&Speech>) {
-        match instead {
-            Some(speech) => self.say(speech),
-            None => menu.question.iter().for_each(|speech| self.say(speech)),
-        }
-        for choice in &menu.choices {
-            if let Some(label) = &choice.label
-                && let Some(utterance) = self.utterance(label, Some(choice.key))
-            {
-                self.push(utterance);
-            }
-        }
-    }
-
-    fn send_sms(&mut self, speech: &Speech) -> Control {
-        // In a thread of text messages what is told is already a text message.
-        if self.state.channel != Channel::Sms
-            && let Some(to) = self.state.caller.clone()
-            && let Some(utterance) = self.utterance(speech, None)
-        {
-            let text = self.program.text(&utterance, &self.state.language, Channel::Sms);
-            self.effects.push(Effect::SendSms { to, message: utterance.name, text });
-        }
-        Control::Next
-    }
-
-    // ---- asking
-
-    fn first_arrival(&self, step: u16) -> bool {
-        self.state.visits.get(usize::from(step)).is_some_and(|visits| *visits == 1)
-    }
-
-    fn given(&mut self, slot: &str, then: &'p Given, at: Point) -> Control {
-        if !self.first_arrival(at.step) || !self.state.prefilled.contains_key(slot) {
-            return Control::Next;
-        }
-        match then {
-            Given::Goto { variable, reading, min, max, target } => {
-                let text = self.state.prefilled.remove(slot).unwrap_or_default();
-                match read_text(&self.program.settings, *reading, *min, *max, &text) {
-                    Ok(value) => match self.assign(*variable, value) {
-                        Control::Next => self.go(*target),
-                        control => control,
-                    },
-                    Err(reason) => {
-                        self.say_reason(reason, *min, *max);
-                        Control::Next
-                    }
-                }
-            }
-            Given::Choose { key } => match self.choice(at.step, *key) {
-                Some(block) => self.block(block),
-                None => Control::Next,
-            },
-        }
-    }
-
-    fn choice(&self, step: u16, key: char) -> Option<&'p [Op]> {
-        let program: &'p Program = self.program;
-        let step = program.steps.get(usize::from(step))?;
-        step.ops.iter().find_map(|op| match op {
-            Op::Menu(menu) => menu.choices.iter().find(|choice| choice.key == key).map(|c| c.block.as_slice()),
-            _ => None,
-        })
-    }
-
-    fn ask(&mut self, ask: &'p Ask, at: Point) -> Control {
-        if !self.state.prefilled.is_empty()
-            && ask.reading != Reading::Secret
-            && let Some(variable) = self.program.variables.get(usize::from(ask.variable))
-            && let Some(text) = self.state.prefilled.remove(&variable.name)
-            && self.first_arrival(at.step)
-        {
-            match read_text(&self.program.settings, ask.reading, ask.min, ask.max, &text) {
-                Ok(value) => return self.assign(ask.variable, value),
-                Err(reason) => self.say_reason(reason, ask.min, ask.max),
-            }
-        }
-        self.say(&ask.question);
-        self.wait_for_input(ask, at)
-    }
-
-    fn wait_for_input(&mut self, ask: &Ask, at: Point) -> Control {
-        let (min, max) = (ask.min, ask.max);
-        let input = match ask.reading {
-            Reading::Digits => Input::Digits { min, max },
-            Reading::Secret => Input::Secret { min, max },
-            Reading::Phone => Input::Phone { min, max },
-            Reading::Money => Input::Money { min, max },
-        };
-        self.collect(
-            Collect {
-                input,
-                keys: self.program.back.into_iter().collect(),
-                terminator: TERMINATOR,
-                barge_in: ask.barge_in,
-                fresh: self.state.fresh || ask.confirmation,
-                quiet: ask.quiet,
-                confirmation: ask.confirmation,
-                first_digit: ask.wait,
-                inter_digit: INTER_DIGIT,
-            },
-            at,
-        )
-    }
-
-    fn wait_for_key(&mut self, menu: &Menu, at: Point) -> Control {
-        let own = |key: &char| !menu.choices.iter().any(|choice| choice.key == *key);
-        self.collect(
-            Collect {
-                input: Input::Menu(menu.choices.iter().map(|choice| choice.key).collect()),
-                keys: [self.program.back, self.program.main].into_iter().flatten().filter(own).collect(),
-                terminator: TERMINATOR,
-                barge_in: menu.barge_in,
-                fresh: self.state.fresh,
-                quiet: false,
-                confirmation: false,
-                first_digit: menu.wait,
-                inter_digit: INTER_DIGIT,
-            },
-            at,
-        )
-    }
-
-    fn collect(&mut self, collect: Collect, at: Point) -> Control {
-        self.state.at = at;
-        self.state.wait = Wait::Answer;
-        self.state.fresh = false;
-        self.effects.push(Effect::Collect(collect));
-        Control::Stopped
-    }
-
-    // ---- answers
-
-    fn answered(&mut self, answer: Answer) {
-        let at = self.state.at;
-        self.state.inputs = self.state.inputs.saturating_add(1);
-        if self.state.inputs > INPUTS_MAX {
-            if self.give_up(self.program.visits_then) != Control::Stopped {
-                self.run();
-            }
-            return;
-        }
-        match self.program.op(at.step, at.op) {
-            Some(Op::Ask(ask)) => self.answer_to_ask(ask, at, answer),
-            Some(Op::Menu(menu)) => self.answer_to_menu(menu, at, &answer),
-            _ => {
-                self.trouble();
-            }
-        }
-    }
-
-    fn answer_to_ask(&mut self, ask: &'p Ask, at: Point, answer: Answer) {
-        let wordings = Wordings { again: ask.again.as_ref(), silent: &ask.silent, wrong: &ask.wrong };
-        if answer == Answer::Silence {
-            return self.silence(wordings, |engine, instead| {
-                engine.say(instead.unwrap_or(&ask.question));
-                engine.wait_for_input(ask, at)
-            });
-        }
-        if key_of(&answer).is_some_and(|key| Some(key) == self.program.back) {
-            return self.back();
-        }
-        match read(&self.program.settings, ask.reading, ask.min, ask.max, answer) {
-            Read::Value(value) => {
-                self.remember(at);
-                self.state.at.op = at.op.saturating_add(1);
-                if self.assign(ask.variable, value) == Control::Next {
-                    self.run();
-                }
-            }
-            Read::Secret(secret) => {
-                self.remember(at);
-                self.secret = Some((ask.variable, secret));
-                self.state.at.op = at.op.saturating_add(1);
-                self.run();
-            }
-            Read::Wrong(reason) => {
-                self.wrong(wordings, (reason, ask.min, ask.max), |engine, instead| {
-                    engine.say(instead.unwrap_or(&ask.question));
-                    engine.wait_for_input(ask, at)
-                });
-            }
-        }
-    }
-
-    fn answer_to_menu(&mut self, menu: &'p Menu, at: Point, answer: &Answer) {
-        let wordings = Wordings { again: menu.again.as_ref(), silent: &menu.silent, wrong: &menu.wrong };
-        let ask_again = |engine: &mut Self, instead: Option<&Speech>| {
-            engine.say_menu(menu, instead);
-            engine.wait_for_key(menu, at)
-        };
-        if *answer == Answer::Silence {
-            return self.silence(wordings, ask_again);
-        }
-        let key = key_of(answer);
-        if let Some(choice) = key.and_then(|key| menu.choices.iter().find(|choice| choice.key == key)) {
-            if menu.remembered {
-                self.remember(at);
-            }
-            return self.block_and_run(&choice.block);
-        }
-        match key {
-            Some(key) if Some(key) == self.program.back => self.back(),
-            Some(key) if Some(key) == self.program.main => self.main(),
-            _ => self.wrong(wordings, (System::WrongKey, 1, 1), ask_again),
-        }
-    }
-
-    /// Says why the answer will not do and asks again, or gives up.
-    fn wrong(
-        &mut self,
-        wordings: Wordings<'_>,
-        (reason, min, max): (System, u8, u8),
-        ask_again: impl FnOnce(&mut Self, Option<&Speech>) -> Control,
-    ) {
-        self.state.wrong = self.state.wrong.saturating_add(1);
-        let tries_left = self.state.wrong < self.program.tries;
-        match wording(wordings.wrong, self.state.wrong) {
-            Some(speech) if tries_left => self.fail(Some(speech), tries_left, ask_again),
-            _ => {
-                self.say_reason(reason, min, max);
-                self.fail(wordings.again, tries_left, ask_again);
-            }
-        }
-    }
-
-    fn silence(
-        &mut self,
-        wordings: Wordings<'_>,
-        ask_again: impl FnOnce(&mut Self, Option<&Speech>) -> Control,
-    ) {
-        self.state.silent = self.state.silent.saturating_add(1);
-        let tries_left = self.state.silent < self.program.tries;
-        match wording(wordings.silent, self.state.silent) {
-            Some(speech) if tries_left => self.fail(Some(speech), tries_left, ask_again),
-            _ => {
-                self.say_system(System::Silence, Vec::new());
-                self.fail(wordings.again, tries_left, ask_again);
-            }
-        }
-    }
-
-    fn fail(
-        &mut self,
-        instead: Option<&Speech>,
-        tries_left: bool,
-        ask_again: impl FnOnce(&mut Self, Option<&Speech>) -> Control,
-    ) {
-        self.state.fresh = true;
-        if tries_left {
-            ask_again(self, instead);
-        } else if self.give_up(self.program.tries_then) != Control::Stopped {
-            self.run();
-        }
-    }
-
     // ---- actions
 
     fn act(&mut self, action: &'static Action, parameters: &[Parameter], at: Point) -> Control {
@@ -602,7 +302,8 @@ impl<'p> Engine<'p> {
             self.trouble();
             return;
         };
-        let found = action.outcome(name).and_then(|(index, outcome)| Some((index, outcome, branches.get(index)?)));
+        let found =
+            action.outcome(name).and_then(|(index, outcome)| Some((index, outcome, branches.get(index)?)));
         let Some((index, outcome, branch)) = found else {
             self.trouble();
             return;
@@ -624,24 +325,5 @@ impl<'p> Engine<'p> {
         }
         self.state.fresh = index != 0;
         self.block_and_run(&branch.block);
-    }
-}
-
-/// The wording with the highest number not above the count.
-fn wording(wordings: &[(u8, Speech)], count: u8) -> Option<&Speech> {
-    wordings.iter().rev().find(|(from, _)| *from <= count).map(|(_, speech)| speech)
-}
-
-/// The one key that an answer consists of, if it does.
-fn key_of(answer: &Answer) -> Option<char> {
-    let text = match answer {
-        Answer::Key(key) => return Some(*key),
-        Answer::Text(text) | Answer::Digits(text) => text.trim(),
-        _ => return None,
-    };
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (Some(key), None) => Some(key),
-        _ => None,
     }
 }

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn saved_values_come_back_the_same() {
-        let value = Value::List(vec![Value::Phone(Msisdn::parse("+8613800000001").unwrap()), Value::Bool(true)]);
+        let value =
+            Value::List(vec![Value::Phone(Msisdn::parse("+8613800000001").unwrap()), Value::Bool(true)]);
         let saved = serde_json::to_string(&value).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&saved).unwrap(), value);
     }

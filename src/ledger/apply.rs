@@ -680,3 +680,6 @@ fn available(row: &AccountRow) -> Option<i64> {
     let free = row.balance_minor.saturating_sub(row.held_minor);
     row.floor_minor.map(|floor| free.saturating_sub(floor))
 }
+
+#[cfg(test)]
+mod tests;

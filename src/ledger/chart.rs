@@ -120,5 +120,5 @@ mod tests {
         assert_eq!(House::Float("acme").name(), "float:acme");
     }
 
-    const FLOAT_ACME_CNY: &str = "";
+    const FLOAT_ACME_CNY: &str = "a9d71621-679a-8a30-ae1c-775c833228a0";
 }

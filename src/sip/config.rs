@@ -1,6 +1,7 @@
 //! What an endpoint is told once: its names, its timers, its bounds, and who may call.
 //!
-//! Plain values, checked by whoever read them from a file. Read by `endpoint`; nothing here changes while it runs.
+//! Plain values, checked by whoever read them from a file. Read by `endpoint`; nothing here changes while it
+//! runs.
 
 use super::wire;
 use std::net::IpAddr;
@@ -43,8 +44,8 @@ pub struct Limits {
     pub new_calls_per_second_max: u32,
     /// Transactions kept; beyond it new INVITEs are answered 503 and other requests without being remembered.
     pub transactions_max: usize,
-    /// How long a call may stay unanswered by us before it is refused with 480. Below a minute, so that no proxy asks for
-    /// another provisional response (RFC 3261 §13.3.1.1).
+    /// How long a call may stay unanswered by us before it is refused with 480. Below a minute, so that no
+    /// proxy asks for another provisional response (RFC 3261 §13.3.1.1).
     pub unanswered_max: Duration,
     /// Shortest session interval that we accept (RFC 4028 §5, at least 90 s); less is answered 422.
     pub min_session_s: u32,

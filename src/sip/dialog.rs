@@ -1,7 +1,7 @@
 //! One dialog of RFC 3261 §12: who talks to whom, along which route, and in which order.
 //!
-//! Made when an INVITE comes or leaves, read for every request inside the call. It decides addresses and sequence; it
-//! never sends and never looks at bodies.
+//! Made when an INVITE comes or leaves, read for every request inside the call. It decides addresses and
+//! sequence; it never sends and never looks at bodies.
 
 use super::event::Invite;
 use super::wire::header::Name;
@@ -164,7 +164,8 @@ impl Dialog {
         outgoing.print(&Headers::new(), None)
     }
 
-    /// §12.2.1.1: Request-URI and Route. A first hop without `lr` is a strict router and takes the Request-URI's place.
+    /// §12.2.1.1: Request-URI and Route. A first hop without `lr` is a strict router and takes the
+    /// Request-URI's place.
     fn next_hop(&self) -> (String, Vec<String>) {
         let strict =
             self.routes.first().and_then(|r| NameAddr::parse(r).ok()).filter(|r| r.uri.param("lr").is_none());
@@ -176,8 +177,8 @@ impl Dialog {
         (first.uri.as_str().to_owned(), routes)
     }
 
-    /// Where our requests go. Names are not resolved here, and a private address behind a NAT cannot be reached: then the
-    /// way back is where the peer's packets come from.
+    /// Where our requests go. Names are not resolved here, and a private address behind a NAT cannot be
+    /// reached: then the way back is where the peer's packets come from.
     pub(super) fn destination(&self) -> SocketAddr {
         let hop = match self.routes.first() {
             Some(route) => NameAddr::parse(route).ok().map(|r| r.uri),

@@ -1,6 +1,7 @@
 //! The endpoint's vocabulary: everything that goes in and everything that comes out.
 //!
-//! Closed enums, so that all that can happen is listed here. Nothing in this file prints a key, a body or a whole number.
+//! Closed enums, so that all that can happen is listed here. Nothing in this file prints a key, a body or a
+//! whole number.
 
 use bytes::Bytes;
 use std::fmt;
@@ -153,8 +154,9 @@ pub enum Output {
     Event(Event),
 }
 
-/// What happened. Every call that was announced by [`Event::Incoming`] or [`Command::Invite`] ends with exactly one of
-/// [`Event::Cancelled`], [`Event::Failed`] and [`Event::Ended`], except one that the application rejected.
+/// What happened. Every call that was announced by [`Event::Incoming`] or [`Command::Invite`] ends with
+/// exactly one of [`Event::Cancelled`], [`Event::Failed`] and [`Event::Ended`], except one that the
+/// application rejected.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Somebody calls.
@@ -176,8 +178,8 @@ pub enum Event {
         /// Its answer.
         sdp: Bytes,
     },
-    /// The peer offers a new session, or asks for our offer if `sdp` is `None`. Answer with [`Command::AcceptOffer`] or
-    /// [`Command::RejectOffer`].
+    /// The peer offers a new session, or asks for our offer if `sdp` is `None`. Answer with
+    /// [`Command::AcceptOffer`] or [`Command::RejectOffer`].
     Offer {
         /// The call.
         call: CallKey,
@@ -285,7 +287,8 @@ impl fmt::Debug for Incoming {
 pub struct Identity {
     /// Display name.
     pub display: Option<String>,
-    /// User part or telephone number, escapes resolved, telephone parameters taken off; empty if there is none.
+    /// User part or telephone number, escapes resolved, telephone parameters taken off; empty if there is
+    /// none.
     pub user: String,
     /// Host; empty for `tel:`.
     pub host: String,
@@ -294,8 +297,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The user as a telephone number: a leading `+` and digits, with visual separators taken out. `None` if it is a
-    /// name.
+    /// The user as a telephone number: a leading `+` and digits, with visual separators taken out. `None` if
+    /// it is a name.
     #[must_use]
     pub fn number(&self) -> Option<String> {
         let global = self.user.starts_with('+');

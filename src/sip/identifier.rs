@@ -1,7 +1,8 @@
-//! Tags, branches and Call-IDs: unique, and not to be guessed (RFC 3261 §19.3 asks for 32 bits, these have 96).
+//! Tags, branches and Call-IDs: unique, and not to be guessed (RFC 3261 §19.3 asks for 32 bits, these have
+//! 96).
 //!
-//! A tag is the only proof that a request belongs to a call, so all come from a keyed hash. The key comes from the
-//! operating system, by whoever makes the endpoint; this file reads no randomness itself.
+//! A tag is the only proof that a request belongs to a call, so all come from a keyed hash. The key comes
+//! from the operating system, by whoever makes the endpoint; this file reads no randomness itself.
 
 use sha2::Digest as _;
 use sha2::Sha256;

@@ -1,6 +1,7 @@
 //! Keys in INFO bodies: `application/dtmf-relay` (`Signal=5`, `Duration=160`) and `application/dtmf` (`5`).
 //!
-//! Between the dialog and the application. The body may be a key of a PIN: it is read once and never kept or shown.
+//! Between the dialog and the application. The body may be a key of a PIN: it is read once and never kept or
+//! shown.
 
 use super::event::Key;
 

@@ -1,7 +1,8 @@
 //! One UDP socket ↔ one endpoint: the only place of this room that knows tokio.
 //!
-//! A single task: socket, deadline, commands, stop. It has no `if` about the protocol. Events wait in a bounded queue when
-//! the application is slow; then the socket is not read, and the kernel's buffer drops what is too much.
+//! A single task: socket, deadline, commands, stop. It has no `if` about the protocol. Events wait in a
+//! bounded queue when the application is slow; then the socket is not read, and the kernel's buffer drops
+//! what is too much.
 
 use super::endpoint::Counters;
 use super::endpoint::Endpoint;
@@ -42,8 +43,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Largest datagram of UDP.
 const DATAGRAM_MAX: usize = 65_535;
 
-/// A message as it passed the socket, for a ladder or a capture. Bodies are kept only when they are session descriptions:
-/// an INFO body may be a key of a PIN.
+/// A message as it passed the socket, for a ladder or a capture. Bodies are kept only when they are session
+/// descriptions: an INFO body may be a key of a PIN.
 #[derive(Clone)]
 pub struct Trace {
     /// When.
@@ -238,7 +239,8 @@ fn without_secrets(bytes: &Bytes) -> Bytes {
     if describes && !text.trim_start().starts_with("info") { bytes.clone() } else { head }
 }
 
-/// Which of our addresses faces a peer. A socket bound to all addresses does not know, but the routing table does.
+/// Which of our addresses faces a peer. A socket bound to all addresses does not know, but the routing table
+/// does.
 struct Routes {
     bound: SocketAddr,
     known: HashMap<IpAddr, IpAddr>,

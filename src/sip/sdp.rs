@@ -1,7 +1,8 @@
 //! Offer and answer for one audio stream (RFC 3264, RFC 8866) on top of sdp-types.
 //!
-//! Called by whoever owns the media, beside the endpoint, which never looks into a description. Every `m=` line of an
-//! offer is answered; what is not taken gets port 0. Pure; it resolves no names and opens no ports.
+//! Called by whoever owns the media, beside the endpoint, which never looks into a description. Every `m=`
+//! line of an offer is answered; what is not taken gets port 0. Pure; it resolves no names and opens no
+//! ports.
 
 use bytes::Bytes;
 use sdp_types::AddrType;
@@ -63,7 +64,8 @@ pub struct Negotiated {
     pub payload: u8,
     /// Payload type of telephone-event at 8000 Hz (RFC 4733); `None` when the peer did not offer it.
     pub event_payload: Option<u8>,
-    /// Where the peer receives RTP. `None` when it wrote a name, or 0.0.0.0: then only its own packets can tell.
+    /// Where the peer receives RTP. `None` when it wrote a name, or 0.0.0.0: then only its own packets can
+    /// tell.
     pub remote: Option<SocketAddr>,
     /// Whether we may send.
     pub send: bool,
@@ -314,7 +316,8 @@ mod tests {
         let (sdp, media) =
             answered("m=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\n");
         let expected = "v=0\r\no=- 9 3 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
-                        m=audio 5000 RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+                        m=audio 5000 RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\n\
+                        a=rtpmap:101 telephone-event/8000\r\n\
                         a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
         assert_eq!(sdp, expected);
         let agreed = Negotiated {
@@ -342,7 +345,8 @@ mod tests {
         check("m=audio 4000 RTP/AVP 0 8\r\n", Codec::Pcmu, 0, None);
         check("m=audio 4000 RTP/AVP 18 3 8 0\r\n", Codec::Pcma, 8, None);
         check("m=audio 4000 RTP/AVP 97\r\na=rtpmap:97 pcmu/8000/1\r\n", Codec::Pcmu, 97, None);
-        let events = "m=audio 4000 RTP/AVP 0 100 96\r\na=rtpmap:100 telephone-event/16000\r\na=rtpmap:96 telephone-event/8000\r\n";
+        let events = "m=audio 4000 RTP/AVP 0 100 96\r\n\
+                      a=rtpmap:100 telephone-event/16000\r\na=rtpmap:96 telephone-event/8000\r\n";
         check(events, Codec::Pcmu, 0, Some(96));
         check("m=audio 4000 RTP/AVP 0 101\r\n", Codec::Pcmu, 0, None);
         // Payload type 0 means PCMU only as long as nobody says otherwise.
@@ -352,7 +356,8 @@ mod tests {
     #[test]
     fn every_line_is_answered_and_only_one_is_taken() {
         let (sdp, media) = answered(
-            "m=video 5000 RTP/AVP 31\r\nm=audio 4002 RTP/SAVP 0\r\nm=audio 4000 RTP/AVP 8\r\nm=image 6000 udptl t38\r\n\
+            "m=video 5000 RTP/AVP 31\r\nm=audio 4002 RTP/SAVP 0\r\nm=audio 4000 RTP/AVP 8\r\n\
+             m=image 6000 udptl t38\r\n\
              m=audio 4004 RTP/AVP 0\r\n",
         );
         let lines: Vec<&str> = sdp.lines().filter(|l| l.starts_with("m=")).collect();
@@ -386,7 +391,8 @@ mod tests {
 
     #[test]
     fn addresses_of_both_families_and_names() {
-        let six = "v=0\r\no=- 1 1 IN IP6 2001:db8::9\r\ns=-\r\nc=IN IP6 2001:db8::9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+        let six = "v=0\r\no=- 1 1 IN IP6 2001:db8::9\r\ns=-\r\n\
+                   c=IN IP6 2001:db8::9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
         let answer = answer(six.as_bytes(), &local("[2001:db8::1]:5000"), &BOTH).unwrap();
         assert_eq!(answer.media.remote, Some("[2001:db8::9]:4000".parse().unwrap()));
         assert!(String::from_utf8_lossy(&answer.sdp).contains("c=IN IP6 2001:db8::1\r\n"));

@@ -1,13 +1,16 @@
 //! The four transaction machines of RFC 3261 §17 over UDP, with RFC 6026's Accepted states.
 //!
-//! Between the wire and the dialogs: a machine decides what is sent again, when, and for how long. Each is a pure step
-//! from state and input to the next state (`None` when it is over) and actions. It knows no addresses and no contents.
+//! Between the wire and the dialogs: a machine decides what is sent again, when, and for how long. Each is a
+//! pure step from state and input to the next state (`None` when it is over) and actions. It knows no
+//! addresses and no contents.
 //!
 //! ```text
-//! INVITE server   Proceeding ─2xx─► Accepted ─L─► over        INVITE client   Calling ─1xx─► Proceeding
-//!                     └─3xx-6xx─► Completed ─ACK─► Confirmed ─I─►     ├─2xx─► Accepted ─M─► over
-//! server          Trying ─final─► Completed ─J─► over                 └─3xx-6xx─► Completed ─D─► over
-//!                                                             client          Trying ─final─► Completed ─K─► over
+//! INVITE server   Proceeding ─2xx─► Accepted ─L─► over
+//!                     └─3xx-6xx─► Completed ─ACK─► Confirmed ─I─► over
+//! server          Trying ─final─► Completed ─J─► over
+//! INVITE client   Calling ─1xx─► Proceeding ─2xx─► Accepted ─M─► over
+//!                                    └─3xx-6xx─► Completed ─D─► over
+//! client          Trying ─1xx─► Proceeding ─final─► Completed ─K─► over
 //! ```
 
 use super::config::Timing;

@@ -35,9 +35,9 @@ impl Clips {
         self.by_id.keys().map(|id| &**id)
     }
 
-    /// Every clip.
+    /// Every clip, pauses too.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Clip>> {
-        self.by_id.values()
+        self.by_id.values().chain(self.pauses.values())
     }
 
     /// What to play for these sounds. The checker has proved that every clip is there; one that was taken away since is

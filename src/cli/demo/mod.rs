@@ -21,6 +21,7 @@ use crate::app::{Daemon, Plant};
 use crate::clock::Clock;
 use crate::config::{Rtp, Sip, Trunk};
 use crate::money::Money;
+use crate::payment::row::AttemptRow;
 use crate::payment::run::audit;
 use crate::rtp::listen::Heard;
 use crate::sip::config::Network;
@@ -77,7 +78,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let plant = Plant {
         places: Places::default(),
         sip: Sip { listen: sip, external: None, calls_max: 2000, trunks: vec![loopback()] },
-        rtp: Rtp { ports: (0, 0), threads: 1, symmetric: false },
+        rtp: Rtp { ports: (0, 0), threads: 1, symmetric: false, silent_after: None },
         http,
         language: "en".to_owned(),
         tap: (!arguments.serve).then_some(trace_in),
@@ -150,7 +151,9 @@ async fn show(
     let report = audit::verify(&daemon.core.store).await?;
     let outcome = super::payment::name(payment.state);
     if people {
-        ladder(&mut trace, begun);
+        let view = daemon.core.payments.payment(payment.id).await?.context("the payment is gone")?;
+        let begun_at = clock.now().0 - i64::try_from(clock.instant().duration_since(begun).as_micros())?;
+        ladder(&mut trace, begun, &view.attempts, begun_at);
         say("\nWhat the carrier remembers:\n");
         for line in std::fs::read_to_string(&world.carrier_log)?.lines() {
             say(format!("  {line}"));
@@ -207,15 +210,13 @@ async fn call(daemon: &Daemon, from: &str, pin: &str, tell: &impl Fn(String)) ->
 /// Tells what was heard since the first `told` clips.
 fn spoken(heard: &[Heard], told: usize, words: &HashMap<String, String>, tell: &impl Fn(String)) -> usize {
     let mut line = String::new();
-    for clip in heard.iter().skip(told) {
-        let text = words.get(&clip.name).map_or(clip.name.as_str(), String::as_str);
+    // A clip that the last key press cut off belongs to what was told before.
+    for clip in heard.iter().skip(told).skip_while(|clip| !clip.whole) {
+        let Some(text) = words.get(&clip.name) else { continue };
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(text);
-        if !clip.whole {
-            line.push('…');
-        }
     }
     if !line.is_empty() {
         tell(format!("  keytone  {line}"));
@@ -223,17 +224,33 @@ fn spoken(heard: &[Heard], told: usize, words: &HashMap<String, String>, tell: &
     heard.len()
 }
 
-fn ladder(trace: &mut mpsc::Receiver<Trace>, begun: Instant) {
-    say("\nThe messages between them:\n");
-    say("           phone                        keytone");
+/// What passed between phone, daemon and carrier, in the order of time.
+fn ladder(trace: &mut mpsc::Receiver<Trace>, begun: Instant, attempts: &[AttemptRow], begun_at: i64) {
+    let mut rungs: Vec<(u128, String)> = Vec::new();
     while let Ok(message) = trace.try_recv() {
-        let at = message.at.saturating_duration_since(begun).as_millis();
+        let at = message.at.saturating_duration_since(begun).as_micros();
         let line = message.first_line();
         let line = line.strip_suffix(" SIP/2.0").unwrap_or(&line);
-        let line = line.strip_prefix("SIP/2.0 ").unwrap_or(line);
-        let arrow = if message.inbound { format!("{line:─^44}►") } else { format!("◄{line:─^44}") };
-        let seconds = Duration::from_millis(u64::try_from(at).unwrap_or(0)).as_secs_f64();
-        say(format!("  {seconds:>6.3}  {arrow}"));
+        let line = format!(" {} ", line.strip_prefix("SIP/2.0 ").unwrap_or(line));
+        let rung = if message.inbound { format!("├{line:─^42}►│") } else { format!("│◄{line:─^42}┤") };
+        rungs.push((at, rung));
+    }
+    for attempt in attempts {
+        let after = |at: i64| u128::try_from(at - begun_at).unwrap_or(0);
+        let blank = format!("│{:43}│", "");
+        let asked = format!(" POST recharge, our reference {}… ", attempt.reference.get(..8).unwrap_or_default());
+        rungs.push((after(attempt.created_at), format!("{blank}{asked:─^42}►│")));
+        if let Some(at) = attempt.answered_at {
+            let answer = format!(" {} ", attempt.outcome.as_deref().unwrap_or("unknown"));
+            rungs.push((after(at), format!("{blank}◄{answer:─^42}┤")));
+        }
+    }
+    rungs.sort_by_key(|(at, _)| *at);
+    say("\nThe messages between them:\n");
+    say(format!("          phone{:37}keytone{:36}carrier", "", ""));
+    for (at, rung) in rungs {
+        let at = Duration::from_micros(u64::try_from(at).unwrap_or(0)).as_secs_f64();
+        say(format!("  {at:>6.3}  {rung}"));
     }
 }
 

@@ -45,9 +45,14 @@ fn read(path: &Path) -> anyhow::Result<(Vec<f32>, u32)> {
 
 /// Writes a prompt.
 pub(super) fn write(path: &Path, rate: u32, samples: &[f32]) -> anyhow::Result<()> {
-    let spec =
-        hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
-    let mut writer = hound::WavWriter::create(path, spec).with_context(|| format!("cannot write {}", path.display()))?;
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer =
+        hound::WavWriter::create(path, spec).with_context(|| format!("cannot write {}", path.display()))?;
     for sample in samples {
         writer.write_sample(quantised(*sample))?;
     }

@@ -35,7 +35,7 @@ impl Typer<'_> {
             if ty == Type::Secret {
                 self.secret(written.span);
             } else {
-                let text = format!("this is {ty}, and {wanted} is wanted here");
+                let text = format!("the type here is {ty}, but {wanted} is wanted");
                 self.fault(Code::F041, written.span, text, None);
             }
         }
@@ -113,7 +113,9 @@ impl Typer<'_> {
     fn amount(&mut self, number: &str, code: &str, span: Span) -> Typed {
         let currency = Currency::new(code).ok().filter(|currency| *currency == self.settings.currency);
         match currency.and_then(|currency| Money::parse(number, currency).ok()) {
-            Some(money) => Typed { expression: Expression::Value(Value::Money(money)), ty: Some(Type::Money) },
+            Some(money) => {
+                Typed { expression: Expression::Value(Value::Money(money)), ty: Some(Type::Money) }
+            }
             None => {
                 let text = format!("`{number} {code}` is no amount of this market");
                 let hint = format!("the market's currency is {}", self.settings.currency);
@@ -142,7 +144,7 @@ impl Typer<'_> {
                     Some(Type::List(item)) => self.expect(left, *item),
                     Some(Type::Secret) | None => self.any(left).expression,
                     Some(ty) => {
-                        let text = format!("this is {ty}, and a list is wanted after `in`");
+                        let text = format!("the type here is {ty}, but a list is wanted after `in`");
                         self.fault(Code::F041, right.span, text, None);
                         self.any(left).expression
                     }
@@ -150,17 +152,24 @@ impl Typer<'_> {
                 Typed { expression: join(item, list.expression), ty: Some(Type::Bool) }
             }
             _ => {
-                let (a, b, ty) = self.pair(left, right, wanted);
                 let sum = matches!(operator, Operator::Add | Operator::Subtract);
                 let equality = matches!(operator, Operator::Equal | Operator::NotEqual);
-                if let Some(ty) = ty
-                    && !equality
-                    && !matches!(ty, Type::Int | Type::Money)
-                {
-                    let text = format!("{ty} cannot be {}", if sum { "added" } else { "put in order" });
-                    self.fault(Code::F041, left.span.to(right.span), text, None);
-                }
+                let wanted = wanted.filter(|ty| sum && *ty != Type::Bool);
+                let (a, b, ty) = self.pair(left, right, wanted, equality);
                 Typed { expression: join(a, b), ty: if sum { ty } else { Some(Type::Bool) } }
+            }
+        }
+    }
+
+    /// Whether values of a type can be added and put in order; if not, says so.
+    fn countable(&mut self, ty: Option<Type>, span: Span) -> bool {
+        match ty {
+            Some(Type::Int | Type::Money) | None => true,
+            Some(ty) => {
+                let text =
+                    format!("the type here is {ty}: only numbers and money can be added or put in order");
+                self.fault(Code::F041, span, text, None);
+                false
             }
         }
     }
@@ -171,27 +180,26 @@ impl Typer<'_> {
         left: &Spanned<ast::Expression>,
         right: &Spanned<ast::Expression>,
         wanted: Option<Type>,
+        equality: bool,
     ) -> (Expression, Expression, Option<Type>) {
-        let literal = |e: &ast::Expression| matches!(e, ast::Expression::Number(_) | ast::Expression::Text(_));
-        let wanted = wanted.filter(|ty| *ty != Type::Bool);
-        if literal(&left.value) && !literal(&right.value) {
-            let second = self.any(right);
-            let first = match second.ty {
-                Some(ty) if ty != Type::Secret => self.expect(left, ty),
-                _ => self.any(left).expression,
-            };
-            return (first, second.expression, second.ty.filter(|ty| *ty != Type::Secret));
+        let literal =
+            |e: &ast::Expression| matches!(e, ast::Expression::Number(_) | ast::Expression::Text(_));
+        // The side that has a type of its own is looked at first.
+        let swap = literal(&left.value) && !literal(&right.value);
+        let (leading, following) = if swap { (right, left) } else { (left, right) };
+        let first = self.typed(leading, wanted);
+        let mut ty = first.ty;
+        if ty == Some(Type::Secret) {
+            self.secret(leading.span);
+            ty = None;
+        } else if !equality && !self.countable(ty, leading.span) {
+            ty = None;
         }
-        let first = self.typed(left, wanted);
-        if first.ty == Some(Type::Secret) {
-            self.secret(left.span);
-        }
-        let ty = first.ty.filter(|ty| *ty != Type::Secret);
         let second = match ty {
-            Some(ty) => self.expect(right, ty),
-            None => self.any(right).expression,
+            Some(ty) => self.expect(following, ty),
+            None => self.any(following).expression,
         };
-        (first.expression, second, ty)
+        if swap { (second, first.expression, ty) } else { (first.expression, second, ty) }
     }
 }
 

@@ -114,7 +114,12 @@ impl Graph<'_> {
     /// Loops in which nothing is asked: they would never end. Returns the steps in them.
     fn silent_loops(&self, edges: &[BTreeSet<Edge>], diagnostics: &mut Vec<Diagnostic>) -> BTreeSet<usize> {
         let silent = |step: usize| {
-            edges.get(step).into_iter().flatten().filter(|edge| !edge.asked && !edge.giving_up).map(|edge| edge.to)
+            edges
+                .get(step)
+                .into_iter()
+                .flatten()
+                .filter(|edge| !edge.asked && !edge.giving_up)
+                .map(|edge| edge.to)
         };
         let mut looping = BTreeSet::new();
         for step in 0..self.places.len() {
@@ -122,7 +127,8 @@ impl Graph<'_> {
                 continue;
             }
             let Some(way) = silent(step).find_map(|next| shortest(next, step, silent)) else { continue };
-            let names: Vec<&str> = std::iter::once(step).chain(way.iter().copied()).map(|s| self.name(s)).collect();
+            let names: Vec<&str> =
+                std::iter::once(step).chain(way.iter().copied()).map(|s| self.name(s)).collect();
             let span = self.places.get(step).map_or(Span::new(0, 0), |place| place.name.span);
             diagnostics.push(
                 self.error(Code::F033, span, "this loop never asks anything")
@@ -154,7 +160,8 @@ impl Graph<'_> {
                 ending.extend(reach(index, |step| backwards.get(&step).into_iter().flatten().copied()));
             }
         }
-        let stuck = |step: &usize| !ending.contains(step) && reached.contains(step) && !looping.contains(step);
+        let stuck =
+            |step: &usize| !ending.contains(step) && reached.contains(step) && !looping.contains(step);
         if let Some(step) = (0..self.places.len()).find(stuck)
             && let Some(place) = self.places.get(step)
             && looping.is_empty()
@@ -168,14 +175,22 @@ impl Graph<'_> {
         let mut reported = BTreeSet::new();
         for (step, span) in &self.give_up {
             let after = reach(*step, |step| edges.get(step).into_iter().flatten().map(|edge| edge.to));
-            let asks = after.iter().find(|step| self.places.get(**step).is_some_and(|place| asks(&place.nodes)));
+            let asks =
+                after.iter().find(|step| self.places.get(**step).is_some_and(|place| asks(&place.nodes)));
             if let Some(asks) = asks
                 && reported.insert(*step)
             {
-                let text = format!("`{}` is where a caller is given up, and it asks or acts again", self.name(*step));
-                let mut fault = self.error(Code::F036, *span, text).hint("only `tell` and `-> end` belong there");
+                let text = format!(
+                    "`{}` is where a caller is given up, and it asks or acts again",
+                    self.name(*step)
+                );
+                let mut fault =
+                    self.error(Code::F036, *span, text).hint("only `tell` and `-> end` belong there");
                 if asks != step {
-                    fault = fault.hint(format!("it leads to `{}`, which asks; only `tell` and `-> end` belong there", self.name(*asks)));
+                    fault = fault.hint(format!(
+                        "it leads to `{}`, which asks; only `tell` and `-> end` belong there",
+                        self.name(*asks)
+                    ));
                 }
                 diagnostics.push(fault);
             }
@@ -195,7 +210,8 @@ impl Graph<'_> {
                     ways.chain(main.then_some(0))
                 };
                 let pays = |step: &usize| self.places.get(*step).is_some_and(|place| pays(&place.nodes));
-                let found = starts.iter().find_map(|start| reach(*start, onward).into_iter().find(|s| pays(s)));
+                let found =
+                    starts.iter().find_map(|start| reach(*start, onward).into_iter().find(|s| pays(s)));
                 if let Some(again) = found {
                     let text = "the payment may have been made, and this way leads to paying again";
                     let hint = format!(
@@ -289,10 +305,9 @@ impl Graph<'_> {
         }
         let name = self.scope.name(variable);
         if self.is_secret(variable) {
-            diagnostics.push(
-                self.error(Code::F080, span, format!("`{name}` is not kept until here"))
-                    .hint("a secret lives from its question to the action right after it: ask for it just before"),
-            );
+            diagnostics.push(self.error(Code::F080, span, format!("`{name}` is not kept until here")).hint(
+                "a secret lives from its question to the action right after it: ask for it just before",
+            ));
             return;
         }
         let way = self.way_without(variable, report.step);
@@ -339,11 +354,11 @@ impl Graph<'_> {
             }
         }
         if !missing.is_empty() {
-            let text = format!("the caller does not hear the {} that `{}` takes", missing.join(" and "), pay.action);
-            diagnostics.push(
-                self.error(Code::F035, pay.span, text)
-                    .hint("the question for the secret must say the same variables, and they must not change after it"),
-            );
+            let text =
+                format!("the caller does not hear the {} that `{}` takes", missing.join(" and "), pay.action);
+            diagnostics.push(self.error(Code::F035, pay.span, text).hint(
+                "the question for the secret must say the same variables, and they must not change after it",
+            ));
         }
     }
 }
@@ -488,7 +503,11 @@ fn reach<I: Iterator<Item = usize>>(from: usize, onward: impl Fn(usize) -> I) ->
 }
 
 /// The steps of the shortest way, both ends included.
-fn shortest<I: Iterator<Item = usize>>(from: usize, to: usize, onward: impl Fn(usize) -> I) -> Option<Vec<usize>> {
+fn shortest<I: Iterator<Item = usize>>(
+    from: usize,
+    to: usize,
+    onward: impl Fn(usize) -> I,
+) -> Option<Vec<usize>> {
     let mut before: BTreeMap<usize, usize> = BTreeMap::new();
     let mut seen = BTreeSet::from([from]);
     let mut due = VecDeque::from([from]);

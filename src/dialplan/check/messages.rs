@@ -13,6 +13,9 @@ use crate::dialplan::speak::{Format, Language, Message, Piece, System, Texts, Wo
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::{Family, Type};
 
+/// Messages whose missing clips are reported one by one; when there are more, the language is reported.
+const CLIPS_LISTED: usize = 5;
+
 /// What flows need to know of the messages.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -113,9 +116,11 @@ fn declare(index: &mut Index, reference: &MessageFile, diagnostics: &mut Vec<Dia
         if let Some(first) = index.entries.get(&message.key.value) {
             let text = format!("the message `{}` is written twice", message.key.value);
             diagnostics.push(
-                Diagnostic::error(Code::F003, &reference.file, message.key.span, text)
-                    .here("again")
-                    .label(&first.file, first.span, "first"),
+                Diagnostic::error(Code::F003, &reference.file, message.key.span, text).here("again").label(
+                    &first.file,
+                    first.span,
+                    "first",
+                ),
             );
             continue;
         }
@@ -131,8 +136,13 @@ fn declare(index: &mut Index, reference: &MessageFile, diagnostics: &mut Vec<Dia
             .map(|(name, ty)| ((*name).to_owned(), slot_type(ty).unwrap_or(Slot::Unknown)))
             .collect();
         let signature = || {
-            let slots: Vec<String> = system.slots().iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
-            if slots.is_empty() { system.key().to_owned() } else { format!("{}({})", system.key(), slots.join(", ")) }
+            let slots: Vec<String> =
+                system.slots().iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+            if slots.is_empty() {
+                system.key().to_owned()
+            } else {
+                format!("{}({})", system.key(), slots.join(", "))
+            }
         };
         match entry {
             Some(entry) if entry.slots == wanted => {}
@@ -266,7 +276,8 @@ impl Builder<'_> {
     fn message(&mut self, source: &MessageSource, entry: &Entry) -> Message {
         if source.is_empty() {
             let text = format!("the message `{}` has no text", source.key.value);
-            self.error(Code::F050, source.key.span, text).hint = Some("write it on indented lines below".into());
+            self.error(Code::F050, source.key.span, text).hint =
+                Some("write it on indented lines below".into());
             return Message::default();
         }
         let mut names: Vec<&str> = source.slots.iter().map(|(name, _)| name.value.as_str()).collect();
@@ -275,16 +286,24 @@ impl Builder<'_> {
         wanted.sort_unstable();
         let types_agree = source.slots.iter().all(|(name, ty)| {
             let here = slot_type(&ty.value).unwrap_or(Slot::Unknown);
-            entry.slots.iter().any(|(other, slot)| *other == name.value && (*slot == here || *slot == Slot::Unknown))
+            entry
+                .slots
+                .iter()
+                .any(|(other, slot)| *other == name.value && (*slot == here || *slot == Slot::Unknown))
         });
         if names != wanted || !types_agree {
-            let text = format!("the slots of `{}` differ from those of the default language", source.key.value);
-            let diagnostic = Diagnostic::error(Code::F052, &self.file.file, source.key.span, text)
-                .label(&entry.file, entry.span, "the slots are given here");
+            let text =
+                format!("the slots of `{}` differ from those of the default language", source.key.value);
+            let diagnostic = Diagnostic::error(Code::F052, &self.file.file, source.key.span, text).label(
+                &entry.file,
+                entry.span,
+                "the slots are given here",
+            );
             self.diagnostics.push(diagnostic);
             return Message::default();
         }
-        let pick = |order: [&'_ Template; 4]| order.into_iter().find(|t| !t.is_empty()).cloned().unwrap_or_default();
+        let pick =
+            |order: [&'_ Template; 4]| order.into_iter().find(|t| !t.is_empty()).cloned().unwrap_or_default();
         let (default, voice, ussd, sms) = (&source.default, &source.voice, &source.ussd, &source.sms);
         let key = &source.key.value;
         let before = self.diagnostics.len();
@@ -362,7 +381,14 @@ impl Builder<'_> {
         None
     }
 
-    fn format(&mut self, name: &str, ty: Slot, last: Option<u8>, span: Span, channel: Channel) -> Option<Format> {
+    fn format(
+        &mut self,
+        name: &str,
+        ty: Slot,
+        last: Option<u8>,
+        span: Span,
+        channel: Channel,
+    ) -> Option<Format> {
         let ty = match ty {
             Slot::Key => return Some(Format::Key),
             Slot::Label => return Some(Format::Label),
@@ -379,9 +405,9 @@ impl Builder<'_> {
             _ => {}
         }
         match ty {
-            Type::List(item) => {
-                self.format(name, Slot::Value(*item), None, span, channel).map(|item| Format::List(Box::new(item)))
-            }
+            Type::List(item) => self
+                .format(name, Slot::Value(*item), None, span, channel)
+                .map(|item| Format::List(Box::new(item))),
             Type::Choice(family) => self.choice(family, span),
             Type::Int => Some(Format::Number),
             Type::Money => Some(Format::Money),
@@ -390,14 +416,16 @@ impl Builder<'_> {
             Type::Text if channel != Channel::Voice => Some(Format::Text),
             _ => {
                 let text = format!("`{name}` is {ty}, which cannot be spoken");
-                self.error(Code::F041, span, text).hint = Some("give the message a `voice:` line without it".into());
+                self.error(Code::F041, span, text).hint =
+                    Some("give the message a `voice:` line without it".into());
                 None
             }
         }
     }
 
     fn choice(&mut self, family: &'static Family, span: Span) -> Option<Format> {
-        let key = |word: &str| self.index.entries.get(&format!("{}.{word}", family.name)).map(|entry| entry.index);
+        let key =
+            |word: &str| self.index.entries.get(&format!("{}.{word}", family.name)).map(|entry| entry.index);
         let words: Vec<(&'static str, u16)> =
             family.words.iter().filter_map(|word| key(word).map(|message| (*word, message))).collect();
         let Some(other) = key("other") else {
@@ -428,17 +456,23 @@ fn joined(template: &Template) -> Template {
 pub(super) fn unused(index: &Index, used: &BTreeSet<u16>, diagnostics: &mut Vec<Diagnostic>) {
     for (key, entry) in &index.entries {
         let of_family = FAMILIES.iter().any(|family| {
-            key.strip_prefix(family.name).and_then(|rest| rest.strip_prefix('.')).is_some_and(|word| {
-                family.words.contains(&word)
-            })
+            key.strip_prefix(family.name)
+                .and_then(|rest| rest.strip_prefix('.'))
+                .is_some_and(|word| family.words.contains(&word))
         });
         if !of_family && !used.contains(&entry.index) {
             let text = format!("no flow says `{key}`");
             diagnostics.push(
-                Diagnostic::warning(Code::F051, &entry.file, entry.span, text).hint("remove it, or say it somewhere"),
+                Diagnostic::warning(Code::F051, &entry.file, entry.span, text)
+                    .hint("remove it, or say it somewhere"),
             );
         }
     }
+}
+
+/// `en` of `messages/en.msg`.
+fn language_of(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file).trim_end_matches(".msg")
 }
 
 /// Reports clips that a call would miss.
@@ -448,13 +482,22 @@ pub(super) fn clips(index: &Index, texts: &Texts, sources: &Sources, diagnostics
         let mut missing: BTreeMap<String, usize> = BTreeMap::new();
         for clip in texts.clips(tag) {
             if !present.contains(&clip.id) {
-                let stem = clip.id.strip_prefix(&format!("{tag}/msg/")).and_then(|rest| rest.rsplit_once('.'));
+                let stem =
+                    clip.id.strip_prefix(&format!("{tag}/msg/")).and_then(|rest| rest.rsplit_once('.'));
                 *missing.entry(stem.map_or(String::new(), |(key, _)| key.to_owned())).or_default() += 1;
             }
         }
+        if missing.len() > CLIPS_LISTED {
+            let (all, messages) = (missing.values().sum::<usize>(), missing.len());
+            missing = BTreeMap::new();
+            let text = format!("{all} clips are missing in `{tag}`, of {messages} messages");
+            let file = sources.messages.iter().find(|source| language_of(&source.name) == tag);
+            let file = file.map_or("messages", |source| source.name.as_str());
+            let fault = Diagnostic::error(Code::F060, file, Span::new(0, 0), text);
+            diagnostics.push(fault.hint(format!("make them: keytone prompts build --lang {tag}")));
+        }
         for (key, count) in missing {
-            let stem = |name: &str| name.rsplit('/').next().unwrap_or(name).trim_end_matches(".msg") == tag;
-            let file = sources.messages.iter().find(|source| stem(&source.name));
+            let file = sources.messages.iter().find(|source| language_of(&source.name) == tag);
             let file = file.map_or("messages", |source| source.name.as_str());
             let entry = index.entries.get(&key).filter(|entry| entry.file == file);
             let span = entry.map_or(Span::new(0, 0), |entry| entry.span);

@@ -18,7 +18,7 @@ use crate::dialplan::route::{Element, Route};
 use crate::dialplan::speak::System;
 use crate::dialplan::syntax::ast::Flow;
 use crate::dialplan::syntax::outline;
-use crate::dialplan::syntax::span::Span;
+use crate::dialplan::syntax::span::{Name, Span};
 
 /// The most variables of one flow.
 pub(super) const VARIABLES_MAX: usize = 128;
@@ -40,7 +40,7 @@ pub(super) fn compile(sources: &Sources, settings: &Settings) -> Result<Catalog,
         let (flow, faults) = outline::parse(&source.name, &source.text);
         broken |= !faults.is_empty();
         diagnostics.extend(faults);
-        let Some(name) = flow.name.clone() else { continue };
+        let name = flow.name.clone().unwrap_or_else(|| Name::new(String::new(), Span::new(0, 0)));
         if let Some(other) = names.insert(name.value.clone(), &source.name) {
             let text = format!("there are two flows named `{}`", name.value);
             diagnostics.push(
@@ -49,7 +49,8 @@ pub(super) fn compile(sources: &Sources, settings: &Settings) -> Result<Catalog,
             );
             continue;
         }
-        let place = resolve::Place { file: &source.name, version: &version, texts: &texts, settings: &settings };
+        let place =
+            resolve::Place { file: &source.name, version: &version, texts: &texts, settings: &settings };
         let program = resolve::resolve(&place, &flow, &index, &mut used, &mut diagnostics);
         collect_routes(&flow, &name.value, &source.name, &mut routes, &mut diagnostics);
         programs.insert(name.value, Arc::new(program));
@@ -60,7 +61,8 @@ pub(super) fn compile(sources: &Sources, settings: &Settings) -> Result<Catalog,
     }
     messages::clips(&index, &texts, sources, &mut diagnostics);
     diagnostics.iter_mut().for_each(|diagnostic| diagnostic.locate(|file| sources.text(file)));
-    let order = |file: &str| sources.flows.iter().position(|source| source.name == file).unwrap_or(usize::MAX);
+    let order =
+        |file: &str| sources.flows.iter().position(|source| source.name == file).unwrap_or(usize::MAX);
     diagnostics.sort_by_key(|diagnostic| {
         let first = diagnostic.labels.first();
         first.map(|label| (order(&label.file), label.file.clone(), label.start, diagnostic.code))
@@ -82,14 +84,18 @@ fn collect_routes<'s>(
 ) {
     use crate::dialplan::event::Channel;
     let voice = flow.voice.iter().map(|n| (Channel::Voice, vec![Element::Literal(n.value.clone())], n.span));
-    let pattern = |channel| move |p: &crate::dialplan::syntax::ast::Pattern| {
-        (channel, p.value.iter().map(|element| element.value.clone()).collect::<Vec<_>>(), p.span)
+    let pattern = |channel| {
+        move |p: &crate::dialplan::syntax::ast::Pattern| {
+            (channel, p.value.iter().map(|element| element.value.clone()).collect::<Vec<_>>(), p.span)
+        }
     };
     let ussd = flow.ussd.iter().map(pattern(Channel::Ussd));
     let sms = flow.sms.iter().map(pattern(Channel::Sms));
     for (channel, pattern, span) in voice.chain(ussd).chain(sms) {
         let route = Route { channel, flow: name.to_owned(), pattern };
-        if let Some((other, other_file, other_span)) = routes.iter().find(|(other, ..)| other.overlaps(&route)) {
+        if let Some((other, other_file, other_span)) =
+            routes.iter().find(|(other, ..)| other.overlaps(&route))
+        {
             let text = format!("the flow `{}` answers this already", other.flow);
             diagnostics.push(
                 Diagnostic::error(Code::F090, file, span, text)

@@ -51,6 +51,7 @@ pub(super) fn resolve(
         scope: &mut scope,
         unknown_steps: BTreeSet::new(),
         unknown_messages: BTreeSet::new(),
+        twice: false,
     };
     resolver.duplicate_steps();
     resolver.routes();
@@ -72,10 +73,18 @@ pub(super) fn resolve(
     }
     let give_up = [&flow.tries, &flow.visits].into_iter().flatten();
     let give_up = give_up.filter_map(|(_, to)| Some((resolver.step_index(to)?, to.span()))).collect();
-    let incomplete = !resolver.unknown_steps.is_empty();
+    let incomplete = !resolver.unknown_steps.is_empty() || resolver.twice;
     let started = start.iter().map(|(variable, _)| *variable).collect();
-    Graph { file: place.file, places, scope: &scope, start: started, main_key: main.is_some(), give_up, incomplete }
-        .check(diagnostics);
+    Graph {
+        file: place.file,
+        places,
+        scope: &scope,
+        start: started,
+        main_key: main.is_some(),
+        give_up,
+        incomplete,
+    }
+    .check(diagnostics);
     program(place, flow, &scope, Parts { steps, start, tries, tries_then, visits, visits_then, back, main })
 }
 
@@ -131,6 +140,8 @@ struct Resolver<'r> {
     /// Steps and messages that were reported as missing: each is reported once.
     unknown_steps: BTreeSet<String>,
     unknown_messages: BTreeSet<String>,
+    /// Whether two steps have one name: only the first can be reached.
+    twice: bool,
 }
 
 impl Resolver<'_> {
@@ -143,6 +154,7 @@ impl Resolver<'_> {
         for (number, step) in self.flow.steps.iter().enumerate() {
             let first = self.flow.steps.iter().take(number).find(|other| other.name.value == step.name.value);
             if let Some(first) = first.filter(|_| !step.name.value.is_empty()) {
+                self.twice = true;
                 let text = format!("there are two steps named `{}`", step.name.value);
                 self.diagnostics.push(
                     Diagnostic::error(Code::F003, self.place.file, step.name.span, text)

@@ -52,7 +52,8 @@ impl Scope {
                     }
                     Line::Do(name, _) => {
                         action = Action::find(&name.value);
-                        if action.is_some_and(|a| a.outcomes.iter().any(|o| o.meaning == Meaning::Identified)) {
+                        if action.is_some_and(|a| a.outcomes.iter().any(|o| o.meaning == Meaning::Identified))
+                        {
                             let caller = Spanned::new("caller".to_owned(), name.span);
                             scope.declare(&caller, Some(Type::Phone), file, diagnostics);
                         }
@@ -65,7 +66,9 @@ impl Scope {
                         }
                         sets.extend(assignments(actions));
                     }
-                    Line::Option(_, _, actions, _) | Line::Key(_, actions, _) => sets.extend(assignments(actions)),
+                    Line::Option(_, _, actions, _) | Line::Key(_, actions, _) => {
+                        sets.extend(assignments(actions))
+                    }
                     Line::Action(ast::Action::Set(name, value)) => sets.push((name, value)),
                     _ => {}
                 }

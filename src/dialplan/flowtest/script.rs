@@ -160,7 +160,8 @@ fn heading(text: &str, line: usize) -> Result<Script, String> {
     for channel in channels.split(',') {
         let (channel, command) = match channel.trim().split_once(' ') {
             Some((channel, command)) => {
-                let command = command.trim().strip_prefix('"').and_then(|c| c.strip_suffix('"')).ok_or(want)?;
+                let command =
+                    command.trim().strip_prefix('"').and_then(|c| c.strip_suffix('"')).ok_or(want)?;
                 (channel, Some(command.to_owned()))
             }
             None => (channel.trim(), None),
@@ -221,7 +222,8 @@ fn outcome(action: &Action, text: &str, settings: &Settings) -> Result<(String, 
         return Err(format!("the values of `{}`", outcome.signature()));
     }
     let values = outcome.values.iter().zip(parts).map(|(field, text)| {
-        value(field.ty, text, settings).ok_or_else(|| format!("{} for `{}`, not {text:?}", field.ty, field.name))
+        value(field.ty, text, settings)
+            .ok_or_else(|| format!("{} for `{}`, not {text:?}", field.ty, field.name))
     });
     Ok((name.to_owned(), values.collect::<Result<Vec<_>, _>>()?))
 }
@@ -234,9 +236,9 @@ fn value(ty: Type, text: &str, settings: &Settings) -> Option<Value> {
         Type::Phone => Value::Phone(Msisdn::parse(text).ok()?),
         Type::Digits => Value::Digits(text.to_owned()),
         Type::Text | Type::Name(_) | Type::Choice(_) => Value::Text(text.to_owned()),
-        Type::List(item) => {
-            Value::List(text.split_whitespace().map(|one| value(*item, one, settings)).collect::<Option<_>>()?)
-        }
+        Type::List(item) => Value::List(
+            text.split_whitespace().map(|one| value(*item, one, settings)).collect::<Option<_>>()?,
+        ),
         Type::Secret => return None,
     };
     value.is(ty).then_some(value)
@@ -259,5 +261,7 @@ pub(super) fn default_values(outcome: Option<&Outcome>, settings: &Settings) -> 
             Type::List(item) => Value::List(vec![default(*item, settings)]),
         }
     }
-    outcome.map(|outcome| outcome.values.iter().map(|field| default(field.ty, settings)).collect()).unwrap_or_default()
+    outcome
+        .map(|outcome| outcome.values.iter().map(|field| default(field.ty, settings)).collect())
+        .unwrap_or_default()
 }

@@ -24,7 +24,9 @@ pub(super) fn read(settings: &Settings, reading: Reading, min: u8, max: u8, answ
         Answer::Secret(secret) if reading == Reading::Secret => return read_secret(secret, min, max),
         Answer::Digits(text) | Answer::Text(text) => text,
         Answer::Key(key) => key.to_string(),
-        Answer::Secret(_) | Answer::Empty | Answer::Silence | Answer::Invalid => return Read::Wrong(reason(reading)),
+        Answer::Secret(_) | Answer::Empty | Answer::Silence | Answer::Invalid => {
+            return Read::Wrong(reason(reading));
+        }
     };
     if reading == Reading::Secret {
         let secret = Secret::from(text.trim());

@@ -149,11 +149,17 @@ where
 }
 
 /// A word of the language.
-fn keyword<'t: 'l, 'l>(text: &'static str, want: &'static str) -> impl Parser<Words<'t, 'l>, Output = Span, Error = Fault> {
+fn keyword<'t: 'l, 'l>(
+    text: &'static str,
+    want: &'static str,
+) -> impl Parser<Words<'t, 'l>, Output = Span, Error = Fault> {
     word(want, move |token| (token.kind == Kind::Name && token.text == text).then_some(token.span))
 }
 
-fn symbol<'t: 'l, 'l>(text: &'static str, want: &'static str) -> impl Parser<Words<'t, 'l>, Output = Span, Error = Fault> {
+fn symbol<'t: 'l, 'l>(
+    text: &'static str,
+    want: &'static str,
+) -> impl Parser<Words<'t, 'l>, Output = Span, Error = Fault> {
     word(want, move |token| (token.kind == Kind::Symbol && token.text == text).then_some(token.span))
 }
 
@@ -275,11 +281,14 @@ fn sms_pattern<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Pattern> {
         let start = pattern.span.start + 1 + offset;
         let span = Span::new(start, start + part.len());
         let optional = part.starts_with('[');
-        let inner = if optional { part.strip_prefix('[').and_then(|p| p.strip_suffix(']')) } else { Some(part) };
+        let inner =
+            if optional { part.strip_prefix('[').and_then(|p| p.strip_suffix(']')) } else { Some(part) };
         let slot = inner.and_then(|inner| inner.strip_prefix('{')?.strip_suffix('}'));
         let after_optional =
             elements.last().is_some_and(|e| matches!(e.value, Element::Slot { optional: true, .. }));
-        let named = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let named = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
         let element = match slot {
             Some(name) if named(name) && !elements.is_empty() && (optional || !after_optional) => {
                 Element::Slot { name: name.to_owned(), optional }
@@ -305,20 +314,24 @@ fn pin_on_sms<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
         value(PinOnSms::Reply, keyword("reply", want)),
         value(PinOnSms::None, keyword("none", want)),
     ));
-    let line = (keyword("pin", "pin"), cut(keyword("on", "`on sms`")), cut(keyword("sms", "`sms`")), cut(policy));
+    let line =
+        (keyword("pin", "pin"), cut(keyword("on", "`on sms`")), cut(keyword("sms", "`sms`")), cut(policy));
     map(line, |(_, _, _, policy)| Statement::PinOnSms(policy)).parse(input)
 }
 
 fn keys<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
     let want = "`back` or `main`";
-    let meaning =
-        || alt((value(GlobalKey::Back, keyword("back", want)), value(GlobalKey::Main, keyword("main", want))));
+    let meaning = || {
+        alt((value(GlobalKey::Back, keyword("back", want)), value(GlobalKey::Main, keyword("main", want))))
+    };
     let list = separated_list1(comma(), (key(), cut(meaning())));
     map(preceded(keyword("keys", "keys"), cut(list)), Statement::Keys).parse(input)
 }
 
-fn limit<'t: 'l, 'l>(text: &'static str) -> impl Parser<Words<'t, 'l>, Output = (u8, Destination), Error = Fault> {
-    let count = verify(small("how often, from 1 to 99"), |n: &Spanned<u8>| (1..=99).contains(&n.value));
+fn limit<'t: 'l, 'l>(
+    text: &'static str,
+) -> impl Parser<Words<'t, 'l>, Output = (u8, Destination), Error = Fault> {
+    let count = verify(small("a count from 1 to 99"), |n: &Spanned<u8>| (1..=99).contains(&n.value));
     let then = preceded(keyword("then", "`then` and a step"), destination());
     preceded(keyword(text, text), cut(map((count, then), |(count, then)| (count.value, then))))
 }
@@ -535,13 +548,17 @@ const LEVELS: &[&[(Operator, &str)]] = &[
     &[(Operator::Add, "+"), (Operator::Subtract, "-")],
 ];
 
-fn level<'t: 'l, 'l>(input: Words<'t, 'l>, index: usize, depth: usize) -> Parsed<'t, 'l, Spanned<Expression>> {
+fn level<'t: 'l, 'l>(
+    input: Words<'t, 'l>,
+    index: usize,
+    depth: usize,
+) -> Parsed<'t, 'l, Spanned<Expression>> {
     let Some(operators) = LEVELS.get(index) else { return unary(input, depth) };
     let (mut rest, mut left) = level(input, index + 1, depth)?;
     while let Some((first, after)) = rest.0.split_first() {
-        let found = operators.iter().find(|(_, text)| {
-            *text == first.text && matches!(first.kind, Kind::Symbol | Kind::Name)
-        });
+        let found = operators
+            .iter()
+            .find(|(_, text)| *text == first.text && matches!(first.kind, Kind::Symbol | Kind::Name));
         let Some((operator, _)) = found else { break };
         let (next, right) = cut(|input| level(input, index + 1, depth)).parse(Words(after))?;
         let span = left.span.to(right.span);

@@ -60,13 +60,15 @@ pub(super) fn tokens(line: &str, at: usize) -> Vec<Token<'_>> {
 fn token(input: &str) -> IResult<&str, (Kind, &str)> {
     let quoted = map(delimited(char('"'), take_while(|c| c != '"'), char('"')), |text| (Kind::Text, text));
     let open_quote = map(recognize(pair(char('"'), take_while(|_| true))), |text| (Kind::Strange, text));
-    let pairs = map(
-        alt((tag("->"), tag(".."), tag("<="), tag(">="), tag("!="))),
-        |text| (Kind::Symbol, text),
-    );
-    let word = map(recognize(pair(take_while1(|c: char| c.is_alphanumeric()), tail)), |text| (classify(text), text));
+    let pairs =
+        map(alt((tag("->"), tag(".."), tag("<="), tag(">="), tag("!="))), |text| (Kind::Symbol, text));
+    let word =
+        map(recognize(pair(take_while1(|c: char| c.is_alphanumeric()), tail)), |text| (classify(text), text));
     let single = map(recognize(anychar), |text: &str| {
-        (if text.chars().all(|c| "(),:@=<>+-*#{}[]".contains(c)) { Kind::Symbol } else { Kind::Strange }, text)
+        (
+            if text.chars().all(|c| "(),:@=<>+-*#{}[]".contains(c)) { Kind::Symbol } else { Kind::Strange },
+            text,
+        )
     });
     alt((quoted, open_quote, pairs, word, single)).parse(input)
 }
@@ -75,7 +77,8 @@ fn token(input: &str) -> IResult<&str, (Kind, &str)> {
 fn tail(input: &str) -> IResult<&str, &str> {
     let joint = alt((tag("-"), tag("_"), tag(".")));
     let inner = take_while1(|c: char| c.is_alphanumeric());
-    let more = alt((recognize(preceded(joint, inner)), take_while1(|c: char| c.is_alphanumeric() || c == '_')));
+    let more =
+        alt((recognize(preceded(joint, inner)), take_while1(|c: char| c.is_alphanumeric() || c == '_')));
     recognize(many0(more)).parse(input)
 }
 
@@ -89,7 +92,8 @@ fn classify(word: &str) -> Kind {
             Kind::Strange
         };
     }
-    let decimals = rest.strip_prefix('.').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+    let decimals =
+        rest.strip_prefix('.').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
     match rest {
         "" => Kind::Number,
         "ms" | "s" | "m" => Kind::Duration,

@@ -29,9 +29,11 @@ pub fn parse(file: &str, text: &str) -> (Flow, Vec<Diagnostic>) {
         reader.line(raw.trim_end(), start);
         start += raw.len();
     }
-    if reader.flow.name.is_none() && reader.diagnostics.is_empty() {
-        let missing = Diagnostic::error(Code::F001, file, Span::new(0, 0), "expected `flow NAME NUMBER` first")
-            .hint("the first line of a flow is its name and number, such as `flow recharge 1`");
+    let announced = text.lines().any(|line| line.trim_start().starts_with("flow"));
+    if reader.flow.name.is_none() && !announced {
+        let missing =
+            Diagnostic::error(Code::F001, file, Span::new(0, 0), "expected `flow NAME NUMBER` first")
+                .hint("the first line of a flow is its name and number, such as `flow recharge 1`");
         reader.diagnostics.push(missing);
     }
     (reader.flow, reader.diagnostics)
@@ -57,7 +59,8 @@ impl Reader<'_> {
         match statement(&words) {
             Ok(statement) => self.statement(statement, span),
             Err((place, want)) => {
-                let fault = Diagnostic::error(Code::F001, self.file, place, format!("expected {want}")).here("here");
+                let fault =
+                    Diagnostic::error(Code::F001, self.file, place, format!("expected {want}")).here("here");
                 self.diagnostics.push(fault);
                 // A step whose heading is bad still begins here: otherwise its lines would fall to the step before.
                 if matches!(first.text, "step" | "menu") {
@@ -84,9 +87,15 @@ impl Reader<'_> {
                 None => self.misplaced(span, "this line belongs to a step", "write `step NAME` above it"),
             },
             _ if !in_head => {
-                self.misplaced(span, "this line belongs to the head of the flow", "move it above the first step");
+                self.misplaced(
+                    span,
+                    "this line belongs to the head of the flow",
+                    "move it above the first step",
+                );
             }
-            Statement::Flow(..) => self.misplaced(span, "a file holds one flow", "put the other one in its own file"),
+            Statement::Flow(..) => {
+                self.misplaced(span, "a file holds one flow", "put the other one in its own file")
+            }
             Statement::Voice(numbers) => flow.voice.extend(numbers),
             Statement::Ussd(pattern) => flow.ussd.push(pattern),
             Statement::Sms(pattern) => flow.sms.push(pattern),

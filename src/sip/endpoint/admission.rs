@@ -1,7 +1,7 @@
 //! A new call: every reason to refuse it, and then its beginning.
 //!
-//! Between `server`, which found that an INVITE belongs to no dialog, and the application, which is told who calls. The
-//! reasons are looked at cheapest first, and no state is made before the last of them.
+//! Between `server`, which found that an INVITE belongs to no dialog, and the application, which is told who
+//! calls. The reasons are looked at cheapest first, and no state is made before the last of them.
 
 use super::Due;
 use super::Endpoint;

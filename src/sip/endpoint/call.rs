@@ -1,6 +1,7 @@
 //! What is known of one call, and in which phase it is.
 //!
-//! Held by the endpoint, changed by `server`, `client`, `command` and `session`. Only data and small questions live here.
+//! Held by the endpoint, changed by `server`, `client`, `command` and `session`. Only data and small
+//! questions live here.
 
 use super::TransactionId;
 use super::session::Session;

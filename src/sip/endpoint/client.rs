@@ -1,7 +1,7 @@
 //! Calls that we place, and responses to every request of ours.
 //!
-//! The counterpart of `server`: INVITE, ACK, CANCEL and the ends of BYE, INFO, UPDATE and re-INVITE. Challenges (401, 407)
-//! and redirections (3xx) are failures like any other.
+//! The counterpart of `server`: INVITE, ACK, CANCEL and the ends of BYE, INFO, UPDATE and re-INVITE.
+//! Challenges (401, 407) and redirections (3xx) are failures like any other.
 
 use super::Due;
 use super::Endpoint;
@@ -215,7 +215,8 @@ impl Endpoint {
         }
     }
 
-    /// §13.2.2.4: a repeated 2xx wants its ACK again; one with another To tag is a second phone, which is hung up.
+    /// §13.2.2.4: a repeated 2xx wants its ACK again; one with another To tag is a second phone, which is
+    /// hung up.
     fn picked_up_again(&mut self, call_key: CallKey, response: &Response) {
         let Some(call) = self.calls.get(&call_key) else { return };
         if call.dialog.remote_tag.as_deref() == response.to.tag() {

@@ -1,7 +1,8 @@
-//! What the application asks for, done: answers to their INVITEs and offers, and requests of ours inside a call.
+//! What the application asks for, done: answers to their INVITEs and offers, and requests of ours inside a
+//! call.
 //!
-//! A command that no longer fits (the call is over, the offer was withdrawn) does nothing: the event that says so is
-//! already on its way to the application.
+//! A command that no longer fits (the call is over, the offer was withdrawn) does nothing: the event that
+//! says so is already on its way to the application.
 
 use super::Due;
 use super::Endpoint;
@@ -114,7 +115,8 @@ impl Endpoint {
         self.after(now, timing.t1, Due::Success(key, request.cseq));
     }
 
-    /// §13.3.1.4: our 2xx is sent again at T1, doubling up to T2; after 64·T1 without ACK the call ends by BYE.
+    /// §13.3.1.4: our 2xx is sent again at T1, doubling up to T2; after 64·T1 without ACK the call ends by
+    /// BYE.
     pub(super) fn fire_success(&mut self, now: Instant, key: CallKey, cseq: u32) {
         let t2 = self.config.timing.t2;
         let Some(call) = self.calls.get_mut(&key) else { return };

@@ -1,11 +1,13 @@
-//! The endpoint: datagrams, commands and time in; datagrams and events out. A user agent for many calls at once.
+//! The endpoint: datagrams, commands and time in; datagrams and events out. A user agent for many calls at
+//! once.
 //!
-//! Contract: *after any [`Endpoint::handle`], poll to `None`, then wait for [`Endpoint::next_deadline`] or the next
-//! input.* No sockets, no tasks, no clock: `now` is an argument and must not run backwards. One endpoint serves one UDP
-//! socket; it is both server (calls in) and client (calls out).
+//! Contract: *after any [`Endpoint::handle`], poll to `None`, then wait for [`Endpoint::next_deadline`] or
+//! the next input.* No sockets, no tasks, no clock: `now` is an argument and must not run backwards. One
+//! endpoint serves one UDP socket; it is both server (calls in) and client (calls out).
 //!
-//! `server` takes requests, `admission` judges new calls, `client` takes responses and places calls, `command` does what
-//! the application asks, `call` holds what is known of one call, `session` is the timer of RFC 4028.
+//! `server` takes requests, `admission` judges new calls, `client` takes responses and places calls,
+//! `command` does what the application asks, `call` holds what is known of one call, `session` is the timer
+//! of RFC 4028.
 
 mod admission;
 mod call;

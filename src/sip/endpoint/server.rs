@@ -1,7 +1,7 @@
 //! Requests of the peer: matched to transactions, admitted or refused, and handed to their dialog.
 //!
-//! What cannot become a call is answered without being remembered (RFC 3261 §8.2.7), so that scanners and overload cost
-//! one datagram each. State is made last, after every reason to refuse has been looked at.
+//! What cannot become a call is answered without being remembered (RFC 3261 §8.2.7), so that scanners and
+//! overload cost one datagram each. State is made last, after every reason to refuse has been looked at.
 
 use super::Due;
 use super::Endpoint;
@@ -386,14 +386,15 @@ impl Endpoint {
     }
 }
 
-/// RFC 3261 §18.2.2 and RFC 3581 §4: answers go to the address that the request came from, at the port it names, or, when
-/// it asks with `rport`, the port it came from. `maddr` is not followed: it would let anybody aim our answers.
+/// RFC 3261 §18.2.2 and RFC 3581 §4: answers go to the address that the request came from, at the port it
+/// names, or, when it asks with `rport`, the port it came from. `maddr` is not followed: it would let anybody
+/// aim our answers.
 fn way_back(via: &Via, source: SocketAddr) -> SocketAddr {
     if via.rport() { source } else { SocketAddr::new(source.ip(), via.port.unwrap_or(SIP_PORT)) }
 }
 
-/// §17.2.3: branch, sent-by and method; without a unique branch the request's own identity. ACK and CANCEL find the
-/// INVITE that they belong to.
+/// §17.2.3: branch, sent-by and method; without a unique branch the request's own identity. ACK and CANCEL
+/// find the INVITE that they belong to.
 fn key(request: &Request) -> TransactionKey {
     let method = match &request.method {
         Method::Ack | Method::Cancel => Method::Invite.as_str(),

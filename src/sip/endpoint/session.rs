@@ -1,7 +1,7 @@
 //! The session timer of RFC 4028: a call whose peer has vanished ends by itself.
 //!
-//! Agreed in an INVITE or UPDATE and its 2xx. One side refreshes at half of the interval; the other ends the call when no
-//! refresh came. Without it a lost BYE would hold a payment session for ever.
+//! Agreed in an INVITE or UPDATE and its 2xx. One side refreshes at half of the interval; the other ends the
+//! call when no refresh came. Without it a lost BYE would hold a payment session for ever.
 
 use super::Due;
 use super::Endpoint;

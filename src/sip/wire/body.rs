@@ -1,7 +1,8 @@
-//! The session description inside a request's or response's body, alone or as a part of a multipart (RFC 5621).
+//! The session description inside a request's or response's body, alone or as a part of a multipart (RFC
+//! 5621).
 //!
-//! Between the message and the dialog. Carriers that speak SIP-I wrap the description beside an ISUP part; only the
-//! description is taken.
+//! Between the message and the dialog. Carriers that speak SIP-I wrap the description beside an ISUP part;
+//! only the description is taken.
 
 use super::header::Name;
 use super::message::Fields;
@@ -89,7 +90,8 @@ mod tests {
 
     fn read(headers: &str, body: &str) -> Result<Option<String>, Unsupported> {
         let text = format!(
-            "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\n\
+            "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:a@b>\r\n\
              Call-ID: 1\r\nCSeq: 1 INVITE\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

@@ -23,7 +23,8 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(is_lws)
 }
 
-/// Splits at `separator` where it stands outside quotes and angle brackets. `None` if a quote or bracket stays open.
+/// Splits at `separator` where it stands outside quotes and angle brackets. `None` if a quote or bracket
+/// stays open.
 pub(super) fn split_outside(text: &str, separator: char) -> Option<Vec<&str>> {
     let mut parts = Vec::with_capacity(2);
     let mut start = 0;
@@ -66,7 +67,8 @@ pub struct Param {
     pub value: Option<String>,
 }
 
-/// Reads `;a=b;c` (a leading `;` or nothing). White space around `;` and `=` is allowed, empty parameters are not.
+/// Reads `;a=b;c` (a leading `;` or nothing). White space around `;` and `=` is allowed, empty parameters are
+/// not.
 pub(super) fn params(text: &str) -> Option<Vec<Param>> {
     let text = trim(text);
     let Some(rest) = text.strip_prefix(';') else {

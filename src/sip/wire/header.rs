@@ -1,4 +1,5 @@
-//! Header names and the structured headers the core reads: name-addr, CSeq, Via (RFC 3261 §20), compact names included.
+//! Header names and the structured headers the core reads: name-addr, CSeq, Via (RFC 3261 §20), compact names
+//! included.
 //!
 //! Works on unfolded text of one header. It never echoes: answers copy the bytes of the request instead.
 
@@ -108,7 +109,8 @@ impl NameAddr {
 
     /// RFC 3261 §20: without brackets every `;` starts a header parameter, and `,` or `?` may not appear.
     fn bare(text: &str) -> Result<Self, Fault> {
-        // The user part may itself hold ';' only inside brackets, so the first one after the host ends the URI.
+        // The user part may itself hold ';' only inside brackets, so the first one after the host ends the
+        // URI.
         let end = text.find(';').unwrap_or(text.len());
         let (uri, params) = text.split_at(end);
         if uri.contains(['?', ',']) {

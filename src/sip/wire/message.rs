@@ -1,4 +1,5 @@
-//! A read message: start line, the headers every request needs in parsed form, and the rest as slices of the datagram.
+//! A read message: start line, the headers every request needs in parsed form, and the rest as slices of the
+//! datagram.
 //!
 //! Made by `parse`, read by transactions and dialogs. A message is parsed once; nothing here is written back.
 
@@ -122,7 +123,8 @@ impl Fields {
         self.list.iter().filter(|f| f.name == name).count()
     }
 
-    /// All elements of the `name` headers, comma lists taken apart (RFC 3261 §7.3.1). `None` if a quote stays open.
+    /// All elements of the `name` headers, comma lists taken apart (RFC 3261 §7.3.1). `None` if a quote stays
+    /// open.
     #[must_use]
     pub fn elements(&self, name: Name) -> Option<Vec<String>> {
         let mut all = Vec::new();

@@ -1,8 +1,8 @@
 //! The wire layer: bytes of one datagram to a [`message::Request`] or [`message::Response`], and back.
 //!
-//! First and last room of the SIP path. rsip models and prints the headers we send; reading is ours, for
-//! rsip loses or rejects what carriers send (compact names, folding, `tel:`, IPv6, dotted users, binary bodies). Nothing
-//! outside this module names rsip, and nothing here keeps state.
+//! First and last room of the SIP path. rsip models and prints the headers we send; reading is ours, for rsip
+//! loses or rejects what carriers send (compact names, folding, `tel:`, IPv6, dotted users, binary bodies).
+//! Nothing outside this module names rsip, and nothing here keeps state.
 
 pub mod body;
 mod grammar;

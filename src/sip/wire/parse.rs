@@ -1,7 +1,8 @@
-//! One datagram to one message: framing, unfolding, the strictness of start lines, and what every message must have.
+//! One datagram to one message: framing, unfolding, the strictness of start lines, and what every message
+//! must have.
 //!
-//! Pure. A fault of a request is an answer ([`Refused`]) as long as there is a Via to answer to; a faulty response or ACK
-//! is dropped. It never panics and never allocates by a length that the peer names.
+//! Pure. A fault of a request is an answer ([`Refused`]) as long as there is a Via to answer to; a faulty
+//! response or ACK is dropped. It never panics and never allocates by a length that the peer names.
 
 use super::Error;
 use super::Limits;
@@ -77,7 +78,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-/// RFC 3261 §7.3.1: a line that starts with white space continues the one before. The line ends become spaces.
+/// RFC 3261 §7.3.1: a line that starts with white space continues the one before. The line ends become
+/// spaces.
 fn unfold(head: Bytes) -> Bytes {
     let folded = head.windows(3).any(|w| matches!(w, [b'\r', b'\n', b' ' | b'\t']));
     if !folded {

@@ -1,7 +1,8 @@
-//! Messages to bytes. rsip models and prints the headers that we add; the start line, what is echoed and the body are written
-//! here, byte for byte, since rsip would alter them (IPv6 hosts, `tel:`, binary bodies).
+//! Messages to bytes. rsip models and prints the headers that we add; the start line, what is echoed and the
+//! body are written here, byte for byte, since rsip would alter them (IPv6 hosts, `tel:`, binary bodies).
 //!
-//! Last room before the socket. It trusts its arguments to hold no line ends: they come from parsed messages or from us.
+//! Last room before the socket. It trusts its arguments to hold no line ends: they come from parsed messages
+//! or from us.
 
 use super::header::Name;
 use super::header::Via;
@@ -145,8 +146,8 @@ impl fmt::Debug for Echo {
 }
 
 impl Echo {
-    /// Takes over Via (with `received` and `rport` filled in), From, To with `to_tag` if it has no tag, Call-ID and
-    /// CSeq.
+    /// Takes over Via (with `received` and `rport` filled in), From, To with `to_tag` if it has no tag,
+    /// Call-ID and CSeq.
     #[must_use]
     pub fn new(fields: &Fields, via: Option<&Via>, source: SocketAddr, to_tag: Option<&str>) -> Self {
         let mut lines = Vec::with_capacity(512);

@@ -1,7 +1,7 @@
 //! SIP, SIPS and TEL URIs (RFC 3261 §19.1, RFC 3966), and any other scheme kept whole.
 //!
-//! rsip's own `Uri` cuts users at a dot and takes `tel:` digits for a port, so it is never read. A parsed [`Uri`] keeps
-//! its text byte for byte: a remote target is sent back exactly as the peer wrote it.
+//! rsip's own `Uri` cuts users at a dot and takes `tel:` digits for a port, so it is never read. A parsed
+//! [`Uri`] keeps its text byte for byte: a remote target is sent back exactly as the peer wrote it.
 
 use super::grammar;
 use std::fmt;
@@ -89,7 +89,8 @@ impl Uri {
 
     fn sip(text: &str, start: usize, scheme: Scheme) -> Result<Self, Fault> {
         let rest = text.get(start..).ok_or(Fault::Host)?;
-        // RFC 3261 §25.1: '@' is escaped everywhere but after the userinfo, which itself may hold ';' and '?'.
+        // RFC 3261 §25.1: '@' is escaped everywhere but after the userinfo, which itself may hold ';' and
+        // '?'.
         let at = rest.find('@');
         let user = match at {
             Some(0) => return Err(Fault::Host),
@@ -195,7 +196,8 @@ impl Uri {
         self.text.get(self.headers.clone()).unwrap_or_default()
     }
 
-    /// The user without telephone parameters (`;phone-context=`, `;npdi`, `;isub=`): what was dialled, or who calls.
+    /// The user without telephone parameters (`;phone-context=`, `;npdi`, `;isub=`): what was dialled, or who
+    /// calls.
     #[must_use]
     pub fn telephone(&self) -> Option<String> {
         let user = self.user()?;
@@ -288,7 +290,8 @@ mod tests {
             "example.net",
             None,
         );
-        let odd = "sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com";
+        let odd = "sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*\
+                   :&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com";
         check(odd, Some("1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"), "example.com", None);
     }
 

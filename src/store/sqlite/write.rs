@@ -212,7 +212,8 @@ impl Writing {
                 text.push_str(if n == 0 { "(" } else { ", (" });
                 for column in 0..shape.columns {
                     let comma = if column == 0 { "" } else { ", " };
-                    let _ = write!(text, "{comma}${}", n * shape.columns + column + 1);
+                    // SQLite looks names of parameters up one by one: `?` has none, and a long list stays cheap.
+                    let _ = write!(text, "{comma}?");
                 }
                 text.push(')');
             }

@@ -93,7 +93,12 @@ impl<'l, 'r> Lines<'l, 'r> {
     fn line(&mut self, line: &Spanned<Line>, step: &ast::Step) {
         let belongs_to_menu = matches!(
             line.value,
-            Line::Option(..) | Line::Key(..) | Line::Again(_) | Line::Silent(..) | Line::Wrong(..) | Line::Broken
+            Line::Option(..)
+                | Line::Key(..)
+                | Line::Again(_)
+                | Line::Silent(..)
+                | Line::Wrong(..)
+                | Line::Broken
         );
         if !belongs_to_menu {
             self.close_menu(step);
@@ -230,7 +235,10 @@ impl<'l, 'r> Lines<'l, 'r> {
         }
         match then {
             GivenThen::Choose(key) => {
-                let own = step.lines.iter().any(|line| matches!(&line.value, Line::Option(k, ..) if k.value == key.value));
+                let own = step
+                    .lines
+                    .iter()
+                    .any(|line| matches!(&line.value, Line::Option(k, ..) if k.value == key.value));
                 if !own && !self.broken {
                     let text = format!("this step has no key {}", key.value);
                     self.error(Code::F012, key.span, text, "choose a key of the same menu");
@@ -320,7 +328,12 @@ impl<'l, 'r> Lines<'l, 'r> {
     fn question(&mut self, message: &ast::Message, options: &Options, span: Span) {
         let (speech, uses) = self.speech(message);
         if let Some(digits) = &options.digits {
-            self.error(Code::F012, digits.span, "a menu takes one key", "remove the digits, or add `for NAME: digits`");
+            self.error(
+                Code::F012,
+                digits.span,
+                "a menu takes one key",
+                "remove the digits, or add `for NAME: digits`",
+            );
         }
         self.nodes.extend(use_nodes(uses));
         let menu = Menu {
@@ -341,10 +354,19 @@ impl<'l, 'r> Lines<'l, 'r> {
         // It is said after the question was asked once, so it can use what the question uses.
         self.nodes.extend(use_nodes(uses));
         let (again, wordings) = match (&mut self.menu, self.ops.last_mut()) {
-            (Some((menu, ..)), _) => (&mut menu.again, if silent { &mut menu.silent } else { &mut menu.wrong }),
-            (None, Some(Op::Ask(ask))) => (&mut ask.again, if silent { &mut ask.silent } else { &mut ask.wrong }),
+            (Some((menu, ..)), _) => {
+                (&mut menu.again, if silent { &mut menu.silent } else { &mut menu.wrong })
+            }
+            (None, Some(Op::Ask(ask))) => {
+                (&mut ask.again, if silent { &mut ask.silent } else { &mut ask.wrong })
+            }
             _ => {
-                self.error(Code::F001, span, "this line belongs below a question", "write it right after `ask`");
+                self.error(
+                    Code::F001,
+                    span,
+                    "this line belongs below a question",
+                    "write it right after `ask`",
+                );
                 return;
             }
         };
@@ -470,7 +492,11 @@ impl<'l, 'r> Lines<'l, 'r> {
         self.gone = true;
     }
 
-    fn arguments(&mut self, action: &'static Action, arguments: &[Spanned<ast::Expression>]) -> Vec<Parameter> {
+    fn arguments(
+        &mut self,
+        action: &'static Action,
+        arguments: &[Spanned<ast::Expression>],
+    ) -> Vec<Parameter> {
         let mut out = Vec::new();
         for (field, argument) in action.parameters.iter().zip(arguments) {
             let mut typer = self.resolver.typer();
@@ -526,7 +552,7 @@ impl<'l, 'r> Lines<'l, 'r> {
                 if !names.is_empty() && names.len() != outcome.values.len() {
                     let wants = counted(outcome.values.len(), "value");
                     let text = format!("`{}` brings {wants}, not {}", name.value, names.len());
-                    self.error(Code::F012, name.span, text, format!("write `on {}`", outcome.signature()));
+                    self.error(Code::F012, name.span, text, format!("write `on {}`", outcome.pattern()));
                 }
                 if outcome.meaning == Meaning::Pending {
                     nodes.push(Node::Pending { span: name.span });
@@ -540,7 +566,8 @@ impl<'l, 'r> Lines<'l, 'r> {
                 }
                 pending.branches.push((index, Branch { bind, block: ops }));
             } else {
-                let hint = match did_you_mean(&name.value, action.outcomes.iter().map(|outcome| outcome.name)) {
+                let hint = match did_you_mean(&name.value, action.outcomes.iter().map(|outcome| outcome.name))
+                {
                     Some(close) => format!("did you mean `{close}`?"),
                     None => {
                         let names: Vec<&str> = action.outcomes.iter().map(|outcome| outcome.name).collect();
@@ -569,13 +596,15 @@ impl<'l, 'r> Lines<'l, 'r> {
             .outcomes
             .iter()
             .filter(|outcome| !pending.seen.iter().any(|seen| seen.value == outcome.name))
-            .map(crate::dialplan::action::Outcome::signature)
+            .map(crate::dialplan::action::Outcome::pattern)
             .collect();
         if !missing.is_empty() && !self.broken {
             let text = format!("`{}` can also end in {}", action.name, missing.join(", "));
-            let hint = missing.iter().map(|signature| format!("on {signature} -> …")).collect::<Vec<_>>().join("\n");
+            let hint =
+                missing.iter().map(|outcome| format!("on {outcome} -> …")).collect::<Vec<_>>().join("\n");
             let file = self.resolver.place.file;
-            let fault = Diagnostic::error(Code::F020, file, pending.name.span, text).here("not all outcomes are handled");
+            let fault = Diagnostic::error(Code::F020, file, pending.name.span, text)
+                .here("not all outcomes are handled");
             self.resolver.diagnostics.push(fault.hint(hint));
             self.broken = true;
         }

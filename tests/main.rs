@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and speak on the terminal"
 )]
 
+mod commands;
 mod house;
 mod rtp_engine;
 mod sip;

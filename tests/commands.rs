@@ -1,0 +1,148 @@
+//! The commands as a person or a script meets them: what they print, and their exit status.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn keytone(arguments: &[&str], folder: &Path, input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keytone"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("KEYTONE_SANDBOX_KEY", "a-key-for-tests")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn done(arguments: &[&str], folder: &Path, input: &str) -> String {
+    let output = keytone(arguments, folder, input);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A copy of the shipped example configuration.
+fn deployed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("carriers")).unwrap();
+    for file in ["keytone.toml", "numbering.toml", "carriers/sandbox.toml"] {
+        fs::copy(Path::new("deploy").join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_demo_ends_with_one_json_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = done(&["demo", "--json", "--sip-port", "0", "--http-port", "0"], folder.path(), "");
+    let last: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert_eq!(last["voice"]["outcome"], "delivered");
+    assert_eq!(last["ledger"]["verified"], true);
+    assert!(last["voice"]["payment"].as_str().unwrap().len() == 36);
+    assert!(last["seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+}
+
+#[test]
+fn an_operators_first_hour() {
+    let folder = deployed();
+    let at = folder.path();
+    assert!(done(&["db", "migrate"], at, "").contains("back it up"));
+    assert!(done(&["db", "status"], at, "").contains("applied"));
+    fs::write(at.join("pin.txt"), "284913\n").unwrap();
+    let open = done(&["account", "open", "--msisdn", "+8613800000001", "--pin-file", "pin.txt", "--json"], at, "");
+    let account: serde_json::Value = serde_json::from_str(open.trim()).unwrap();
+    assert_eq!(account["pin"], true);
+    let id = "0190f3a2-0000-7000-8000-000000000001";
+    for _ in 0..2 {
+        done(&["account", "credit", "13800000001", "500.00", "--id", id], at, "");
+    }
+    let other = keytone(&["account", "credit", "13800000001", "600.00", "--id", id], at, "");
+    assert!(!other.status.success(), "the same id with another amount is refused");
+    done(&["account", "limit", "13800000001", "--day", "100"], at, "");
+    done(&["account", "bind", "13800000001", "+8613800000002"], at, "");
+    let shown = done(&["account", "show", "13800000002", "--json"], at, "");
+    let shown: serde_json::Value = serde_json::from_str(shown.trim()).unwrap();
+    assert_eq!(shown["balance"], "500.00", "the second credit of the same id books nothing");
+    assert_eq!(shown["day_limit"], "100.00");
+    assert_eq!(shown["numbers"].as_array().unwrap().len(), 2);
+    assert!(done(&["ledger", "verify"], at, "").contains("the books are sound"));
+    assert!(done(&["ledger", "balances"], at, "").contains("customers"));
+    assert_eq!(done(&["payment", "list", "--json"], at, ""), "");
+}
+
+#[test]
+fn weak_pins_and_pins_on_a_terminal_are_refused() {
+    let folder = deployed();
+    let at = folder.path();
+    done(&["db", "migrate"], at, "");
+    for weak in ["1111", "123456", "000001"] {
+        fs::write(at.join("pin.txt"), weak).unwrap();
+        let output = keytone(
+            &["account", "open", "--msisdn", "+8613800000001", "--pin-file", "pin.txt"],
+            at,
+            "",
+        );
+        assert!(!output.status.success(), "{weak} was taken");
+        assert!(!text(&output).contains(weak), "the PIN is shown");
+    }
+    done(&["account", "open", "--msisdn", "+8613800000001", "--pin-file", "-"], at, "284913\n");
+}
+
+#[test]
+fn every_fault_of_a_dialplan_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir(at.join("messages")).unwrap();
+    fs::copy("dialplans/messages/en.msg", at.join("messages/en.msg")).unwrap();
+    let good = fs::read_to_string("dialplans/recharge.flow").unwrap();
+    let bad = good
+        .replace("on locked                  tell @locked -> end\n", "")
+        .replace("-> confirm-number\n  on unbound", "-> confirm-numbr\n  on unbound")
+        .replace("do topup.route(phone)", "do topup.rout(phone)");
+    fs::write(at.join("recharge.flow"), &bad).unwrap();
+    let output = keytone(&["check", ".", "--json"], at, "");
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for code in ["F010", "F011", "F020"] {
+        assert!(printed.contains(code), "{code} is missing in {printed}");
+    }
+    fs::write(at.join("recharge.flow"), &good).unwrap();
+    assert!(done(&["check", "."], at, "").contains("1 flow sound"));
+}
+
+#[test]
+fn every_fault_of_a_configuration_is_told_at_once() {
+    let folder = deployed();
+    let file = folder.path().join("keytone.toml");
+    let text_of = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text_of.replace("zone =", "zones =").replace("\"2000\"", "\"2000.001\"")).unwrap();
+    let output = keytone(&["serve"], folder.path(), "");
+    let told = text(&output);
+    assert!(!output.status.success());
+    assert!(told.contains("did you mean zone?") && told.contains("market.zone: is missing"), "{told}");
+    assert!(told.contains("CNY has 2 decimals"), "{told}");
+}
+
+#[test]
+fn a_conversation_in_the_terminal_pays_on_voice_and_ussd() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = done(&["talk", "recharge"], folder.path(), "1\n70\n50#\n284913#\n");
+    assert!(voice.contains("Input error"), "{voice}");
+    assert!(voice.contains("was recharged"), "{voice}");
+    let ussd = done(&["talk", "recharge", "--as", "ussd", "--dial", "*125*50#"], folder.path(), "1\n284913\n");
+    assert!(ussd.contains("was recharged"), "{ussd}");
+    for said in [voice, ussd] {
+        assert!(!said.contains("284913"), "the PIN is shown: {said}");
+    }
+    let nobody = done(&["talk", "recharge", "--no-number"], folder.path(), "");
+    assert!(nobody.contains("mobile"), "{nobody}");
+}

@@ -10,6 +10,7 @@
 )]
 
 mod commands;
+mod dialplan;
 mod house;
 mod rtp_engine;
 mod sip;

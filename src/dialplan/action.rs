@@ -1,7 +1,8 @@
 //! The table of actions: the whole surface between dialplans and the payment core.
 //!
-//! The checker, the engine and the documentation are made from this table and from nothing else. An action is named
-//! here and performed by the session; the dialplan only knows what goes in and which outcomes come back.
+//! The checker, the engine and the documentation are made from this table and from nothing else. An action is
+//! named here and performed by the session; the dialplan only knows what goes in and which outcomes come
+//! back.
 
 use crate::dialplan::value::{Family, Type};
 
@@ -25,8 +26,8 @@ pub enum Meaning {
     Pending,
 }
 
-/// One way in which an action can end. The first of an action is the ordinary one: after any other, keys that were
-/// typed ahead are dropped, since they answered a question that is no longer asked.
+/// One way in which an action can end. The first of an action is the ordinary one: after any other, keys that
+/// were typed ahead are dropped, since they answered a question that is no longer asked.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// Its name after `on`.

@@ -203,7 +203,8 @@ impl Catalog {
         Some(Found { program: self.program(flow)?, prefilled })
     }
 
-    /// Every clip that may be said in a language, by id; clips that a message names by `{clip …}` have no text.
+    /// Every clip that may be said in a language, by id; clips that a message names by `{clip …}` have no
+    /// text.
     #[must_use]
     pub fn clips_needed(&self, language: &str) -> Vec<Clip> {
         self.texts.clips(language)

@@ -194,7 +194,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A diagnostic as miette wants it: one source, the labels of that file; other files' labels become part of the help.
+/// A diagnostic as miette wants it: one source, the labels of that file; other files' labels become part of
+/// the help.
 #[derive(Debug)]
 struct Report<'d> {
     diagnostic: &'d Diagnostic,
@@ -311,12 +312,15 @@ mod tests {
 
     #[test]
     fn finds_line_and_column() {
-        let mut diagnostic = Diagnostic::error(Code::F001, "a.flow", Span::new(9, 10), "bad");
-        diagnostic.locate(|_| Some("first\né x y"));
+        let mut diagnostic = Diagnostic::error(Code::F001, "a.flow", Span::new(8, 9), "bad");
+        diagnostic.locate(|_| Some("first\ne x y"));
         assert_eq!(diagnostic.to_string(), "a.flow:2:3: F001 bad");
-        let text = diagnostic.render(|_| Some("first\né x y"), false);
+        let mut accented = Diagnostic::error(Code::F001, "a.flow", Span::new(9, 10), "bad");
+        accented.locate(|_| Some("first\né x y"));
+        assert_eq!(accented.to_string(), "a.flow:2:3: F001 bad", "columns are characters");
+        let text = diagnostic.render(|_| Some("first\ne x y"), false);
         assert!(text.contains("F001") && text.contains("a.flow:2:3"), "{text}");
         assert!(!text.contains('\u{1b}'));
-        assert!(diagnostic.render(|_| Some("first\né x y"), true).contains('\u{1b}'));
+        assert!(diagnostic.render(|_| Some("first\ne x y"), true).contains('\u{1b}'));
     }
 }

@@ -42,7 +42,8 @@ pub struct Start {
     pub caller: Option<Msisdn>,
     /// The language to speak; the catalogue's default if it has no such language.
     pub language: String,
-    /// Slots of a one-shot command, as they were written: `RC {amount} [{phone}]` gives `amount` and perhaps `phone`.
+    /// Slots of a one-shot command, as they were written: `RC {amount} [{phone}]` gives `amount` and perhaps
+    /// `phone`.
     pub prefilled: BTreeMap<String, String>,
 }
 
@@ -87,7 +88,8 @@ pub enum Event {
     Start(Start),
     /// The caller answered an [`Effect::Collect`].
     Answer(Answer),
-    /// The action of an [`Effect::Do`] ended: an outcome of the action table with its values in the table's order.
+    /// The action of an [`Effect::Do`] ended: an outcome of the action table with its values in the table's
+    /// order.
     Outcome {
         /// Its name.
         name: String,
@@ -167,7 +169,8 @@ pub struct Collect {
     pub terminator: char,
     /// Whether a key stops the prompt.
     pub barge_in: bool,
-    /// Whether keys pressed before this question are dropped: after an error, an unusual outcome, before a confirmation.
+    /// Whether keys pressed before this question are dropped: after an error, an unusual outcome, before a
+    /// confirmation.
     pub fresh: bool,
     /// Whether the keys must not be echoed, logged or shown.
     pub quiet: bool,
@@ -179,8 +182,8 @@ pub struct Collect {
     pub inter_digit: Duration,
 }
 
-/// What the session has to do, in order. The last one of a step is [`Effect::Collect`], [`Effect::Do`], [`Effect::Hold`]
-/// or [`Effect::End`]: the next event answers it.
+/// What the session has to do, in order. The last one of a step is [`Effect::Collect`], [`Effect::Do`],
+/// [`Effect::Hold`] or [`Effect::End`]: the next event answers it.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Say or show these.

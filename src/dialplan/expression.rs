@@ -1,4 +1,5 @@
-//! Conditions and values of a program, resolved and typed: evaluation cannot meet a surprise that the checker let pass.
+//! Conditions and values of a program, resolved and typed: evaluation cannot meet a surprise that the checker
+//! let pass.
 
 use std::cmp::Ordering;
 

@@ -9,9 +9,9 @@
 //!   > secret < @recharged; sms @receipt; end
 //! ```
 //!
-//! `>` is the caller, `<` what must have been said since, in this order though not alone. A scripted outcome that no
-//! action uses is a fault of the test; an action without a script ends in its first outcome. Between every two inputs
-//! the state is saved and loaded. Nothing here performs an action.
+//! `>` is the caller, `<` what must have been said since, in this order though not alone. A scripted outcome
+//! that no action uses is a fault of the test; an action without a script ends in its first outcome. Between
+//! every two inputs the state is saved and loaded. Nothing here performs an action.
 
 mod script;
 
@@ -23,7 +23,7 @@ use crate::dialplan::catalog::Catalog;
 use crate::dialplan::event::{Answer, Channel, Collect, Effect, Event, Input, Start};
 use crate::dialplan::flowtest::script::default_values;
 pub use crate::dialplan::flowtest::script::{Expected, Given, Script, Turn, parse};
-use crate::dialplan::program::Program;
+use crate::dialplan::program::{Op, Program};
 use crate::dialplan::state::State;
 use crate::dialplan::step::step;
 use crate::dialplan::value::Value;
@@ -66,7 +66,6 @@ impl Coverage {
     /// Steps and outcomes of a program that nothing came by, as `step` and `step: action -> outcome`.
     #[must_use]
     pub fn missing(&self, program: &Program) -> Vec<String> {
-        use crate::dialplan::program::Op;
         let mut out = Vec::new();
         for step in program.steps() {
             if !self.steps.contains(&*step.name) {

@@ -6,7 +6,8 @@
 //!   ussd: Over today's limit of {limit}; left: {left}.
 //! ```
 //!
-//! This reads the text only; whether keys and slots agree with the flows and between languages is checked elsewhere.
+//! This reads the text only; whether keys and slots agree with the flows and between languages is checked
+//! elsewhere.
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
@@ -118,7 +119,7 @@ impl MessageFile {
             } else if let Some(message) = out.messages.last_mut() {
                 body(message, &mut form, line.trim_start(), at + indent)
             } else {
-                Err((0, "a message's key at the start of the line, before its text"))
+                Err((line.len() - indent, "a message's key at the start of the line, before its text"))
             };
             if let Err((rest, want)) = result {
                 let from = (at + line.len()).saturating_sub(rest).max(at + indent.min(line.len()));
@@ -305,4 +306,70 @@ fn all_consuming_before_brace<'i>(
     parser: impl Parser<&'i str, Output = Part, Error = nom::error::Error<&'i str>>,
 ) -> impl Parser<&'i str, Output = Part, Error = nom::error::Error<&'i str>> {
     terminated(parser, nom::combinator::peek(char('}')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (MessageFile, Vec<String>) {
+        let (file, faults) = MessageFile::parse("messages/en.msg", text);
+        let faults = faults.iter().map(|f| format!("{} {}", f.labels[0].start, f.message)).collect();
+        (file, faults)
+    }
+
+    #[test]
+    fn a_message_has_slots_and_a_form_for_each_channel() {
+        let text = "-- note\nleft(n: number, all: money list)\n  You have {n|try|tries}\n  of {all}.\n  text: {n} left\n";
+        let (file, faults) = parse(text);
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(file.language, "en");
+        let message = &file.messages[0];
+        let types: Vec<(&str, &str)> =
+            message.slots.iter().map(|(name, ty)| (name.value.as_str(), ty.value.as_str())).collect();
+        assert_eq!(types, [("n", "number"), ("all", "money list")]);
+        assert_eq!(&text[message.slots[1].1.span.start..message.slots[1].1.span.end], "money list");
+        let parts: Vec<&Part> = message.default.iter().map(|part| &part.value).collect();
+        let plural = Part::Plural { name: "n".into(), one: "try".into(), other: "tries".into() };
+        assert_eq!(parts[1], &plural);
+        assert_eq!(parts[2], &Part::Text(" ".into()));
+        assert_eq!(message.ussd, message.sms);
+        assert!(message.voice.is_empty());
+    }
+
+    #[test]
+    fn clips_tones_and_last_digits() {
+        let (file, faults) =
+            parse("a(p: phone)\n  {clip intro/one} {tone 350+440 120s}{p:last4}{ tone 600 200ms }\n");
+        assert!(faults.is_empty(), "{faults:?}");
+        let parts: Vec<&Part> = file.messages[0].default.iter().map(|part| &part.value).collect();
+        assert_eq!(parts[0], &Part::Clip("intro/one".into()));
+        assert_eq!(parts[2], &Part::Tone { hertz: [350, 440], milliseconds: 120_000 });
+        assert_eq!(parts[3], &Part::Slot { name: "p".into(), last: Some(4) });
+        assert_eq!(parts[4], &Part::Tone { hertz: [600, 0], milliseconds: 200 });
+    }
+
+    #[test]
+    fn faults_point_at_what_does_not_fit() {
+        for (text, at) in [
+            ("  text first\n", 2),
+            ("9key\n", 0),
+            ("key(name)\n", 8),
+            ("key(name: )\n", 10),
+            ("key(a: money b)\n", 13),
+            ("key extra\n", 4),
+            ("key\n  text {open\n", 11),
+            ("key\n  {tone 5 1s}\n", 6),
+        ] {
+            let (_, faults) = parse(text);
+            assert_eq!(faults.len(), 1, "{text:?} {faults:?}");
+            assert!(faults[0].starts_with(&format!("{at} ")), "{text:?} {faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_too_long_to_listen_to_is_refused() {
+        let (_, faults) = parse(&format!("key\n  {}\n", "a".repeat(TEXT_MAX + 1)));
+        assert_eq!(faults.len(), 1);
+    }
 }

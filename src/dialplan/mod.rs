@@ -1,8 +1,9 @@
 //! Dialplans: what is said and asked, in which order, on every channel.
 //!
-//! Texts (`*.flow`, `*.msg`, `numbers.say`) are compiled aside into a [`catalog::Catalog`] of [`program::Program`]s;
-//! nothing that has a fault is ever run. A session then drives one program with [`step::step`], which is pure: an event
-//! goes in, effects come out. Nothing here reads the time, opens a file, knows a payment or keeps a secret across a wait.
+//! Texts (`*.flow`, `*.msg`, `numbers.say`) are compiled aside into a [`catalog::Catalog`] of
+//! [`program::Program`]s; nothing that has a fault is ever run. A session then drives one program with
+//! [`step::step`], which is pure: an event goes in, effects come out. Nothing here reads the time, opens a
+//! file, knows a payment or keeps a secret across a wait.
 
 pub mod action;
 pub mod catalog;

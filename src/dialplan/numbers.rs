@@ -1,7 +1,8 @@
 //! How a language says numbers, amounts, digits and telephone numbers: rules as data, one file a language.
 //!
-//! `prompts/LANG/numbers.say` holds rules like those of CLDR's spell-out (`20 twenty[ >>]`). Every word of a rule is an
-//! atom with a clip `num/<word>`; the same file says how amounts and numbers are shown on a screen.
+//! `prompts/LANG/numbers.say` holds rules like those of CLDR's spell-out (`20 twenty[ >>]`). Every word of a
+//! rule is an atom with a clip `num/<word>`; the same file says how amounts and numbers are shown on a
+//! screen.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::money::Money;
 use crate::msisdn::Msisdn;
 
 /// The pause between two groups of digits.
-pub const PAUSE_GROUP: Duration = Duration::from_millis(160);
+pub const PAUSE_GROUP: Duration = Duration::from_millis(130);
 /// Items of a list that are said or shown; a longer list is cut after them.
 pub const LIST_MAX: usize = 12;
 /// How deep rules may call each other; 10^18 needs seven.
@@ -37,7 +38,7 @@ enum Part {
     /// `>>`: what is left.
     Remainder,
     /// `[…]`: only if something is left.
-    Optional(Vec<Part>),
+    Optional(Vec<Self>),
     /// `{n}`: the number of an amount.
     Number,
 }
@@ -234,7 +235,7 @@ impl Numbers {
         let index = self.rules.partition_point(|rule| rule.base <= number);
         let Some(rule) = index.checked_sub(1).and_then(|index| self.rules.get(index)) else { return };
         let divisor = 10_u64.pow(rule.base.checked_ilog10().unwrap_or(0));
-        let divides = rule.parts.iter().any(|part| *part == Part::Quotient);
+        let divides = rule.parts.contains(&Part::Quotient);
         let whole =
             rule.base == number || divides || rule.parts.iter().any(|part| matches!(part, Part::Optional(_)));
         if depth > DEPTH_MAX || !whole || (divides && number / divisor >= 1_000_000) {
@@ -435,4 +436,151 @@ fn flat_part<'i>(language: &str, input: &'i str) -> IResult<&'i str, Part> {
     });
     preceded(space0, alt((value(Part::Quotient, tag("<<")), value(Part::Remainder, tag(">>")), atom)))
         .parse(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    fn english() -> Numbers {
+        let (numbers, faults) =
+            Numbers::parse("en", "numbers.say", include_str!("../../prompts/en/numbers.say"));
+        assert_eq!(faults, []);
+        numbers
+    }
+
+    /// The words of sounds; `|` is a pause.
+    fn words(say: impl FnOnce(&Numbers, &mut Vec<Sound>)) -> String {
+        let mut out = Vec::new();
+        say(&english(), &mut out);
+        let words = out.iter().map(|sound| match sound {
+            Sound::Clip(id) => id.strip_prefix("en/num/").unwrap(),
+            Sound::Pause(_) => "|",
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn english_numbers() {
+        for (number, said) in [
+            (0, "zero"),
+            (7, "seven"),
+            (10, "ten"),
+            (13, "thirteen"),
+            (20, "twenty"),
+            (21, "twenty one"),
+            (99, "ninety nine"),
+            (100, "one hundred"),
+            (105, "one hundred five"),
+            (110, "one hundred ten"),
+            (342, "three hundred forty two"),
+            (1_000, "one thousand"),
+            (2_000, "two thousand"),
+            (2_016, "two thousand sixteen"),
+            (12_345, "twelve thousand three hundred forty five"),
+            (100_000, "one hundred thousand"),
+            (999_999, "nine hundred ninety nine thousand nine hundred ninety nine"),
+            (1_000_000, "one million"),
+            (3_000_001, "three million one"),
+            (-5, "minus five"),
+        ] {
+            assert_eq!(words(|n, out| n.number(number, out)), said, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_the_rules_is_said_digit_by_digit() {
+        let said = words(|n, out| n.number(1_000_000_000_000, out));
+        assert!(said.starts_with("one zero zero | zero"), "{said}");
+        assert!(words(|n, out| n.number(i64::MIN, out)).starts_with("minus nine two two |"));
+    }
+
+    #[test]
+    fn english_amounts() {
+        let cny = Currency::new("CNY").unwrap();
+        for (minor, said, shown) in [
+            (5_000, "fifty yuan", "50 CNY"),
+            (100, "one yuan", "1 CNY"),
+            (50, "fifty fen", "0.50 CNY"),
+            (4_750, "forty seven yuan fifty fen", "47.50 CNY"),
+            (0, "zero yuan", "0 CNY"),
+            (-250, "minus two yuan fifty fen", "-2.50 CNY"),
+            (200_000, "two thousand yuan", "2000 CNY"),
+        ] {
+            let money = Money::new(minor, cny);
+            assert_eq!(words(|n, out| n.money(money, out)), said);
+            assert_eq!(english().show_money(money), shown);
+        }
+        let usd = Money::new(100, Currency::new("USD").unwrap());
+        assert_eq!(words(|n, out| n.money(usd, out)), "one dollar");
+        let unknown = Money::new(700, Currency::new("EUR").unwrap());
+        assert_eq!(english().show_money(unknown), "7 EUR");
+    }
+
+    #[test]
+    fn telephone_numbers_in_groups() {
+        let phone = |text: &str| Msisdn::parse(text).unwrap();
+        let own = phone("+8613800000012");
+        let said = words(|n, out| n.phone(&own, "86", out));
+        assert_eq!(said, "one three eight | zero zero zero zero | zero zero one two");
+        assert_eq!(english().show_phone(&own, "86"), "138 0000 0012");
+        let foreign = phone("+254712345678");
+        let said = words(|n, out| n.phone(&foreign, "86", out));
+        assert!(said.starts_with("plus two five four | seven one two three"), "{said}");
+        assert_eq!(english().show_phone(&foreign, "86"), "+254712345678");
+        assert_eq!(words(|n, out| n.digits("204813", out)), "two zero four | eight one three");
+    }
+
+    #[test]
+    fn keys_and_lists() {
+        assert_eq!(english().key('*').as_deref(), Some("en/num/star"));
+        assert_eq!(english().key('2').as_deref(), Some("en/num/two"));
+        assert_eq!(english().key('?'), None);
+        assert_eq!(english().show_between(true), " or ");
+        assert_eq!(words(|n, out| n.between(true, out)), "or");
+    }
+
+    #[test]
+    fn every_sound_has_an_atom() {
+        let atoms = english().atoms();
+        let known = |id: &Arc<str>| atoms.iter().any(|(clip, _)| clip == id);
+        for number in (0..3_000).chain([9_999, 10_000, 123_456, 7_654_321]) {
+            let mut out = Vec::new();
+            english().number(number, &mut out);
+            assert!(!out.is_empty());
+            assert!(out.iter().all(|sound| matches!(sound, Sound::Clip(id) if known(id))), "{number}");
+        }
+    }
+
+    #[test]
+    fn faults_are_reported_with_their_line() {
+        let text = "number\n  x one\n  5 <<\nstrange\nmoney CNY\n  many {n}\nphone 86: a\nlist\n  first or\n";
+        let (_, faults) = Numbers::parse("en", "numbers.say", text);
+        let lines: Vec<usize> =
+            faults.iter().map(|f| text[..f.labels[0].start].matches('\n').count() + 1).collect();
+        assert_eq!(lines, [2, 3, 4, 6, 7, 9, 1], "{faults:?}");
+    }
+
+    #[test]
+    fn rules_of_another_language_follow_their_own_powers() {
+        let digits = "零一二三四五六七八九";
+        let mut text = "number\n".to_owned();
+        for (value, word) in digits.chars().enumerate() {
+            text.push_str(&format!("  {value} {word}\n"));
+        }
+        text.push_str("  10 十[ >>]\n  20 << 十[ >>]\n  100 << 百[ >>]\n  10000 << 万[ >>]\n");
+        let (numbers, faults) = Numbers::parse("zh", "numbers.say", &text);
+        assert_eq!(faults, []);
+        let mut out = Vec::new();
+        numbers.number(250_000, &mut out);
+        let said: String = out
+            .iter()
+            .filter_map(|s| match s {
+                Sound::Clip(id) => id.strip_prefix("zh/num/"),
+                Sound::Pause(_) => None,
+            })
+            .collect();
+        assert_eq!(said, "二十五万");
+    }
 }

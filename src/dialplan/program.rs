@@ -1,4 +1,5 @@
-//! A compiled flow: indices instead of names, every text resolved, nothing left that could be missing at run time.
+//! A compiled flow: indices instead of names, every text resolved, nothing left that could be missing at run
+//! time.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Which flow answers a number, a USSD string or a text message, and the slots that the caller already filled.
+//! Which flow answers a number, a USSD string or a text message, and the slots that the caller already
+//! filled.
 
 use std::collections::BTreeMap;
 

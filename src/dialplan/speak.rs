@@ -1,20 +1,20 @@
 //! Messages of every language, and their utterance as clips for voice or as text for screens.
 //!
-//! One message has a form for each channel, made of words and slots. Words are one clip each; slots are spoken by the
-//! rules of `numbers.say` and shown in figures.
+//! One message has a form for each channel, made of words and slots. Words are one clip each; slots are
+//! spoken by the rules of `numbers.say` and shown in figures.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialplan::event::{Channel, Effect};
-use crate::dialplan::numbers::Numbers;
+use crate::dialplan::numbers::{LIST_MAX, Numbers};
 use crate::dialplan::program::Program;
 use crate::dialplan::value::Value;
 
 /// The pause between two utterances of one prompt.
-pub const PAUSE_BETWEEN: Duration = Duration::from_millis(180);
+pub const PAUSE_BETWEEN: Duration = Duration::from_millis(150);
 /// The pause for punctuation between two slots.
-pub const PAUSE_PUNCTUATION: Duration = Duration::from_millis(120);
+pub const PAUSE_PUNCTUATION: Duration = Duration::from_millis(90);
 
 /// Messages that the engine itself says. Every language must have them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -297,8 +297,8 @@ impl Speaker<'_> {
                 self.message(choose(words, *other, word), utterance);
             }
             (Format::List(item), Value::List(values)) => {
-                let count = values.len();
-                for (index, value) in values.iter().enumerate() {
+                let count = values.len().min(LIST_MAX);
+                for (index, value) in values.iter().take(LIST_MAX).enumerate() {
                     if index > 0 {
                         self.language.numbers.between(index + 1 == count, self.out);
                     }
@@ -368,8 +368,8 @@ impl Writer<'_> {
                 self.message(choose(words, *other, word), utterance);
             }
             (Format::List(item), Value::List(values)) => {
-                let count = values.len();
-                for (index, value) in values.iter().enumerate() {
+                let count = values.len().min(LIST_MAX);
+                for (index, value) in values.iter().take(LIST_MAX).enumerate() {
                     if index > 0 {
                         self.out.push_str(&self.language.numbers.show_between(index + 1 == count));
                     }

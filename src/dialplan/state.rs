@@ -23,8 +23,10 @@ pub enum Wait {
     Over,
 }
 
-/// A point in a program: a step and an operation in it.
+/// A point in a program: a step and an operation in it. Saved as a pair, since a session is saved at every
+/// wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(from = "(u16, u16)", into = "(u16, u16)")]
 pub struct Point {
     /// Index of the step.
     pub step: u16,
@@ -32,8 +34,33 @@ pub struct Point {
     pub op: u16,
 }
 
+impl From<(u16, u16)> for Point {
+    fn from((step, op): (u16, u16)) -> Self {
+        Self { step, op }
+    }
+}
+
+impl From<Point> for (u16, u16) {
+    fn from(point: Point) -> Self {
+        (point.step, point.op)
+    }
+}
+
+impl From<(u16, u16, u16)> for Answered {
+    fn from((step, op, undo): (u16, u16, u16)) -> Self {
+        Self { at: Point { step, op }, undo }
+    }
+}
+
+impl From<Answered> for (u16, u16, u16) {
+    fn from(answered: Answered) -> Self {
+        (answered.at.step, answered.at.op, answered.undo)
+    }
+}
+
 /// An answered question that `back` can return to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(from = "(u16, u16, u16)", into = "(u16, u16, u16)")]
 pub(crate) struct Answered {
     /// The question.
     pub(crate) at: Point,

@@ -1,7 +1,7 @@
 //! The engine: a state and an event give a state and effects.
 //!
-//! Pure and total. It never looks at the time, never fails, and owns a secret only between the answer that brought it
-//! and the action that takes it, within one call of [`step`].
+//! Pure and total. It never looks at the time, never fails, and owns a secret only between the answer that
+//! brought it and the action that takes it, within one call of [`step`].
 
 mod answering;
 mod asking;
@@ -16,8 +16,8 @@ use crate::dialplan::state::{Answered, Point, State, Wait};
 use crate::dialplan::value::Value;
 use crate::secret::Secret;
 
-/// Takes the conversation one event further. An event that does not answer what the state waits for changes nothing
-/// and has no effect.
+/// Takes the conversation one event further. An event that does not answer what the state waits for changes
+/// nothing and has no effect.
 #[must_use]
 pub fn step(program: &Program, state: State, event: Event) -> (State, Vec<Effect>) {
     let mut engine = Engine { program, state, effects: Vec::new(), secret: None };
@@ -189,7 +189,8 @@ impl<'p> Engine<'p> {
         if *visits > self.program.visits { self.give_up(self.program.visits_then) } else { Control::Jumped }
     }
 
-    /// Goes where a flow ends when the caller cannot be helped. That step is entered uncounted: it cannot ask.
+    /// Goes where a flow ends when the caller cannot be helped. That step is entered uncounted: it cannot
+    /// ask.
     fn give_up(&mut self, target: Target) -> Control {
         self.state.wrong = 0;
         self.state.silent = 0;
@@ -242,8 +243,12 @@ impl<'p> Engine<'p> {
     fn assign(&mut self, variable: u16, value: Value) -> Control {
         let Some(slot) = self.state.vars.get_mut(usize::from(variable)) else { return self.trouble() };
         let former = slot.replace(value);
-        if !self.state.history.is_empty() {
-            self.state.undo.push((variable, former));
+        // Only the first value since the last answer is one to go back to.
+        if let Some(answered) = self.state.history.last() {
+            let since = self.state.undo.get(usize::from(answered.undo)..).unwrap_or_default();
+            if !since.iter().any(|(logged, _)| *logged == variable) {
+                self.state.undo.push((variable, former));
+            }
         }
         Control::Next
     }

@@ -1,6 +1,7 @@
 //! The values that variables hold and the types that the checker gives them.
 //!
-//! There is no secret value on purpose: what a state holds can be saved and logged, so a secret has no way into it.
+//! There is no secret value on purpose: what a state holds can be saved and logged, so a secret has no way
+//! into it.
 
 use std::fmt;
 

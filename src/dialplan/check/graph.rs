@@ -1,6 +1,7 @@
 //! What can happen in which order: reachability, loops, variables that may be unset, and the safety of money.
 //!
-//! Each step is a list of nodes, made while its lines were resolved. Every question here is answered by walking them.
+//! Each step is a list of nodes, made while its lines were resolved. Every question here is answered by
+//! walking them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -427,7 +428,8 @@ fn edges(nodes: &[Node]) -> BTreeSet<Edge> {
     out
 }
 
-/// Jumps that are reached while a variable is unset, if it was unset at the start; false when no way falls through.
+/// Jumps that are reached while a variable is unset, if it was unset at the start; false when no way falls
+/// through.
 fn unset_edges(nodes: &[Node], variable: u16, out: &mut BTreeSet<usize>) -> bool {
     for node in nodes {
         match node {

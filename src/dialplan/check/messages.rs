@@ -1,10 +1,11 @@
-//! Messages of all languages: the same keys with the same slots everywhere, every slot showable and speakable.
+//! Messages of all languages: the same keys with the same slots everywhere, every slot showable and
+//! speakable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dialplan::action::FAMILIES;
-use crate::dialplan::catalog::{Settings, Sources, Tone};
+use crate::dialplan::catalog::{FILE_MAX, Settings, Sources, Tone};
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::event::Channel;
 use crate::dialplan::message::{MessageFile, MessageSource, Part, Template};
@@ -74,7 +75,7 @@ pub(super) fn build(sources: &Sources, settings: &Settings, diagnostics: &mut Ve
     let mut index = Index::default();
     let mut files: Vec<MessageFile> = Vec::new();
     for source in &sources.messages {
-        if source.text.len() > crate::dialplan::catalog::FILE_MAX {
+        if source.text.len() > FILE_MAX {
             let limit = "a message file is larger than allowed";
             diagnostics.push(Diagnostic::error(Code::F002, &source.name, Span::new(0, 0), limit));
             continue;

@@ -1,7 +1,7 @@
 //! The checker: from source texts to programs that cannot go wrong in the ways that can be known beforehand.
 //!
-//! Every fault of every file is reported at once, each once: what follows from a fault that was already reported is
-//! left out.
+//! Every fault of every file is reported at once, each once: what follows from a fault that was already
+//! reported is left out.
 
 mod expressions;
 mod graph;
@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use crate::dialplan::catalog::{Catalog, Settings, Sources, version};
 use crate::dialplan::diagnostic::{Code, Diagnostic};
+use crate::dialplan::event::Channel;
 use crate::dialplan::route::{Element, Route};
 use crate::dialplan::speak::System;
-use crate::dialplan::syntax::ast::Flow;
+use crate::dialplan::syntax::ast::{Flow, Pattern};
 use crate::dialplan::syntax::outline;
 use crate::dialplan::syntax::span::{Name, Span};
 
@@ -82,10 +83,9 @@ fn collect_routes<'s>(
     routes: &mut Vec<(Route, &'s str, Span)>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    use crate::dialplan::event::Channel;
     let voice = flow.voice.iter().map(|n| (Channel::Voice, vec![Element::Literal(n.value.clone())], n.span));
     let pattern = |channel| {
-        move |p: &crate::dialplan::syntax::ast::Pattern| {
+        move |p: &Pattern| {
             (channel, p.value.iter().map(|element| element.value.clone()).collect::<Vec<_>>(), p.span)
         }
     };

@@ -1,7 +1,7 @@
 //! From the tree of a flow to its program, and to the graph that the checker walks.
 //!
-//! Names become indices, messages and actions are compared with what they take. The program is only used when no
-//! fault was found in any file, so what stands for a faulty part in it does not matter.
+//! Names become indices, messages and actions are compared with what they take. The program is only used when
+//! no fault was found in any file, so what stands for a faulty part in it does not matter.
 
 mod lines;
 
@@ -18,7 +18,9 @@ use crate::dialplan::check::resolve::lines::Lines;
 use crate::dialplan::check::scope::Scope;
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{FIRST_DIGIT, Program, Speech, Step, TRIES_DEFAULT, Target, VISITS_DEFAULT};
+use crate::dialplan::program::{
+    FIRST_DIGIT, Program, Speech, Step, TRIES_DEFAULT, Target, VISITS_DEFAULT, Variable,
+};
 use crate::dialplan::route::Element;
 use crate::dialplan::speak::Texts;
 use crate::dialplan::syntax::ast::{self, Destination, Flow, GlobalKey};
@@ -100,10 +102,10 @@ struct Parts {
 }
 
 fn program(place: &Place<'_>, flow: &Flow, scope: &Scope, parts: Parts) -> Program {
-    let variables = scope.found.iter().map(|found| crate::dialplan::program::Variable {
-        name: found.name.clone(),
-        ty: found.ty.unwrap_or(Type::Text),
-    });
+    let variables = scope
+        .found
+        .iter()
+        .map(|found| Variable { name: found.name.clone(), ty: found.ty.unwrap_or(Type::Text) });
     Program {
         name: flow.name.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
         version: place.version.clone(),

@@ -1,10 +1,12 @@
-//! The variables of a flow and their types, found before anything is checked: questions, outcomes and `set` give them.
+//! The variables of a flow and their types, found before anything is checked: questions, outcomes and `set`
+//! give them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dialplan::action::{Action, Meaning};
 use crate::dialplan::check::VARIABLES_MAX;
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
+use crate::dialplan::expression::Operator;
 use crate::dialplan::syntax::ast::{self, AskType, Flow, Line};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::Type;
@@ -152,7 +154,6 @@ impl Scope {
     }
 
     fn infer(&self, expression: &ast::Expression) -> Option<Type> {
-        use crate::dialplan::expression::Operator;
         match expression {
             ast::Expression::Variable(name) => self.type_of(name),
             ast::Expression::Number(_) => Some(Type::Int),

@@ -1,4 +1,5 @@
-//! What the engine makes of an answer: a value, a way back, or a reason to ask again until the tries are used up.
+//! What the engine makes of an answer: a value, a way back, or a reason to ask again until the tries are used
+//! up.
 
 use crate::dialplan::event::Answer;
 use crate::dialplan::program::{Ask, INPUTS_MAX, Menu, Op, Speech};
@@ -34,7 +35,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    pub(super) fn answer_to_ask(&mut self, ask: &'p Ask, at: Point, answer: Answer) {
+    fn answer_to_ask(&mut self, ask: &'p Ask, at: Point, answer: Answer) {
         let wordings = Wordings { again: ask.again.as_ref(), silent: &ask.silent, wrong: &ask.wrong };
         if answer == Answer::Silence {
             return self.silence(wordings, |engine, instead| {
@@ -68,7 +69,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    pub(super) fn answer_to_menu(&mut self, menu: &'p Menu, at: Point, answer: &Answer) {
+    fn answer_to_menu(&mut self, menu: &'p Menu, at: Point, answer: &Answer) {
         let wordings = Wordings { again: menu.again.as_ref(), silent: &menu.silent, wrong: &menu.wrong };
         let ask_again = |engine: &mut Self, instead: Option<&Speech>| {
             engine.say_menu(menu, instead);
@@ -92,7 +93,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Says why the answer will not do and asks again, or gives up.
-    pub(super) fn wrong(
+    fn wrong(
         &mut self,
         wordings: Wordings<'_>,
         (reason, min, max): (System, u8, u8),
@@ -109,7 +110,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    pub(super) fn silence(
+    fn silence(
         &mut self,
         wordings: Wordings<'_>,
         ask_again: impl FnOnce(&mut Self, Option<&Speech>) -> Control,
@@ -125,7 +126,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    pub(super) fn fail(
+    fn fail(
         &mut self,
         instead: Option<&Speech>,
         tries_left: bool,

@@ -7,7 +7,7 @@ use crate::dialplan::step::reading::read_text;
 use crate::dialplan::step::{Control, Engine};
 
 impl<'p> Engine<'p> {
-    pub(super) fn first_arrival(&self, step: u16) -> bool {
+    fn first_arrival(&self, step: u16) -> bool {
         self.state.visits.get(usize::from(step)).is_some_and(|visits| *visits == 1)
     }
 
@@ -36,7 +36,7 @@ impl<'p> Engine<'p> {
         }
     }
 
-    pub(super) fn choice(&self, step: u16, key: char) -> Option<&'p [Op]> {
+    fn choice(&self, step: u16, key: char) -> Option<&'p [Op]> {
         let program: &'p Program = self.program;
         let step = program.steps.get(usize::from(step))?;
         step.ops.iter().find_map(|op| match op {
@@ -105,7 +105,7 @@ impl<'p> Engine<'p> {
         )
     }
 
-    pub(super) fn collect(&mut self, collect: Collect, at: Point) -> Control {
+    fn collect(&mut self, collect: Collect, at: Point) -> Control {
         self.state.at = at;
         self.state.wait = Wait::Answer;
         self.state.fresh = false;

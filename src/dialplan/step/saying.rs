@@ -7,13 +7,13 @@ use crate::dialplan::step::{Control, Engine};
 use crate::dialplan::value::Value;
 
 impl<'p> Engine<'p> {
-    pub(super) fn utterance(&self, speech: &Speech, option: Option<char>) -> Option<Utterance> {
+    fn utterance(&self, speech: &Speech, option: Option<char>) -> Option<Utterance> {
         let slots =
             speech.arguments.iter().map(|a| a.evaluate(&self.state.vars)).collect::<Option<Vec<_>>>()?;
         Some(Utterance { message: speech.message, name: speech.name.clone(), slots, option })
     }
 
-    pub(super) fn push(&mut self, utterance: Utterance) {
+    fn push(&mut self, utterance: Utterance) {
         if let Some(Effect::Say(said)) = self.effects.last_mut() {
             said.push(utterance);
         } else {

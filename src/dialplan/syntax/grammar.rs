@@ -1,6 +1,10 @@
-//! The grammar of one line, on words. A fault names the first word that does not fit and what was expected there.
+//! The grammar of one line, on words. A fault names the first word that does not fit and what was expected
+//! there.
 //!
-//! After the word that begins a line there is no way back (`cut`), so that the expectation is about that kind of line.
+//! After the word that begins a line there is no way back (`cut`), so that the expectation is about that kind
+//! of line.
+
+mod expressions;
 
 use std::time::Duration;
 
@@ -11,12 +15,12 @@ use nom::multi::{many0, separated_list0, separated_list1};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Input, Parser};
 
-use crate::dialplan::expression::{DEPTH_MAX, Operator};
 use crate::dialplan::program::PinOnSms;
 use crate::dialplan::route::Element;
 use crate::dialplan::syntax::ast::{
     Action, AskType, Destination, Expression, GivenThen, GlobalKey, Line, Message, Options, Pattern,
 };
+use crate::dialplan::syntax::grammar::expressions::expression;
 use crate::dialplan::syntax::lexer::{Kind, Token};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 
@@ -99,7 +103,7 @@ impl ParseError<Words<'_, '_>> for Fault {
 /// The place of the first word that does not fit, and what was expected.
 pub(super) fn statement(words: &[Token<'_>]) -> Result<Statement, (Span, &'static str)> {
     let place = |fault: &Fault| {
-        let end = words.last().map_or(Span::default(), |last| Span::new(last.span.end, last.span.end));
+        let end = words.last().map(|last| Span::new(last.span.end, last.span.end)).unwrap_or_default();
         words.len().checked_sub(fault.left).and_then(|at| words.get(at)).map_or(end, |word| word.span)
     };
     match line(Words(words)) {
@@ -407,7 +411,7 @@ fn options<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Options> {
     while let Ok((rest, _)) = comma().parse(input) {
         let range = (small(want), opt(preceded(symbol("..", "`..`"), cut(small("the most digits")))));
         let digits = map((range, cut(keyword("digits", "`digits`"))), |((min, max), _)| {
-            let max = max.unwrap_or(min.clone());
+            let max = max.unwrap_or_else(|| min.clone());
             Spanned::new((min.value, max.value), min.span.to(max.span))
         });
         let wait = preceded(keyword("wait", want), cut(duration));
@@ -521,104 +525,7 @@ fn action<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Action>> {
     let sms = preceded((keyword("send", want), cut(keyword("sms", "`sms`"))), cut(message));
     let (rest, action) = alt((tell, set, map(sms, Action::SendSms))).parse(input)?;
     let used = input.0.len() - rest.0.len();
-    let first = input.0.first().map_or(Span::default(), |token| token.span);
+    let first = input.0.first().map(|token| token.span).unwrap_or_default();
     let last = used.checked_sub(1).and_then(|last| input.0.get(last)).map_or(first, |token| token.span);
     Ok((rest, Spanned::new(action, first.to(last))))
-}
-
-// ---- expressions, loosest first
-
-/// `or`, `and`, `not`, comparisons, sums, and what they are made of.
-pub(super) fn expression<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
-    level(input, 0, 0)
-}
-
-const LEVELS: &[&[(Operator, &str)]] = &[
-    &[(Operator::Or, "or")],
-    &[(Operator::And, "and")],
-    &[
-        (Operator::Equal, "="),
-        (Operator::NotEqual, "!="),
-        (Operator::LessEqual, "<="),
-        (Operator::GreaterEqual, ">="),
-        (Operator::Less, "<"),
-        (Operator::Greater, ">"),
-        (Operator::In, "in"),
-    ],
-    &[(Operator::Add, "+"), (Operator::Subtract, "-")],
-];
-
-fn level<'t: 'l, 'l>(
-    input: Words<'t, 'l>,
-    index: usize,
-    depth: usize,
-) -> Parsed<'t, 'l, Spanned<Expression>> {
-    let Some(operators) = LEVELS.get(index) else { return unary(input, depth) };
-    let (mut rest, mut left) = level(input, index + 1, depth)?;
-    while let Some((first, after)) = rest.0.split_first() {
-        let found = operators
-            .iter()
-            .find(|(_, text)| *text == first.text && matches!(first.kind, Kind::Symbol | Kind::Name));
-        let Some((operator, _)) = found else { break };
-        let (next, right) = cut(|input| level(input, index + 1, depth)).parse(Words(after))?;
-        let span = left.span.to(right.span);
-        left = Spanned::new(Expression::Binary(*operator, Box::new(left), Box::new(right)), span);
-        rest = next;
-        if nested(&left.value) > DEPTH_MAX {
-            return Err(nom::Err::Failure(Fault { left: rest.0.len(), want: "a shorter condition" }));
-        }
-    }
-    Ok((rest, left))
-}
-
-fn nested(expression: &Expression) -> usize {
-    match expression {
-        Expression::Binary(_, left, right) => 1 + nested(&left.value).max(nested(&right.value)),
-        Expression::Not(inner) => 1 + nested(&inner.value),
-        _ => 0,
-    }
-}
-
-fn unary<'t: 'l, 'l>(input: Words<'t, 'l>, depth: usize) -> Parsed<'t, 'l, Spanned<Expression>> {
-    if depth > DEPTH_MAX {
-        return Err(nom::Err::Failure(Fault { left: input.0.len(), want: "a simpler condition" }));
-    }
-    let negation = map(
-        (keyword("not", "not"), cut(move |input| level(input, 2, depth + 1))),
-        |(span, inner): (Span, Spanned<Expression>)| {
-            let span = span.to(inner.span);
-            Spanned::new(Expression::Not(Box::new(inner)), span)
-        },
-    );
-    let close = || symbol(")", "`)`");
-    let group = delimited(symbol("(", "("), cut(move |input| level(input, 0, depth + 1)), cut(close()));
-    alt((negation, group, amount, atom)).parse(input)
-}
-
-fn amount<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
-    let number = word("a number", |token| (token.kind == Kind::Number).then_some((token.text, token.span)));
-    let code = word("a currency", |token| {
-        let capitals = token.text.len() == 3 && token.text.bytes().all(|b| b.is_ascii_uppercase());
-        (token.kind == Kind::Name && capitals).then_some((token.text, token.span))
-    });
-    map((number, code), |((number, from), (code, to))| {
-        Spanned::new(Expression::Amount(number.to_owned(), code.to_owned()), from.to(to))
-    })
-    .parse(input)
-}
-
-fn atom<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
-    word("a variable, a number, `yes`, `no` or \"a text\"", |token| {
-        let text = token.text.to_owned();
-        let expression = match token.kind {
-            Kind::Name if token.text == "yes" => Expression::Truth(true),
-            Kind::Name if token.text == "no" => Expression::Truth(false),
-            Kind::Name => Expression::Variable(text),
-            Kind::Number if token.text.len() <= 20 => Expression::Number(text),
-            Kind::Text => Expression::Text(text),
-            _ => return None,
-        };
-        Some(Spanned::new(expression, token.span))
-    })
-    .parse(input)
 }

@@ -62,7 +62,8 @@ impl Reader<'_> {
                 let fault =
                     Diagnostic::error(Code::F001, self.file, place, format!("expected {want}")).here("here");
                 self.diagnostics.push(fault);
-                // A step whose heading is bad still begins here: otherwise its lines would fall to the step before.
+                // A step whose heading is bad still begins here: otherwise its lines would fall to the step
+                // before.
                 if matches!(first.text, "step" | "menu") {
                     let name = Spanned::new(String::new(), span);
                     self.flow.steps.push(Step { name, menu: first.text == "menu", lines: Vec::new() });

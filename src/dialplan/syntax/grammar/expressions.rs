@@ -1,0 +1,107 @@
+//! Expressions, loosest operator first, on the words of a line.
+
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, map};
+use nom::sequence::delimited;
+
+use crate::dialplan::expression::{DEPTH_MAX, Operator};
+use crate::dialplan::syntax::ast::Expression;
+use crate::dialplan::syntax::grammar::{Fault, Parsed, Words, keyword, symbol, word};
+use crate::dialplan::syntax::lexer::Kind;
+use crate::dialplan::syntax::span::{Span, Spanned};
+
+/// `or`, `and`, `not`, comparisons, sums, and what they are made of.
+pub(super) fn expression<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
+    level(input, 0, 0)
+}
+
+const LEVELS: &[&[(Operator, &str)]] = &[
+    &[(Operator::Or, "or")],
+    &[(Operator::And, "and")],
+    &[
+        (Operator::Equal, "="),
+        (Operator::NotEqual, "!="),
+        (Operator::LessEqual, "<="),
+        (Operator::GreaterEqual, ">="),
+        (Operator::Less, "<"),
+        (Operator::Greater, ">"),
+        (Operator::In, "in"),
+    ],
+    &[(Operator::Add, "+"), (Operator::Subtract, "-")],
+];
+
+fn level<'t: 'l, 'l>(
+    input: Words<'t, 'l>,
+    index: usize,
+    depth: usize,
+) -> Parsed<'t, 'l, Spanned<Expression>> {
+    let Some(operators) = LEVELS.get(index) else { return unary(input, depth) };
+    let (mut rest, mut left) = level(input, index + 1, depth)?;
+    while let Some((first, after)) = rest.0.split_first() {
+        let found = operators
+            .iter()
+            .find(|(_, text)| *text == first.text && matches!(first.kind, Kind::Symbol | Kind::Name));
+        let Some((operator, _)) = found else { break };
+        let (next, right) = cut(|input| level(input, index + 1, depth)).parse(Words(after))?;
+        let span = left.span.to(right.span);
+        left = Spanned::new(Expression::Binary(*operator, Box::new(left), Box::new(right)), span);
+        rest = next;
+        if nested(&left.value) > DEPTH_MAX {
+            return Err(nom::Err::Failure(Fault { left: rest.0.len(), want: "a shorter condition" }));
+        }
+    }
+    Ok((rest, left))
+}
+
+fn nested(expression: &Expression) -> usize {
+    match expression {
+        Expression::Binary(_, left, right) => 1 + nested(&left.value).max(nested(&right.value)),
+        Expression::Not(inner) => 1 + nested(&inner.value),
+        _ => 0,
+    }
+}
+
+fn unary<'t: 'l, 'l>(input: Words<'t, 'l>, depth: usize) -> Parsed<'t, 'l, Spanned<Expression>> {
+    if depth > DEPTH_MAX {
+        return Err(nom::Err::Failure(Fault { left: input.0.len(), want: "a simpler condition" }));
+    }
+    let negation = map(
+        (keyword("not", "not"), cut(move |input| level(input, 2, depth + 1))),
+        |(span, inner): (Span, Spanned<Expression>)| {
+            let span = span.to(inner.span);
+            Spanned::new(Expression::Not(Box::new(inner)), span)
+        },
+    );
+    let close = || symbol(")", "`)`");
+    let group = delimited(symbol("(", "("), cut(move |input| level(input, 0, depth + 1)), cut(close()));
+    alt((negation, group, amount, atom)).parse(input)
+}
+
+fn amount<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
+    let number = word("a number", |token| (token.kind == Kind::Number).then_some((token.text, token.span)));
+    let code = word("a currency", |token| {
+        let capitals = token.text.len() == 3 && token.text.bytes().all(|b| b.is_ascii_uppercase());
+        (token.kind == Kind::Name && capitals).then_some((token.text, token.span))
+    });
+    map((number, code), |((number, from), (code, to))| {
+        Spanned::new(Expression::Amount(number.to_owned(), code.to_owned()), from.to(to))
+    })
+    .parse(input)
+}
+
+fn atom<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
+    word("a variable, a number, `yes`, `no` or \"a text\"", |token| {
+        let text = token.text.to_owned();
+        let expression = match token.kind {
+            Kind::Name if token.text == "yes" => Expression::Truth(true),
+            Kind::Name if token.text == "no" => Expression::Truth(false),
+            Kind::Name => Expression::Variable(text),
+            Kind::Number if token.text.len() <= 20 => Expression::Number(text),
+            Kind::Text => Expression::Text(text),
+            _ => return None,
+        };
+        Some(Spanned::new(expression, token.span))
+    })
+    .parse(input)
+}

@@ -44,6 +44,8 @@ pub enum Expression {
     Variable(u16),
     /// `not …`
     Not(Box<Self>),
+    /// `least …`: the smallest item of a list of numbers or amounts.
+    Least(Box<Self>),
     /// Two values and what stands between them.
     Binary(Operator, Box<Self>, Box<Self>),
 }
@@ -56,6 +58,7 @@ impl Expression {
             Self::Value(value) => Some(value.clone()),
             Self::Variable(index) => variables.get(usize::from(*index))?.clone(),
             Self::Not(inner) => Some(Value::Bool(!inner.truth(variables)?)),
+            Self::Least(list) => least(list.evaluate(variables)?),
             Self::Binary(operator, left, right) => binary(*operator, left, right, variables),
         }
     }
@@ -101,6 +104,16 @@ fn binary(
     Some(Value::Bool(truth))
 }
 
+/// Nothing for an empty list: there is no least.
+fn least(list: Value) -> Option<Value> {
+    let Value::List(items) = list else { return None };
+    let mut items = items.into_iter();
+    let first = items.next()?;
+    items.try_fold(first, |least, item| {
+        Some(if compare(&item, &least)? == Ordering::Less { item } else { least })
+    })
+}
+
 fn sum(operator: Operator, left: Value, right: Value) -> Option<Value> {
     let add = operator == Operator::Add;
     match (left, right) {
@@ -143,6 +156,14 @@ mod tests {
         assert_eq!(truth(Operator::Greater, money(1), money(1)), Some(false));
         let total = Expression::Binary(Operator::Add, money(5000), money(50)).evaluate(&[]);
         assert_eq!(total, Some(Value::Money(Money::new(5050, cny))));
+    }
+
+    #[test]
+    fn the_least_of_a_list() {
+        let list = |items: &[i64]| constant(Value::List(items.iter().map(|n| Value::Int(*n)).collect()));
+        assert_eq!(Expression::Least(list(&[100, 50, 70])).evaluate(&[]), Some(Value::Int(50)));
+        assert_eq!(Expression::Least(list(&[])).evaluate(&[]), None);
+        assert_eq!(Expression::Least(constant(Value::Int(1))).evaluate(&[]), None);
     }
 
     #[test]

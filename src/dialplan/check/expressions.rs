@@ -88,8 +88,23 @@ impl Typer<'_> {
                 let inner = self.expect(inner, Type::Bool);
                 Typed { expression: Expression::Not(Box::new(inner)), ty: Some(Type::Bool) }
             }
+            ast::Expression::Least(list) => self.least(list),
             ast::Expression::Binary(operator, left, right) => self.binary(*operator, left, right, wanted),
         }
+    }
+
+    fn least(&mut self, list: &Spanned<ast::Expression>) -> Typed {
+        let inner = self.any(list);
+        let ty = match inner.ty {
+            Some(Type::List(item)) if self.countable(Some(*item), list.span) => Some(*item),
+            Some(Type::List(_)) | None => None,
+            Some(ty) => {
+                let text = format!("the type here is {ty}, but a list is wanted after `least`");
+                self.fault(Code::F041, list.span, text, None);
+                None
+            }
+        };
+        Typed { expression: Expression::Least(Box::new(inner.expression)), ty }
     }
 
     fn number(&mut self, number: &str, span: Span, wanted: Option<Type>) -> Typed {

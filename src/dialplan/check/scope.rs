@@ -160,6 +160,10 @@ impl Scope {
             ast::Expression::Amount(..) => Some(Type::Money),
             ast::Expression::Text(_) => Some(Type::Text),
             ast::Expression::Truth(_) | ast::Expression::Not(_) => Some(Type::Bool),
+            ast::Expression::Least(list) => match self.infer(&list.value) {
+                Some(Type::List(item)) => Some(*item),
+                _ => None,
+            },
             ast::Expression::Binary(Operator::Add | Operator::Subtract, left, right) => match &left.value {
                 ast::Expression::Number(_) => self.infer(&right.value),
                 left => self.infer(left),

@@ -186,6 +186,8 @@ pub enum Expression {
     Truth(bool),
     /// `not …`
     Not(Box<Spanned<Self>>),
+    /// `least …`: the smallest of a list.
+    Least(Box<Spanned<Self>>),
     /// Two and what stands between them.
     Binary(Operator, Box<Spanned<Self>>, Box<Spanned<Self>>),
 }

@@ -57,7 +57,7 @@ fn level<'t: 'l, 'l>(
 fn nested(expression: &Expression) -> usize {
     match expression {
         Expression::Binary(_, left, right) => 1 + nested(&left.value).max(nested(&right.value)),
-        Expression::Not(inner) => 1 + nested(&inner.value),
+        Expression::Not(inner) | Expression::Least(inner) => 1 + nested(&inner.value),
         _ => 0,
     }
 }
@@ -73,9 +73,16 @@ fn unary<'t: 'l, 'l>(input: Words<'t, 'l>, depth: usize) -> Parsed<'t, 'l, Spann
             Spanned::new(Expression::Not(Box::new(inner)), span)
         },
     );
+    let least = map(
+        (keyword("least", "least"), move |input| unary(input, depth + 1)),
+        |(span, inner): (Span, Spanned<Expression>)| {
+            let span = span.to(inner.span);
+            Spanned::new(Expression::Least(Box::new(inner)), span)
+        },
+    );
     let close = || symbol(")", "`)`");
     let group = delimited(symbol("(", "("), cut(move |input| level(input, 0, depth + 1)), cut(close()));
-    alt((negation, group, amount, atom)).parse(input)
+    alt((negation, least, group, amount, atom)).parse(input)
 }
 
 fn amount<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {

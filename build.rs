@@ -6,7 +6,9 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?);
-    let mut table = String::from("/// Path below the repository's root, and content.\npub(super) static FILES: &[(&str, &[u8])] = &[\n");
+    let mut table = String::from(
+        "/// Path below the repository's root, and content.\npub(super) static FILES: &[(&str, &[u8])] = &[\n",
+    );
     for folder in ["dialplans", "prompts"] {
         println!("cargo::rerun-if-changed={folder}");
         for file in files(&root.join(folder))? {

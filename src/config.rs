@@ -145,8 +145,8 @@ impl Config {
     /// # Errors
     /// All faults at once.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         Self::parse(&text, folder).map_err(|faults| Error::Faults { path: path.to_owned(), faults })
     }
@@ -219,7 +219,8 @@ struct Node {
 
 impl Node {
     fn read(node: &mut Section<'_>, faults: &mut Faults<'_>, folder: &Path) -> Self {
-        let mut path = |node: &mut Section<'_>, key: &str| node.text(key, faults).map(|t| folder.join(t.value));
+        let mut path =
+            |node: &mut Section<'_>, key: &str| node.text(key, faults).map(|t| folder.join(t.value));
         let dialplans = path(node, "dialplans");
         let prompts = path(node, "prompts");
         let pepper_file = path(node, "pepper_file").unwrap_or_else(|| folder.join("pepper.key"));
@@ -242,12 +243,7 @@ impl Node {
     }
 }
 
-fn address(
-    section: &mut Section<'_>,
-    key: &str,
-    default: SocketAddr,
-    faults: &mut Faults<'_>,
-) -> SocketAddr {
+fn address(section: &mut Section<'_>, key: &str, default: SocketAddr, faults: &mut Faults<'_>) -> SocketAddr {
     let Some(text) = section.text(key, faults) else { return default };
     text.value.parse().unwrap_or_else(|_| {
         faults.add(&text.span, &text.key, "expected an address and a port, for example 0.0.0.0:5060");
@@ -255,7 +251,13 @@ fn address(
     })
 }
 
-fn seconds(section: &mut Section<'_>, key: &str, default: u64, most: i64, faults: &mut Faults<'_>) -> Duration {
+fn seconds(
+    section: &mut Section<'_>,
+    key: &str,
+    default: u64,
+    most: i64,
+    faults: &mut Faults<'_>,
+) -> Duration {
     let seconds = section.integer(key, 0..=most, faults).and_then(|n| u64::try_from(n.value).ok());
     Duration::from_secs(seconds.unwrap_or(default))
 }
@@ -268,7 +270,9 @@ impl Market {
     fn read(market: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
         let country = market.need_text("country", faults);
         if let Some(code) = &country
-            && (code.value.is_empty() || code.value.len() > 3 || !code.value.bytes().all(|b| b.is_ascii_digit()))
+            && (code.value.is_empty()
+                || code.value.len() > 3
+                || !code.value.bytes().all(|b| b.is_ascii_digit()))
         {
             faults.add(&code.span, &code.key, "expected a country code of 1 to 3 digits without +");
         }
@@ -370,7 +374,8 @@ impl Trunk {
             match text.value.parse() {
                 Ok(network) => addresses.push(network),
                 Err(_) => {
-                    let wrong = format!("`{}` is not an address such as 192.0.2.1 or 192.0.2.0/24", text.value);
+                    let wrong =
+                        format!("`{}` is not an address such as 192.0.2.1 or 192.0.2.0/24", text.value);
                     faults.add(&text.span, &text.key, wrong);
                 }
             }

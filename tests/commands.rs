@@ -58,7 +58,8 @@ fn an_operators_first_hour() {
     assert!(done(&["db", "migrate"], at, "").contains("back it up"));
     assert!(done(&["db", "status"], at, "").contains("applied"));
     fs::write(at.join("pin.txt"), "284913\n").unwrap();
-    let open = done(&["account", "open", "--msisdn", "+8613800000001", "--pin-file", "pin.txt", "--json"], at, "");
+    let open =
+        done(&["account", "open", "--msisdn", "+8613800000001", "--pin-file", "pin.txt", "--json"], at, "");
     let account: serde_json::Value = serde_json::from_str(open.trim()).unwrap();
     assert_eq!(account["pin"], true);
     let id = "0190f3a2-0000-7000-8000-000000000001";
@@ -86,11 +87,8 @@ fn weak_pins_and_pins_on_a_terminal_are_refused() {
     done(&["db", "migrate"], at, "");
     for weak in ["1111", "123456", "000001"] {
         fs::write(at.join("pin.txt"), weak).unwrap();
-        let output = keytone(
-            &["account", "open", "--msisdn", "+8613800000001", "--pin-file", "pin.txt"],
-            at,
-            "",
-        );
+        let output =
+            keytone(&["account", "open", "--msisdn", "+8613800000001", "--pin-file", "pin.txt"], at, "");
         assert!(!output.status.success(), "{weak} was taken");
         assert!(!text(&output).contains(weak), "the PIN is shown");
     }
@@ -138,7 +136,8 @@ fn a_conversation_in_the_terminal_pays_on_voice_and_ussd() {
     let voice = done(&["talk", "recharge"], folder.path(), "1\n70\n50#\n284913#\n");
     assert!(voice.contains("Input error"), "{voice}");
     assert!(voice.contains("was recharged"), "{voice}");
-    let ussd = done(&["talk", "recharge", "--as", "ussd", "--dial", "*125*50#"], folder.path(), "1\n284913\n");
+    let ussd =
+        done(&["talk", "recharge", "--as", "ussd", "--dial", "*125*50#"], folder.path(), "1\n284913\n");
     assert!(ussd.contains("was recharged"), "{ussd}");
     for said in [voice, ussd] {
         assert!(!said.contains("284913"), "the PIN is shown: {said}");

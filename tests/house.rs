@@ -19,25 +19,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("connector", &["money", "msisdn", "clock"]),
     ("payment", &["ledger", "connector", "store", "money", "msisdn", "secret", "clock"]),
     ("session", &["dialplan", "payment", "store", "money", "msisdn", "secret", "clock"]),
-    (
-        "store",
-        &[
-            "ledger::row",
-            "payment::row",
-            "session::row",
-            "connector::row",
-            "money",
-            "msisdn",
-            "clock",
-        ],
-    ),
+    ("store", &["ledger::row", "payment::row", "session::row", "connector::row", "money", "msisdn", "clock"]),
     ("voice", &["sip", "rtp", "session", "msisdn", "clock"]),
     ("ussd", &["smpp", "session", "store", "msisdn", "clock"]),
     ("sms", &["smpp", "session", "store", "msisdn", "clock"]),
     (
         "http",
         &[
-            "session", "payment", "ledger", "dialplan", "connector", "store", "money", "msisdn", "secret",
+            "session",
+            "payment",
+            "ledger",
+            "dialplan",
+            "connector",
+            "store",
+            "money",
+            "msisdn",
+            "secret",
             "clock",
         ],
     ),
@@ -113,8 +110,8 @@ fn rooms_import_only_what_the_table_allows() {
         };
         for (line, named) in crate_paths(product(&path, &text)) {
             let first = named.split("::").next().unwrap();
-            let ok = first == room
-                || allowed.iter().any(|a| named == *a || named.starts_with(&format!("{a}::")));
+            let ok =
+                first == room || allowed.iter().any(|a| named == *a || named.starts_with(&format!("{a}::")));
             if !ok {
                 faults.push(format!("{}:{line}: {room} may not use {named}", path.display()));
             }
@@ -259,9 +256,7 @@ fn every_dependency_has_an_allowed_licence_and_comes_from_the_registry() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|c| {
-            (c["crate"].as_str().unwrap().to_owned(), c["expression"].as_str().unwrap().to_owned())
-        })
+        .map(|c| (c["crate"].as_str().unwrap().to_owned(), c["expression"].as_str().unwrap().to_owned()))
         .collect();
     let output = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])

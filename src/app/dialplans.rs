@@ -116,7 +116,8 @@ impl Places {
         let mut clips = Vec::new();
         for (name, bytes) in files(self.prompts.as_deref(), "prompts/", &[".wav"])? {
             let id = name.strip_suffix(".wav").unwrap_or(&name);
-            let clip = Clip::from_wav(id, &bytes).map_err(|source| Error::Clip { name: name.clone(), source })?;
+            let clip =
+                Clip::from_wav(id, &bytes).map_err(|source| Error::Clip { name: name.clone(), source })?;
             clips.push(clip);
         }
         clips.extend(catalog.tones().iter().map(tone));

@@ -129,7 +129,9 @@ impl Money {
         let mut definitions = Vec::new();
         for path in &config.connectors {
             let text = read(path)?;
-            definitions.push(Definition::parse(&text, crate::connector::key::Source::load).map_err(described(path))?);
+            definitions.push(
+                Definition::parse(&text, crate::connector::key::Source::load).map_err(described(path))?,
+            );
         }
         let plan = Plan::parse(&read(&config.numbering)?).map_err(described(&config.numbering))?;
         let market = &config.market;

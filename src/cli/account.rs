@@ -120,7 +120,8 @@ impl Pin {
             }
             std::io::stdin().take(64).read_to_end(&mut bytes).context("cannot read the PIN")?;
         } else {
-            let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            let file =
+                std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
             file.take(64).read_to_end(&mut bytes)?;
         }
         let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(bytes.len());

@@ -69,7 +69,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let faults = diagnostics.iter().filter(|d| d.is_error()).count();
     if !arguments.json {
         match version {
-            Some(version) => say(format!("{flows} flow{} sound, version {version}", if flows == 1 { "" } else { "s" })),
+            Some(version) => {
+                say(format!("{flows} flow{} sound, version {version}", if flows == 1 { "" } else { "s" }))
+            }
             None => say(format!("{faults} fault{}", if faults == 1 { "" } else { "s" })),
         }
     }

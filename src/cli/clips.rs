@@ -97,7 +97,8 @@ fn progress(done: usize, of: usize, id: &str) {
         return;
     }
     let filled = (WIDTH * done).checked_div(of).unwrap_or(WIDTH);
-    let _ = write!(terminal, "\r\x1b[K[{}{}] {done}/{of} {id}", "#".repeat(filled), " ".repeat(WIDTH - filled));
+    let _ =
+        write!(terminal, "\r\x1b[K[{}{}] {done}/{of} {id}", "#".repeat(filled), " ".repeat(WIDTH - filled));
     if done == of {
         let _ = writeln!(terminal);
     }

@@ -103,14 +103,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 let events: Vec<_> = view.events.iter().map(|e| {
                     serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
                 }).collect();
-                let attempts: Vec<_> = view.attempts.iter().map(|a| {
-                    serde_json::json!({
-                        "number": a.number, "connector": a.connector, "reference": a.reference,
-                        "outcome": a.outcome, "code": a.code, "carrier_reference": a.carrier_reference,
-                        "at": Timestamp(a.created_at).to_rfc3339(),
-                        "answered_at": a.answered_at.map(|t| Timestamp(t).to_rfc3339()),
+                let attempts: Vec<_> = view
+                    .attempts
+                    .iter()
+                    .map(|a| {
+                        serde_json::json!({
+                            "number": a.number, "connector": a.connector, "reference": a.reference,
+                            "outcome": a.outcome, "code": a.code, "carrier_reference": a.carrier_reference,
+                            "at": Timestamp(a.created_at).to_rfc3339(),
+                            "answered_at": a.answered_at.map(|t| Timestamp(t).to_rfc3339()),
+                        })
                     })
-                }).collect();
+                    .collect();
                 let mut whole = json(&view.payment);
                 if let Some(map) = whole.as_object_mut() {
                     map.insert("events".to_owned(), events.into());

@@ -74,7 +74,9 @@ impl World {
         let money = Money {
             database,
             settings: Settings::demo(currency()),
-            definitions: vec![sandbox::definition(&carrier).map_err(|f| faults("the sandbox's connector", f))?],
+            definitions: vec![
+                sandbox::definition(&carrier).map_err(|f| faults("the sandbox's connector", f))?,
+            ],
             plan: Plan::parse(sandbox::PLAN).map_err(|f| faults("the demo's numbering plan", f))?,
             peppers: peppers()?,
         };
@@ -103,7 +105,11 @@ impl World {
     }
 
     /// Stops the carrier and removes the folder. The core must be closed by whoever took it.
-    pub(super) async fn vanish(stop: CancellationToken, task: JoinHandle<Result<(), sandbox::Error>>, folder: TempDir) {
+    pub(super) async fn vanish(
+        stop: CancellationToken,
+        task: JoinHandle<Result<(), sandbox::Error>>,
+        folder: TempDir,
+    ) {
         stop.cancel();
         let _ = task.await;
         drop(folder);

@@ -53,10 +53,7 @@ type Answer = (&'static str, Vec<Value>);
 impl Session {
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it (the
     /// caller hung up) leaves a payment that has begun to go on by itself.
-    pub fn perform(
-        &mut self,
-        task: Task,
-    ) -> impl Future<Output = Result<Performed, Error>> + Send + use<> {
+    pub fn perform(&mut self, task: Task) -> impl Future<Output = Result<Performed, Error>> + Send + use<> {
         let desk = Desk {
             payments: self.payments.clone(),
             caller: self.opening.caller.clone(),
@@ -138,7 +135,9 @@ impl Desk {
         let account = self.account.ok_or(Error::Action("payment.quote"))?;
         let quote = self.payments.quote(account, self.channel, phone, amount.minor, repeat).await?;
         Ok(match quote {
-            Quote::Ok { fee_minor, total_minor } => ("ok", vec![self.money(fee_minor), self.money(total_minor)]),
+            Quote::Ok { fee_minor, total_minor } => {
+                ("ok", vec![self.money(fee_minor), self.money(total_minor)])
+            }
             // A quote is advice. Whatever is shut says so in `recharge.pay`, before a PIN try is counted.
             Quote::Suspended => ("ok", vec![self.money(0), Value::Money(amount)]),
             Quote::NotDesignated | Quote::NoRoute => ("not_designated", Vec::new()),

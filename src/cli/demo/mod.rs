@@ -102,7 +102,10 @@ fn loopback() -> Trunk {
     let network = |address: IpAddr, prefix| Network { address, prefix };
     Trunk {
         name: "loopback".to_owned(),
-        addresses: vec![network(Ipv4Addr::LOCALHOST.into(), 8), network(std::net::Ipv6Addr::LOCALHOST.into(), 128)],
+        addresses: vec![
+            network(Ipv4Addr::LOCALHOST.into(), 8),
+            network(std::net::Ipv6Addr::LOCALHOST.into(), 128),
+        ],
         trusted_number: true,
         calls_max: 2000,
     }
@@ -146,7 +149,8 @@ async fn show(
     call(daemon, customer.msisdn.as_str(), customer.pin, &tell).await?;
 
     let filter = PaymentFilter { limit: 1, ..PaymentFilter::default() };
-    let payment = daemon.core.payments.payments(&filter).await?.into_iter().next().context("no payment was made")?;
+    let payment =
+        daemon.core.payments.payments(&filter).await?.into_iter().next().context("no payment was made")?;
     let after = daemon.core.store.totals().await?;
     let report = audit::verify(&daemon.core.store).await?;
     let outcome = super::payment::name(payment.state);
@@ -232,13 +236,18 @@ fn ladder(trace: &mut mpsc::Receiver<Trace>, begun: Instant, attempts: &[Attempt
         let line = message.first_line();
         let line = line.strip_suffix(" SIP/2.0").unwrap_or(&line);
         let line = format!(" {} ", line.strip_prefix("SIP/2.0 ").unwrap_or(line));
-        let rung = if message.inbound { format!("├{line:─^42}►│") } else { format!("│◄{line:─^42}┤") };
+        let rung = if message.inbound {
+            format!("├{line:─^42}►│")
+        } else {
+            format!("│◄{line:─^42}┤")
+        };
         rungs.push((at, rung));
     }
     for attempt in attempts {
         let after = |at: i64| u128::try_from(at - begun_at).unwrap_or(0);
         let blank = format!("│{:43}│", "");
-        let asked = format!(" POST recharge, our reference {}… ", attempt.reference.get(..8).unwrap_or_default());
+        let asked =
+            format!(" POST recharge, our reference {}… ", attempt.reference.get(..8).unwrap_or_default());
         rungs.push((after(attempt.created_at), format!("{blank}{asked:─^42}►│")));
         if let Some(at) = attempt.answered_at {
             let answer = format!(" {} ", attempt.outcome.as_deref().unwrap_or("unknown"));

@@ -4,8 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-/// Quiet that is left before and after the words, in seconds.
-const PAD: f32 = 0.03;
 /// What counts as quiet, of the highest peak.
 const QUIET: f32 = 0.006;
 /// The highest peak of a prompt: -3 dBFS.
@@ -19,14 +17,14 @@ const CUTOFF: f32 = 0.45;
 /// Fade in and out, in seconds: no click where clips meet.
 const FADE: f32 = 0.004;
 
-/// Reads a WAV file and makes a prompt of it.
-pub(super) fn prompt_from(path: &Path, rate: u32, seconds_max: u32) -> anyhow::Result<Vec<f32>> {
+/// Reads a WAV file and makes a prompt of it, with `pad` seconds of quiet left before and after the words.
+pub(super) fn prompt_from(path: &Path, rate: u32, pad: f32, seconds_max: u32) -> anyhow::Result<Vec<f32>> {
     let (samples, from) = read(path)?;
     if samples.len() > usize::try_from(u64::from(from) * u64::from(seconds_max)).unwrap_or(usize::MAX) {
         bail!("longer than {seconds_max} seconds");
     }
     let resampled = resample(&samples, from, rate);
-    let trimmed = trim(&resampled, rate);
+    let trimmed = trim(&resampled, rate, pad);
     if trimmed.is_empty() {
         bail!("silence: the engine cannot say this text");
     }
@@ -124,13 +122,13 @@ fn samples_in(seconds: f32, rate: u32) -> usize {
     (seconds * rate as f32) as usize
 }
 
-fn trim(samples: &[f32], rate: u32) -> &[f32] {
+fn trim(samples: &[f32], rate: u32, pad: f32) -> &[f32] {
     let peak = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
     let loud = |sample: &f32| sample.abs() > peak * QUIET;
     let (Some(first), Some(last)) = (samples.iter().position(loud), samples.iter().rposition(loud)) else {
         return &[];
     };
-    let pad = samples_in(PAD, rate);
+    let pad = samples_in(pad, rate);
     samples.get(first.saturating_sub(pad)..(last + pad).min(samples.len())).unwrap_or_default()
 }
 
@@ -175,12 +173,12 @@ mod tests {
         let mut clip = vec![0.0; 8_000];
         clip.extend(sine(500.0, 8_000, 0.25));
         clip.extend(vec![0.0; 8_000]);
-        let made = level(trim(&clip, 8_000), 8_000);
-        let wanted = 2_000 + 2 * samples_in(PAD, 8_000);
+        let made = level(trim(&clip, 8_000, 0.03), 8_000);
+        let wanted = 2_000 + 2 * samples_in(0.03, 8_000);
         assert!(made.len().abs_diff(wanted) < 40, "{} of {wanted}", made.len());
         let peak = made.iter().fold(0.0_f32, |p, s| p.max(s.abs()));
         assert!(peak <= PEAK + 0.001 && rms(&made) > 0.08, "{peak} {}", rms(&made));
-        assert!(trim(&[0.0; 100], 8_000).is_empty());
+        assert!(trim(&[0.0; 100], 8_000, 0.03).is_empty());
     }
 
     #[test]

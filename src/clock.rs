@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Microseconds since 1970-01-01T00:00:00Z, as every row stores them.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
@@ -96,7 +98,8 @@ impl Clock {
         match &self.0 {
             Source::Machine => monotonic(),
             Source::Manual(m) => {
-                m.origin + Duration::from_micros(u64::try_from(m.moved_us.load(Ordering::SeqCst)).unwrap_or(0))
+                m.origin
+                    + Duration::from_micros(u64::try_from(m.moved_us.load(Ordering::SeqCst)).unwrap_or(0))
             }
         }
     }

@@ -17,6 +17,7 @@ create table accounts (
     balance_minor bigint  not null,
     held_minor    bigint  not null check (held_minor >= 0),
     entries       bigint  not null check (entries >= 0),
+    last_transfer bytea            check (length(last_transfer) = 16),
     opened_at     bigint  not null
 ) with (fillfactor = 70);
 
@@ -44,11 +45,11 @@ create table entries (
     sequence            bigint  not null check (sequence > 0),
     amount_minor        bigint  not null check (amount_minor <> 0),
     balance_after_minor bigint  not null,
+    -- I2: the account's entry before this one. History is read along this chain from accounts.last_transfer; an index
+    -- by account would cost a random page for each entry.
+    previous            bytea            check (length(previous) = 16),
     primary key (transfer, account)
 );
-
--- I2: no gap and no fork in an account's chain.
-create unique index entries_account on entries (account, sequence);
 
 create table holds (
     id           bytea   not null primary key check (length(id) = 16),

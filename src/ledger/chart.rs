@@ -79,6 +79,7 @@ impl House<'_> {
             balance_minor: 0,
             held_minor: 0,
             entries: 0,
+            last_transfer: None,
             opened_at: at,
         }
     }
@@ -96,6 +97,7 @@ pub const fn customer(id: Id, currency: Currency, at: i64) -> AccountRow {
         balance_minor: 0,
         held_minor: 0,
         entries: 0,
+        last_transfer: None,
         opened_at: at,
     }
 }

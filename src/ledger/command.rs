@@ -1,4 +1,4 @@
-//! What can be asked of the ledger, and why it says no: values only, judged in [`crate::ledger::apply`].
+//! What can be asked of the ledger, and why it says no: values only, judged in [`crate::ledger::apply()`].
 //!
 //! A command has an id made by whoever asks, stored before the asking, and a fingerprint of its content. The same id
 //! with the same content gets the first answer again, a refusal too; the same id with other content is a conflict.

@@ -144,6 +144,8 @@ pub struct AccountRow {
     pub held_minor: i64,
     /// Number of entries; the next entry's `sequence` is this plus one.
     pub entries: i64,
+    /// The transfer of the latest entry: where reading the account's history begins.
+    pub last_transfer: Option<Id>,
     /// When it was opened, microseconds.
     pub opened_at: i64,
 }
@@ -182,6 +184,9 @@ pub struct EntryRow {
     pub amount_minor: i64,
     /// The account's balance after it.
     pub balance_after_minor: i64,
+    /// The transfer of the account's entry before this one: the history is read along this chain. An index by account
+    /// would cost a page for each entry, which is most of what a transfer costs.
+    pub previous: Option<Id>,
 }
 
 /// A pending debit: what it reserves cannot be spent until it is posted, voided or expires.

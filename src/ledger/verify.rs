@@ -78,6 +78,7 @@ impl Report {
 struct Tally {
     row: AccountRow,
     entries: i64,
+    last: Option<Id>,
     balance: i128,
     held: i128,
 }
@@ -96,7 +97,7 @@ impl Verifier {
         match fact {
             Fact::Account(row) => {
                 self.report.accounts += 1;
-                self.accounts.insert(row.id, Tally { row, entries: 0, balance: 0, held: 0 });
+                self.accounts.insert(row.id, Tally { row, entries: 0, last: None, balance: 0, held: 0 });
             }
             Fact::Chain(entry) => self.chain(&entry),
             Fact::Pending(hold) => self.pending(&hold),
@@ -123,6 +124,9 @@ impl Verifier {
             if row.entries != tally.entries {
                 let what = format!("counts {} entries, has {}", row.entries, tally.entries);
                 self.report.fault("I2", "account", row.id, what);
+            }
+            if row.last_transfer != tally.last {
+                self.report.fault("I2", "account", row.id, "its latest entry is not the end of its chain");
             }
             if i128::from(row.held_minor) != tally.held {
                 let what = format!("holds {}, its pending holds sum to {}", row.held_minor, tally.held);
@@ -160,6 +164,11 @@ impl Verifier {
             self.report.fault("I2", "entry", entry.account, what);
             tally.entries = entry.sequence;
         }
+        if entry.previous != tally.last {
+            let what = format!("sequence {} is not linked to the one before", entry.sequence);
+            self.report.fault("I2", "entry", entry.account, what);
+        }
+        tally.last = Some(entry.transfer);
         tally.balance += i128::from(entry.amount_minor);
         if i128::from(entry.balance_after_minor) != tally.balance {
             let what = format!(
@@ -311,5 +320,43 @@ impl Verifier {
                 self.report.fault("I6", "transfer", transfer.id, what);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stray(sequence: i64) -> Fact {
+        let (account, transfer) = (Id([1; 16]), Id([2; 16]));
+        Fact::Chain(EntryRow {
+            account,
+            sequence,
+            transfer,
+            amount_minor: 1,
+            balance_after_minor: sequence,
+            previous: None,
+        })
+    }
+
+    #[test]
+    fn nothing_is_sound() {
+        assert!(Verifier::default().finish().is_sound());
+    }
+
+    #[test]
+    fn faults_beyond_the_limit_are_counted_only() {
+        let mut verifier = Verifier::default();
+        for sequence in 1..=i64::try_from(FAULTS_MAX).unwrap() + 5 {
+            verifier.see(stray(sequence));
+        }
+        let report = verifier.finish();
+        assert_eq!(report.faults.len(), FAULTS_MAX);
+        // One more since the chains have entries that no transfer has.
+        assert_eq!(report.fault_count, FAULTS_MAX as u64 + 6);
+        assert_eq!(
+            report.faults[0].to_string(),
+            format!("I2 entry {}: its account does not exist", Id([1; 16]))
+        );
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! `keys_of` says which rows a unit touches; the store loads them; `fold` judges the unit's operations in order and takes
 //! the whole unit back when one is refused, so that its neighbours in the batch never see it. Ledger commands go to
-//! [`crate::ledger::apply`], everything else about payments to [`crate::payment::judge`]. Nothing here waits, reads a
+//! [`crate::ledger::apply()`], everything else about payments to [`crate::payment::judge`]. Nothing here waits, reads a
 //! clock or writes.
 
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::hash::Hash;
+mod keys;
+mod table;
+
+pub use keys::{ids, keys_of, suspension_keys};
 
 use crate::ledger::apply::{Books, Broken, Mark as BooksMark};
-use crate::ledger::command::{Act, Command, Refusal as LedgerRefusal};
+use crate::ledger::command::{Command, Refusal as LedgerRefusal};
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
+use crate::payment::fold::table::Table;
 use crate::payment::judge::judge;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
@@ -20,239 +22,6 @@ use crate::payment::row::{
 };
 use crate::payment::unit::{Done, Op, Refusal, Unit};
 use crate::store::keys::{Changes, Keys, Loaded, Rows};
-
-/// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
-pub mod ids {
-    use crate::ledger::row::Id;
-
-    /// The hold.
-    #[must_use]
-    pub fn hold(payment: Id) -> Id {
-        payment.derived("hold")
-    }
-
-    /// Takes the expiry off the hold.
-    #[must_use]
-    pub fn keep(payment: Id) -> Id {
-        payment.derived("keep")
-    }
-
-    /// Posts the hold.
-    #[must_use]
-    pub fn post(payment: Id) -> Id {
-        payment.derived("post")
-    }
-
-    /// Voids the hold.
-    #[must_use]
-    pub fn void(payment: Id) -> Id {
-        payment.derived("void")
-    }
-
-    /// Reverses the posting.
-    #[must_use]
-    pub fn reverse(payment: Id) -> Id {
-        payment.derived("reverse")
-    }
-
-    /// The n-th attempt.
-    #[must_use]
-    pub fn attempt(payment: Id, number: i32) -> Id {
-        payment.derived(&format!("attempt {number}"))
-    }
-}
-
-/// The rows that `unit` may touch.
-#[must_use]
-pub fn keys_of(unit: &Unit) -> Keys {
-    let mut keys = Keys::default();
-    for op in &unit.ops {
-        match op {
-            Op::Ledger(command) => command_keys(command, &mut keys),
-            Op::OpenAccount(row) => {
-                keys.accounts.insert(row.id);
-            }
-            Op::OpenPayer(row) | Op::SetPayer(row) => {
-                keys.payers.insert(row.account);
-            }
-            Op::Bind(row) | Op::Unbind(row) => {
-                keys.bindings.insert(row.msisdn.clone());
-                keys.payers.insert(row.account);
-            }
-            Op::PinTry { account, .. } | Op::PinPassed { account, .. } => {
-                keys.payers.insert(*account);
-            }
-            Op::Authorise(authorise) => authorise_keys(&authorise.payment, &mut keys),
-            Op::Submit { payment, attempt, .. } => {
-                payment_keys(*payment, &mut keys);
-                keys.attempts.insert(attempt.id);
-            }
-            Op::Move(step) => {
-                payment_keys(step.payment, &mut keys);
-                keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
-                if let Some(posting) = &step.posting {
-                    keys.accounts.extend([posting.float, posting.commission, posting.fee]);
-                }
-            }
-            Op::Outbox(row) => {
-                keys.outbox.insert(row.id);
-            }
-            Op::Suspend(row) | Op::Resume(row) => {
-                keys.suspensions.insert((row.scope.clone(), row.key.clone()));
-            }
-        }
-    }
-    keys
-}
-
-fn command_keys(command: &Command, keys: &mut Keys) {
-    keys.transfers.insert(command.id);
-    keys.accounts.extend(command.act.legs().iter().map(|leg| leg.account));
-    match &command.act {
-        Act::Transfer { .. } => {}
-        Act::Hold { account, .. } => {
-            keys.accounts.insert(*account);
-            keys.holds.insert(command.id);
-        }
-        Act::Keep { hold } | Act::Post { hold, .. } | Act::Void { hold } | Act::Expire { hold } => {
-            keys.holds.insert(*hold);
-        }
-        Act::Reverse { transfer, .. } => {
-            keys.reversed.insert(*transfer);
-        }
-    }
-}
-
-fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
-    payment_keys(payment.id, keys);
-    keys.payers.insert(payment.account);
-    keys.counters.insert(payment.counter_key());
-    keys.pairs.insert(payment.pair_key());
-    keys.references.insert(payment.reference.clone());
-    keys.suspensions.extend(suspension_keys(payment));
-    keys.accounts.insert(payment.account);
-}
-
-fn payment_keys(payment: Id, keys: &mut Keys) {
-    keys.payments.insert(payment);
-    keys.holds.insert(ids::hold(payment));
-    keys.transfers.extend([
-        ids::hold(payment),
-        ids::keep(payment),
-        ids::post(payment),
-        ids::void(payment),
-        ids::reverse(payment),
-    ]);
-    keys.reversed.insert(ids::post(payment));
-}
-
-/// Everything that may be shut and so stop this payment (DESIGN 6.4 point 22).
-#[must_use]
-pub fn suspension_keys(payment: &PaymentRow) -> Vec<(String, String)> {
-    let channel = match payment.channel {
-        1 => "voice",
-        2 => "ussd",
-        3 => "sms",
-        _ => "http",
-    };
-    let mut keys = vec![
-        ("product".to_owned(), payment.product.clone()),
-        ("carrier".to_owned(), payment.connector.clone()),
-        ("channel".to_owned(), channel.to_owned()),
-        ("account".to_owned(), payment.account.text()),
-        ("number".to_owned(), payment.target.as_str().to_owned()),
-    ];
-    keys.extend(payment.caller.as_ref().map(|caller| ("number".to_owned(), caller.as_str().to_owned())));
-    keys
-}
-
-/// Rows of one table by key, with what they were when the unit began.
-#[derive(Debug)]
-struct Table<K, V> {
-    slots: HashMap<K, Slot<V>>,
-    undo: Vec<(K, Option<V>)>,
-    /// Set when a row was asked for that nobody loaded: an answer would be a guess.
-    missed: Cell<bool>,
-}
-
-#[derive(Debug)]
-struct Slot<V> {
-    row: Option<V>,
-    stored: bool,
-    dirty: bool,
-}
-
-impl<K: Clone + Eq + Hash, V: Clone> Table<K, V> {
-    fn new(keys: impl IntoIterator<Item = K>, rows: impl IntoIterator<Item = (K, V)>) -> Self {
-        let mut slots: HashMap<K, Slot<V>> =
-            keys.into_iter().map(|key| (key, Slot { row: None, stored: false, dirty: false })).collect();
-        for (key, row) in rows {
-            slots.insert(key, Slot { row: Some(row), stored: true, dirty: false });
-        }
-        Self { slots, undo: Vec::new(), missed: Cell::new(false) }
-    }
-
-    fn row(&self, key: &K) -> Option<&V> {
-        match self.slots.get(key) {
-            Some(slot) => slot.row.as_ref(),
-            None => {
-                self.missed.set(true);
-                None
-            }
-        }
-    }
-
-    fn set(&mut self, key: K, row: Option<V>) {
-        match self.slots.get_mut(&key) {
-            Some(slot) => {
-                let before = std::mem::replace(&mut slot.row, row);
-                slot.dirty = true;
-                self.undo.push((key, before));
-            }
-            None => self.missed.set(true),
-        }
-    }
-
-    fn row_mut(&mut self, key: &K) -> Option<&mut V> {
-        let Some(slot) = self.slots.get_mut(key) else {
-            self.missed.set(true);
-            return None;
-        };
-        let row = slot.row.as_mut()?;
-        slot.dirty = true;
-        self.undo.push((key.clone(), Some(row.clone())));
-        Some(row)
-    }
-
-    fn rollback(&mut self, mark: usize) {
-        while self.undo.len() > mark {
-            let Some((key, before)) = self.undo.pop() else { break };
-            if let Some(slot) = self.slots.get_mut(&key) {
-                slot.row = before;
-            }
-        }
-    }
-
-    /// New rows, changed rows, and the keys of rows that are gone.
-    fn into_rows(self) -> (Rows<V>, Vec<K>)
-    where
-        K: Ord,
-    {
-        let mut slots: Vec<(K, Slot<V>)> = self.slots.into_iter().filter(|(_, slot)| slot.dirty).collect();
-        slots.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut rows = Rows::default();
-        let mut gone = Vec::new();
-        for (key, slot) in slots {
-            match (slot.row, slot.stored) {
-                (Some(row), false) => rows.added.push(row),
-                (Some(row), true) => rows.changed.push(row),
-                (None, true) => gone.push(key),
-                (None, false) => {}
-            }
-        }
-        (rows, gone)
-    }
-}
 
 /// The rows of a batch as its units change them.
 #[derive(Debug)]
@@ -387,7 +156,8 @@ impl Working {
                 self.commands += 1;
                 self.repeats += u32::from(answer.repeated);
                 // A reused id has its first answer stored already.
-                if answer.result.is_err_and(|refusal| refusal != LedgerRefusal::IdReused) && !answer.repeated {
+                if answer.result.is_err_and(|refusal| refusal != LedgerRefusal::IdReused) && !answer.repeated
+                {
                     self.refused = self.books.transfer(command.id).filter(|row| row.outcome != 0).cloned();
                 }
                 Ok(answer.result?)

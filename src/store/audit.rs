@@ -1,6 +1,8 @@
 //! Streams the books in the order in which `ledger::verify` proves them, from one snapshot and in bounded memory.
 //! Compiled once for each database, whose `Conn` and `Row` types the parent module names.
 
+use futures_util::TryStreamExt;
+
 use crate::ledger::row::{Case, EntryRow, Fact, HoldRow, Id, TransferRow};
 use crate::store::columns::{account_columns, entry_columns, hold_columns, transfer_columns};
 use crate::store::error::Error;
@@ -43,19 +45,14 @@ async fn accounts(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result
 
 /// Every entry, account by account, in sequence.
 async fn chains(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
-    const SQL: &str = concat!(
-        "select ",
-        entry_columns!(),
-        " from entries where (account, sequence) > ($1, $2) order by account, sequence limit $3"
-    );
-    let mut after = (Vec::new(), 0);
-    loop {
-        let query = sqlx::query(SQL).bind(after.0).bind(after.1).bind(PAGE);
-        let page = all(conn, query, decode::entry).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = (last.account.0.to_vec(), last.sequence);
-        page.into_iter().for_each(|row| see(Fact::Chain(row)));
+    // The database sorts once, in files of its own; the rows arrive as they are read.
+    const SQL: &str =
+        concat!("select ", entry_columns!(), " from entries order by account, sequence, transfer");
+    let mut rows = sqlx::query(SQL).fetch(conn);
+    while let Some(row) = rows.try_next().await? {
+        see(Fact::Chain(decode::entry(&row)?));
     }
+    Ok(())
 }
 
 /// Every unresolved hold.

@@ -3,7 +3,7 @@
 
 macro_rules! account_columns {
     () => {
-        "id, kind, name, currency, floor_minor, balance_minor, held_minor, entries, opened_at"
+        "id, kind, name, currency, floor_minor, balance_minor, held_minor, entries, last_transfer, opened_at"
     };
 }
 macro_rules! transfer_columns {
@@ -13,7 +13,7 @@ macro_rules! transfer_columns {
 }
 macro_rules! entry_columns {
     () => {
-        "transfer, account, sequence, amount_minor, balance_after_minor"
+        "transfer, account, sequence, amount_minor, balance_after_minor, previous"
     };
 }
 macro_rules! hold_columns {

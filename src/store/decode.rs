@@ -82,7 +82,8 @@ pub(super) fn account(row: &Row) -> Result<AccountRow, Error> {
         balance_minor: int(row, 5)?,
         held_minor: int(row, 6)?,
         entries: int(row, 7)?,
-        opened_at: int(row, 8)?,
+        last_transfer: some_id(row, 8)?,
+        opened_at: int(row, 9)?,
     })
 }
 
@@ -106,6 +107,7 @@ pub(super) fn entry(row: &Row) -> Result<EntryRow, Error> {
         sequence: int(row, 2)?,
         amount_minor: int(row, 3)?,
         balance_after_minor: int(row, 4)?,
+        previous: some_id(row, 5)?,
     })
 }
 

@@ -18,8 +18,8 @@ use crate::ledger::row::{AccountRow, EntryRow, Fact, HoldRow, Id, Kind, Transfer
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow, PaymentRow,
-    State, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
+    PaymentRow, State, SuspensionRow,
 };
 use crate::store::keys::{Changes, Keys, Loaded};
 
@@ -411,17 +411,21 @@ impl Store {
         read!(self, transfer, id)
     }
 
-    /// An account's entries before a sequence number, newest first.
+    /// An account's entries, newest first: the latest ones, or those before an entry that was read already.
     ///
     /// # Errors
     /// As every read.
     pub async fn entries_of(
         &self,
         account: Id,
-        before: Option<i64>,
+        before: Option<&EntryRow>,
         limit: u32,
     ) -> Result<Vec<EntryRow>, Error> {
-        read!(self, entries_of, account, before, limit)
+        let newest = match before {
+            Some(entry) => entry.previous,
+            None => self.account(account).await?.and_then(|row| row.last_transfer),
+        };
+        read!(self, entries_of, account, newest, limit)
     }
 
     /// The entries of a payment's transfers.

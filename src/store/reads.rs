@@ -83,12 +83,18 @@ pub(in crate::store) async fn payment(pool: &Pool, id: Id) -> Result<Option<Paym
     one(pool, by_id(SQL, id), decode::payment).await
 }
 
-pub(in crate::store) async fn payment_by_reference(pool: &Pool, reference: &str) -> Result<Option<PaymentRow>, Error> {
+pub(in crate::store) async fn payment_by_reference(
+    pool: &Pool,
+    reference: &str,
+) -> Result<Option<PaymentRow>, Error> {
     const SQL: &str = concat!("select ", payment_columns!(), " from payments where reference = $1");
     one(pool, sqlx::query(SQL).bind(reference.to_owned()), decode::payment).await
 }
 
-pub(in crate::store) async fn payment_by_attempt(pool: &Pool, reference: &str) -> Result<Option<PaymentRow>, Error> {
+pub(in crate::store) async fn payment_by_attempt(
+    pool: &Pool,
+    reference: &str,
+) -> Result<Option<PaymentRow>, Error> {
     const SQL: &str = concat!(
         "select ",
         payment_columns!(),
@@ -97,7 +103,10 @@ pub(in crate::store) async fn payment_by_attempt(pool: &Pool, reference: &str) -
     one(pool, sqlx::query(SQL).bind(reference.to_owned()), decode::payment).await
 }
 
-pub(in crate::store) async fn payments(pool: &Pool, filter: &PaymentFilter) -> Result<Vec<PaymentRow>, Error> {
+pub(in crate::store) async fn payments(
+    pool: &Pool,
+    filter: &PaymentFilter,
+) -> Result<Vec<PaymentRow>, Error> {
     let mut sql = concat!("select ", payment_columns!(), " from payments where created_at >= $1").to_owned();
     let mut next = 1;
     let mut and = |sql: &mut String, condition: &str| {
@@ -153,7 +162,11 @@ pub(in crate::store) async fn open_payments(
     Ok(found)
 }
 
-pub(in crate::store) async fn due_payments(pool: &Pool, now: i64, limit: u32) -> Result<Vec<PaymentRow>, Error> {
+pub(in crate::store) async fn due_payments(
+    pool: &Pool,
+    now: i64,
+    limit: u32,
+) -> Result<Vec<PaymentRow>, Error> {
     const SQL: &str = concat!(
         "select ",
         payment_columns!(),
@@ -187,7 +200,10 @@ pub(in crate::store) async fn attempts(pool: &Pool, payment: Id) -> Result<Vec<A
     all(pool, by_id(SQL, payment), decode::attempt).await
 }
 
-pub(in crate::store) async fn attempt_by_reference(pool: &Pool, reference: &str) -> Result<Option<AttemptRow>, Error> {
+pub(in crate::store) async fn attempt_by_reference(
+    pool: &Pool,
+    reference: &str,
+) -> Result<Option<AttemptRow>, Error> {
     const SQL: &str = concat!("select ", attempt_columns!(), " from attempts where reference = $1");
     one(pool, sqlx::query(SQL).bind(reference.to_owned()), decode::attempt).await
 }
@@ -243,15 +259,20 @@ pub(in crate::store) async fn transfer(pool: &Pool, id: Id) -> Result<Option<Tra
 pub(in crate::store) async fn entries_of(
     pool: &Pool,
     account: Id,
-    before: Option<i64>,
+    newest: Option<Id>,
     limit: u32,
 ) -> Result<Vec<EntryRow>, Error> {
-    const SQL: &str = concat!(
-        "select ",
-        entry_columns!(),
-        " from entries where account = $1 and sequence < $2 order by sequence desc limit $3"
-    );
-    let query = by_id(SQL, account).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit));
+    // One look-up by the primary key for each entry, along the chain.
+    const SQL: &str = "with recursive chain (transfer, account, sequence, amount_minor, balance_after_minor, previous, n) \
+                       as (select e.transfer, e.account, e.sequence, e.amount_minor, e.balance_after_minor, \
+                       e.previous, 1 from entries e where e.transfer = $1 and e.account = $2 \
+                       union all select e.transfer, e.account, e.sequence, e.amount_minor, e.balance_after_minor, \
+                       e.previous, c.n + 1 from chain c join entries e on e.transfer = c.previous \
+                       and e.account = c.account where c.n < $3) \
+                       select transfer, account, sequence, amount_minor, balance_after_minor, previous from chain \
+                       order by sequence desc";
+    let Some(newest) = newest.filter(|_| limit > 0) else { return Ok(Vec::new()) };
+    let query = by_id(SQL, newest).bind(account.0.to_vec()).bind(i64::from(limit));
     all(pool, query, decode::entry).await
 }
 
@@ -279,7 +300,12 @@ pub(in crate::store) async fn outbox_of(pool: &Pool, payment: Id) -> Result<Vec<
     all(pool, by_id(SQL, payment), decode::outbox).await
 }
 
-pub(in crate::store) async fn outbox_claim(pool: &Pool, id: Id, seen: i64, until: i64) -> Result<bool, Error> {
+pub(in crate::store) async fn outbox_claim(
+    pool: &Pool,
+    id: Id,
+    seen: i64,
+    until: i64,
+) -> Result<bool, Error> {
     const SQL: &str = "update outbox set due_at = $1 where id = $2 and state = 0 and due_at = $3";
     let query = sqlx::query(SQL).bind(until).bind(id.0.to_vec()).bind(seen);
     Ok(query.execute(pool).await?.rows_affected() == 1)

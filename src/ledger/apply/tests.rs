@@ -1,6 +1,9 @@
 //! The rules on small books made by hand.
 
-use super::*;
+use crate::ledger::apply::{Answer, Books, apply, hold_state};
+use crate::ledger::command::{Act, Command, Leg, Refusal};
+use crate::ledger::row::{AccountRow, HoldRow, Id};
+use crate::money::Currency;
 
 const NOW: i64 = 1_000;
 
@@ -25,6 +28,7 @@ fn books() -> Books {
         balance_minor,
         held_minor: 0,
         entries: 1,
+        last_transfer: None,
         opened_at: 0,
     };
     books.load_account(id(1), Some(account(1, Some(0), 100, "CNY")));

@@ -84,7 +84,7 @@ async fn load_ledger(
     );
     const TRANSFERS: &str = concat!("select ", transfer_columns!(), " from transfers where id = any($1)");
     const ENTRIES: &str = concat!("select ", entry_columns!(), " from entries where transfer = any($1)");
-    const REVERSALS: &str = "select t.refers_to, e.account, e.sequence, e.amount_minor, e.balance_after_minor \
+    const REVERSALS: &str = "select t.refers_to, e.account, e.sequence, e.amount_minor, e.balance_after_minor, e.previous \
                              from entries e join transfers t on t.id = e.transfer \
                              where t.act = 7 and t.outcome = 0 and t.refers_to = any($1)";
     loaded.holds = by_id(conn, HOLDS, &keys.holds, decode::hold).await?;

@@ -59,6 +59,7 @@ impl Postgres {
             .acquire_timeout(PATIENCE)
             // A lost connection shows itself at its next use, and is then replaced: no question before each one.
             .test_before_acquire(false)
+            .after_connect(|conn, _| Box::pin(steady_plans(conn)))
             .connect_with(options)
             .await?;
         Ok(Self { pool })
@@ -95,6 +96,18 @@ impl Postgres {
         audit::facts(&mut snapshot, see).await?;
         Ok(snapshot.rollback().await?)
     }
+}
+
+/// Statements are planned once, often when the tables are new and small: reading whole tables seems cheap then, and is
+/// not any more a minute later. A server that does not know these settings plans in its own way.
+async fn steady_plans(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for setting in ["set enable_seqscan = off", "set jit = off"] {
+        match conn.execute(setting).await {
+            Ok(_) | Err(sqlx::Error::Database(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl OpenBatch {

@@ -48,17 +48,15 @@ async fn write_books(conn: &mut PgConnection, changes: &Changes, stamp: Stamp) -
     const SQL: &str = concat!(
         "with added as (insert into transfers (",
         transfer_columns!(),
-        ") select * from ",
-        "unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bytea[], ",
-        "$7::bytea[], ",
-        "$8::bigint[])), entered as (insert into entries (",
+        ") select * from unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bytea[], ",
+        "$7::bytea[], $8::bigint[])), entered as (insert into entries (",
         entry_columns!(),
-        ") select * from ",
-        "unnest($9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bigint[])), ",
-        "summed as (update accounts set balance_minor = v.balance_minor, held_minor = v.held_minor, ",
-        "entries = v.entries from unnest($14::bytea[], $15::bigint[], $16::bigint[], $17::bigint[]) ",
-        "as v (id, balance_minor, held_minor, entries) where accounts.id = v.id) ",
-        "insert into writers (id, batch, at) values ($18, $19, $20) ",
+        ") select * from unnest($9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bigint[], ",
+        "$14::bytea[])), summed as (update accounts set balance_minor = v.balance_minor, ",
+        "held_minor = v.held_minor, entries = v.entries, last_transfer = v.last_transfer ",
+        "from unnest($15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bytea[]) ",
+        "as v (id, balance_minor, held_minor, entries, last_transfer) where accounts.id = v.id) ",
+        "insert into writers (id, batch, at) values ($20, $21, $22) ",
         "on conflict (id) do update set batch = excluded.batch, at = excluded.at"
     );
     let (transfers, entries, accounts) = (&changes.transfers, &changes.entries, &changes.accounts.changed);
@@ -76,10 +74,12 @@ async fn write_books(conn: &mut PgConnection, changes: &Changes, stamp: Stamp) -
         .bind(column(entries, |row| row.sequence))
         .bind(column(entries, |row| row.amount_minor))
         .bind(column(entries, |row| row.balance_after_minor))
+        .bind(column(entries, |row| row.previous.map(id)))
         .bind(column(accounts, |row| id(row.id)))
         .bind(column(accounts, |row| row.balance_minor))
         .bind(column(accounts, |row| row.held_minor))
         .bind(column(accounts, |row| row.entries))
+        .bind(column(accounts, |row| row.last_transfer.map(id)))
         .bind(id(stamp.writer))
         .bind(stamp.batch)
         .bind(stamp.at);
@@ -109,7 +109,7 @@ async fn open_accounts(conn: &mut PgConnection, rows: &[AccountRow]) -> Result<(
         account_columns!(),
         ") select * from",
         " unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], ",
-        "$7::bigint[], $8::bigint[], $9::bigint[])",
+        "$7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[])",
         ""
     );
     let query = sqlx::query(SQL)
@@ -121,6 +121,7 @@ async fn open_accounts(conn: &mut PgConnection, rows: &[AccountRow]) -> Result<(
         .bind(column(rows, |row| row.balance_minor))
         .bind(column(rows, |row| row.held_minor))
         .bind(column(rows, |row| row.entries))
+        .bind(column(rows, |row| row.last_transfer.map(id)))
         .bind(column(rows, |row| row.opened_at));
     run(conn, query).await
 }

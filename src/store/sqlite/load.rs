@@ -84,7 +84,7 @@ async fn load_ledger(
         .await?;
     loaded.reversal_entries = writing
         .ids(
-            "select t.refers_to, e.account, e.sequence, e.amount_minor, e.balance_after_minor from entries e \
+            "select t.refers_to, e.account, e.sequence, e.amount_minor, e.balance_after_minor, e.previous from entries e \
              join transfers t on t.id = e.transfer where t.act = 7 and t.outcome = 0 and t.refers_to in ",
             &known,
             decode::entry,

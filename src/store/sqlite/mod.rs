@@ -80,7 +80,6 @@ impl Sqlite {
             .busy_timeout(BUSY)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("cache_size", "-65536")
-            .pragma("temp_store", "memory")
             .disable_statement_logging();
         let writer = options.clone().statement_cache_capacity(STATEMENTS).row_buffer_size(1024);
         let conn = writer.connect().await?;

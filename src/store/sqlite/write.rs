@@ -54,12 +54,13 @@ async fn write_ledger(writing: &mut Writing, changes: &Changes) -> Result<(), Er
     const OPEN: Shape = Shape {
         before: concat!("insert into accounts (", account_columns!(), ") values "),
         after: "",
-        columns: 9,
+        columns: 10,
     };
     const TOTALS: Shape = Shape {
-        before: "update accounts set balance_minor = v.column2, held_minor = v.column3, entries = v.column4 from (values ",
+        before: "update accounts set balance_minor = v.column2, held_minor = v.column3, entries = v.column4, \
+                 last_transfer = v.column5 from (values ",
         after: ") as v where accounts.id = v.column1",
-        columns: 4,
+        columns: 5,
     };
     const TRANSFERS: Shape = Shape {
         before: concat!("insert into transfers (", transfer_columns!(), ") values "),
@@ -69,7 +70,7 @@ async fn write_ledger(writing: &mut Writing, changes: &Changes) -> Result<(), Er
     const ENTRIES: Shape = Shape {
         before: concat!("insert into entries (", entry_columns!(), ") values "),
         after: "",
-        columns: 5,
+        columns: 6,
     };
     const PLACED: Shape =
         Shape { before: concat!("insert into holds (", hold_columns!(), ") values "), after: "", columns: 6 };
@@ -234,11 +235,17 @@ fn bind_account<'q>(query: Query<'q>, row: &AccountRow) -> Query<'q> {
         .bind(row.balance_minor)
         .bind(row.held_minor)
         .bind(row.entries)
+        .bind(row.last_transfer.map(|id| id.0.to_vec()))
         .bind(row.opened_at)
 }
 
 fn bind_totals<'q>(query: Query<'q>, row: &AccountRow) -> Query<'q> {
-    query.bind(row.id.0.to_vec()).bind(row.balance_minor).bind(row.held_minor).bind(row.entries)
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.balance_minor)
+        .bind(row.held_minor)
+        .bind(row.entries)
+        .bind(row.last_transfer.map(|id| id.0.to_vec()))
 }
 
 fn bind_transfer<'q>(query: Query<'q>, row: &TransferRow) -> Query<'q> {
@@ -260,6 +267,7 @@ fn bind_entry<'q>(query: Query<'q>, row: &EntryRow) -> Query<'q> {
         .bind(row.sequence)
         .bind(row.amount_minor)
         .bind(row.balance_after_minor)
+        .bind(row.previous.map(|id| id.0.to_vec()))
 }
 
 fn bind_hold<'q>(query: Query<'q>, row: &HoldRow) -> Query<'q> {

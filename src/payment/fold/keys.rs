@@ -1,0 +1,153 @@
+//! Which rows a unit may touch: what the store loads and locks before the unit is judged. A row that is not named here
+//! cannot be read or written by the unit.
+
+use crate::ledger::command::{Act, Command};
+use crate::ledger::row::Id;
+use crate::payment::row::PaymentRow;
+use crate::payment::unit::{Op, Unit};
+use crate::store::keys::Keys;
+
+/// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
+pub mod ids {
+    use crate::ledger::row::Id;
+
+    /// The hold.
+    #[must_use]
+    pub fn hold(payment: Id) -> Id {
+        payment.derived("hold")
+    }
+
+    /// Takes the expiry off the hold.
+    #[must_use]
+    pub fn keep(payment: Id) -> Id {
+        payment.derived("keep")
+    }
+
+    /// Posts the hold.
+    #[must_use]
+    pub fn post(payment: Id) -> Id {
+        payment.derived("post")
+    }
+
+    /// Voids the hold.
+    #[must_use]
+    pub fn void(payment: Id) -> Id {
+        payment.derived("void")
+    }
+
+    /// Reverses the posting.
+    #[must_use]
+    pub fn reverse(payment: Id) -> Id {
+        payment.derived("reverse")
+    }
+
+    /// The n-th attempt.
+    #[must_use]
+    pub fn attempt(payment: Id, number: i32) -> Id {
+        payment.derived(&format!("attempt {number}"))
+    }
+}
+
+/// The rows that `unit` may touch.
+#[must_use]
+pub fn keys_of(unit: &Unit) -> Keys {
+    let mut keys = Keys::default();
+    for op in &unit.ops {
+        match op {
+            Op::Ledger(command) => command_keys(command, &mut keys),
+            Op::OpenAccount(row) => {
+                keys.accounts.insert(row.id);
+            }
+            Op::OpenPayer(row) | Op::SetPayer(row) => {
+                keys.payers.insert(row.account);
+            }
+            Op::Bind(row) | Op::Unbind(row) => {
+                keys.bindings.insert(row.msisdn.clone());
+                keys.payers.insert(row.account);
+            }
+            Op::PinTry { account, .. } | Op::PinPassed { account, .. } => {
+                keys.payers.insert(*account);
+            }
+            Op::Authorise(authorise) => authorise_keys(&authorise.payment, &mut keys),
+            Op::Submit { payment, attempt, .. } => {
+                payment_keys(*payment, &mut keys);
+                keys.attempts.insert(attempt.id);
+            }
+            Op::Move(step) => {
+                payment_keys(step.payment, &mut keys);
+                keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
+                if let Some(posting) = &step.posting {
+                    keys.accounts.extend([posting.float, posting.commission, posting.fee]);
+                }
+            }
+            Op::Outbox(row) => {
+                keys.outbox.insert(row.id);
+            }
+            Op::Suspend(row) | Op::Resume(row) => {
+                keys.suspensions.insert((row.scope.clone(), row.key.clone()));
+            }
+        }
+    }
+    keys
+}
+
+fn command_keys(command: &Command, keys: &mut Keys) {
+    keys.transfers.insert(command.id);
+    keys.accounts.extend(command.act.legs().iter().map(|leg| leg.account));
+    match &command.act {
+        Act::Transfer { .. } => {}
+        Act::Hold { account, .. } => {
+            keys.accounts.insert(*account);
+            keys.holds.insert(command.id);
+        }
+        Act::Keep { hold } | Act::Post { hold, .. } | Act::Void { hold } | Act::Expire { hold } => {
+            keys.holds.insert(*hold);
+        }
+        Act::Reverse { transfer, .. } => {
+            keys.reversed.insert(*transfer);
+        }
+    }
+}
+
+fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
+    payment_keys(payment.id, keys);
+    keys.payers.insert(payment.account);
+    keys.counters.insert(payment.counter_key());
+    keys.pairs.insert(payment.pair_key());
+    keys.references.insert(payment.reference.clone());
+    keys.suspensions.extend(suspension_keys(payment));
+    keys.accounts.insert(payment.account);
+}
+
+fn payment_keys(payment: Id, keys: &mut Keys) {
+    keys.payments.insert(payment);
+    keys.holds.insert(ids::hold(payment));
+    keys.transfers.extend([
+        ids::hold(payment),
+        ids::keep(payment),
+        ids::post(payment),
+        ids::void(payment),
+        ids::reverse(payment),
+    ]);
+    keys.reversed.insert(ids::post(payment));
+}
+
+/// Everything that may be shut and so stop this payment (DESIGN 6.4 point 22).
+#[must_use]
+pub fn suspension_keys(payment: &PaymentRow) -> Vec<(String, String)> {
+    let channel = match payment.channel {
+        1 => "voice",
+        2 => "ussd",
+        3 => "sms",
+        _ => "http",
+    };
+    let mut keys = vec![
+        ("product".to_owned(), payment.product.clone()),
+        ("carrier".to_owned(), payment.connector.clone()),
+        ("channel".to_owned(), channel.to_owned()),
+        ("account".to_owned(), payment.account.text()),
+        ("number".to_owned(), payment.target.as_str().to_owned()),
+    ];
+    keys.extend(payment.caller.as_ref().map(|caller| ("number".to_owned(), caller.as_str().to_owned())));
+    keys
+}

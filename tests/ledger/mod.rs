@@ -1,0 +1,78 @@
+//! The ledger and its store: one suite, run on SQLite and on PostgreSQL.
+
+mod audit;
+mod books;
+mod history;
+mod model;
+mod rows;
+
+use std::time::Duration;
+
+use keytone::clock::{Clock, Timestamp};
+use keytone::payment::run::writer::Writer;
+use keytone::store::Store;
+use tokio::task::JoinHandle;
+
+use crate::support::postgres;
+
+/// Where test time begins.
+const START: Timestamp = Timestamp(1_700_000_000_000_000);
+
+/// An empty database with its tables.
+struct Fresh {
+    store: Store,
+    url: String,
+    _dir: Option<tempfile::TempDir>,
+}
+
+async fn sqlite() -> Fresh {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("keytone.db").display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    Fresh { store, url, _dir: Some(dir) }
+}
+
+async fn postgres() -> Fresh {
+    let url = postgres::database_url().await;
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    Fresh { store, url, _dir: None }
+}
+
+fn fail(why: &str) -> ! {
+    panic!("the writer stopped the process: {why}")
+}
+
+fn start(store: &Store) -> (Writer, Clock, JoinHandle<()>) {
+    let clock = Clock::manual(START);
+    let (writer, task) = Writer::start(store.clone(), clock.clone(), fail);
+    (writer, clock, task)
+}
+
+/// Runs a future to its end, or fails when it hangs.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(120), future).await.expect("the test hangs")
+    })
+}
+
+/// The same test on both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $name() {
+                crate::ledger::run(async { super::$name(crate::ledger::sqlite().await).await });
+            })*
+        }
+        mod on_postgres {
+            $(#[test]
+            fn $name() {
+                crate::ledger::run(async { super::$name(crate::ledger::postgres().await).await });
+            })*
+        }
+    };
+}
+use on_both;

@@ -1,7 +1,7 @@
 //! What a carrier can be asked and what it can answer, whatever its wire format.
 //!
-//! The compiler makes every caller of a connector handle [`Outcome::Unknown`]: that is the point of this file. Nothing
-//! here touches a socket.
+//! The compiler makes every caller of a connector handle [`Outcome::Unknown`]: that is the point of this
+//! file. Nothing here touches a socket.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
 
-/// What a connector promises and needs. "No double recharge" holds as far as this says (`idempotent_submit` or
-/// `status_query`).
+/// What a connector promises and needs. "No double recharge" holds as far as this says (`idempotent_submit`
+/// or `status_query`).
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Description {
     /// Its name in routes, rows and logs.
@@ -46,8 +46,8 @@ pub enum ReferenceForm {
 }
 
 impl ReferenceForm {
-    /// Writes a 128-bit id in this form. [`ReferenceForm::Digits20`] keeps 64 bits of it, so that its uniqueness is
-    /// held by the attempt table.
+    /// Writes a 128-bit id in this form. [`ReferenceForm::Digits20`] keeps 64 bits of it, so that its
+    /// uniqueness is held by the attempt table.
     #[must_use]
     pub fn write(self, id: [u8; 16]) -> String {
         let uuid = uuid::Uuid::from_bytes(id);
@@ -125,8 +125,8 @@ pub enum Outcome {
         /// The carrier's reference.
         carrier_reference: Option<String>,
     },
-    /// Answer of a status query only: the carrier does not know the reference. Whether that is definite depends on
-    /// [`Description::not_found_after`].
+    /// Answer of a status query only: the carrier does not know the reference. Whether that is definite
+    /// depends on [`Description::not_found_after`].
     NotFound,
 }
 
@@ -303,8 +303,8 @@ impl Echo {
         }
         if let Some(digits) = &self.msisdn {
             let ours = order.msisdn.digits();
-            // Carriers echo national or international forms: the shorter must be the end of the longer, and long
-            // enough to be a number.
+            // Carriers echo national or international forms: the shorter must be the end of the longer, and
+            // long enough to be a number.
             let digits = digits.trim_start_matches('0');
             let same = digits == ours || (digits.len() >= 7 && ours.ends_with(digits));
             if !same {

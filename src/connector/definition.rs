@@ -1,7 +1,7 @@
 //! A carrier as an operator describes it in one TOML file, read and checked whole.
 //!
-//! [`Definition::parse`] tells every fault at once with its line; what it returns needs no further checks when money
-//! moves. `connector::sandbox::DEFINITION` is a complete example.
+//! [`Definition::parse`] tells every fault at once with its line; what it returns needs no further checks
+//! when money moves. `connector::sandbox::DEFINITION` is a complete example.
 
 use std::time::Duration;
 

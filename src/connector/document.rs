@@ -1,8 +1,8 @@
 //! Reads a TOML file so that every fault is told at once, each with its line.
 //!
-//! A derived deserialiser stops at the first fault; an operator who describes a carrier wants all of them. A [`Section`]
-//! hands out its values by key and, when finished, names every key that nobody asked for. Nothing here knows what the
-//! keys mean.
+//! A derived deserialiser stops at the first fault; an operator who describes a carrier wants all of them. A
+//! [`Section`] hands out its values by key and, when finished, names every key that nobody asked for. Nothing
+//! here knows what the keys mean.
 
 use std::fmt;
 use std::ops::{Range, RangeInclusive};

@@ -1,7 +1,8 @@
-//! Asks a carrier over HTTP, as its [`Definition`] says, and tells what was never sent from what may have been.
+//! Asks a carrier over HTTP, as its [`Definition`] says, and tells what was never sent from what may have
+//! been.
 //!
-//! No retries, no redirects, no proxy: a request leaves once or not at all. What is not certainly unsent or certainly
-//! answered is [`Outcome::Unknown`].
+//! No retries, no redirects, no proxy: a request leaves once or not at all. What is not certainly unsent or
+//! certainly answered is [`Outcome::Unknown`].
 
 use std::time::Duration;
 
@@ -168,8 +169,8 @@ impl Connector {
     /// Verifies and reads a callback. `headers` are names in any case with their values.
     ///
     /// # Errors
-    /// [`CallbackFault`]: not taken. A callback that is not proved to come from the carrier is returned only when the
-    /// connector's file declares no signature, and then says so.
+    /// [`CallbackFault`]: not taken. A callback that is not proved to come from the carrier is returned only
+    /// when the connector's file declares no signature, and then says so.
     pub fn callback(&self, headers: &[(String, String)], body: &[u8]) -> Result<Received, CallbackFault> {
         let form = self.definition.callback.as_ref().ok_or(CallbackFault::NotExpected)?;
         if body.len() > CALLBACK_BYTES_MAX {
@@ -251,8 +252,8 @@ pub fn compare(outcome: Outcome, echo: &Echo, order: &Order) -> Outcome {
 }
 
 fn failed(error: &reqwest::Error) -> Outcome {
-    // Not connected (refused, no such host, TLS refused, connect timeout) or not even built: no byte of the request
-    // left. Everything else may have arrived.
+    // Not connected (refused, no such host, TLS refused, connect timeout) or not even built: no byte of the
+    // request left. Everything else may have arrived.
     if error.is_builder() {
         return Outcome::NotSent { retryable: false, reason: words(error) };
     }

@@ -89,7 +89,8 @@ pub enum Encoding {
 #[must_use]
 pub fn sign(key: &Key, text: &[u8], encoding: Encoding) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else {
-        // RFC 2104 §3: a key of any length is taken, so this is never reached; an empty signature verifies nowhere.
+        // RFC 2104 §3: a key of any length is taken, so this is never reached; an empty signature verifies
+        // nowhere.
         return String::new();
     };
     mac.update(text);

@@ -1,5 +1,5 @@
-//! The numbering plan: which operator and area a number belongs to, by longest prefix, and which connector recharges
-//! it, in which amounts, at what cost and fee. Pure.
+//! The numbering plan: which operator and area a number belongs to, by longest prefix, and which connector
+//! recharges it, in which amounts, at what cost and fee. Pure.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 

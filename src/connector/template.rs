@@ -1,7 +1,7 @@
 //! Texts with slots: paths, headers and bodies of requests as a connector's file writes them.
 //!
-//! A body is parsed as JSON before its slots are filled, so a value can never break out of its quotes. A slot that does
-//! not exist is a fault of the file, found when it is read, never at a payment.
+//! A body is parsed as JSON before its slots are filled, so a value can never break out of its quotes. A slot
+//! that does not exist is a fault of the file, found when it is read, never at a payment.
 
 use std::fmt::Write as _;
 
@@ -239,7 +239,8 @@ fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
     }
 }
 
-/// A JSON body with slots in its strings. A string that is one slot followed by `:number` becomes a JSON number.
+/// A JSON body with slots in its strings. A string that is one slot followed by `:number` becomes a JSON
+/// number.
 #[derive(Clone, Debug)]
 pub struct JsonTemplate(Node);
 

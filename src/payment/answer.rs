@@ -1,5 +1,5 @@
-//! What a conversation asks of the payment core and what it hears: the values that cross between `session` (or HTTP)
-//! and `payment`. Refusals are values here, never errors. Nothing in this file decides anything.
+//! What a conversation asks of the payment core and what it hears: the values that cross between `session`
+//! (or HTTP) and `payment`. Refusals are values here, never errors. Nothing in this file decides anything.
 
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
@@ -133,8 +133,8 @@ pub enum Quote {
 /// What `recharge.pay` is asked to do.
 #[derive(Clone, Debug)]
 pub struct PayRequest {
-    /// Made before anything is asked, one for each time the caller confirms. The same id again answers the same and
-    /// never pays twice; another content under the same id is an error.
+    /// Made before anything is asked, one for each time the caller confirms. The same id again answers the
+    /// same and never pays twice; another content under the same id is an error.
     pub id: Id,
     /// Who pays.
     pub account: Id,

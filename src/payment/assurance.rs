@@ -1,7 +1,7 @@
 //! How far a caller's number can be believed, and what paying from its account then needs. Pure.
 //!
-//! A number is believed only when the channel that brought it says so (a trunk that is configured as trusted, the home
-//! operator's SMSC); without one there is no paying by number and PIN alone (DESIGN 6.4 point 17).
+//! A number is believed only when the channel that brought it says so (a trunk that is configured as trusted,
+//! the home operator's SMSC); without one there is no paying by number and PIN alone (DESIGN 6.4 point 17).
 
 use crate::msisdn::Msisdn;
 use crate::payment::answer::Channel;

@@ -115,7 +115,8 @@ fn news<'a>(seen: &Seen<'a>) -> News<'a> {
         Outcome::Accepted { .. } => News::Pending,
         Outcome::Unknown { why: Unclear::Mismatch, .. } => News::Mismatch,
         Outcome::Unknown { why, .. } => News::Unclear(why.name()),
-        // A status query that was not sent says nothing of the recharge; a recharge that was not sent is certain.
+        // A status query that was not sent says nothing of the recharge; a recharge that was not sent is
+        // certain.
         Outcome::NotSent { .. } => match seen.source {
             Source::Reply => News::NeverSent,
             Source::Status | Source::Callback | Source::Staff => News::Unclear("not_asked"),

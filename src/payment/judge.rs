@@ -1,7 +1,8 @@
-//! Judges every operation that is not the ledger's own: PIN tries, authorisation, submission, moves between states.
+//! Judges every operation that is not the ledger's own: PIN tries, authorisation, submission, moves between
+//! states.
 //!
-//! Works on loaded rows inside the batch that commits them, so that limits, duplicates and the hold are judged together
-//! (DESIGN 6.4 point 9). Pure: the time is the batch's. A refusal takes the whole unit back.
+//! Works on loaded rows inside the batch that commits them, so that limits, duplicates and the hold are
+//! judged together (DESIGN 6.4 point 9). Pure: the time is the batch's. A refusal takes the whole unit back.
 
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::ledger::command::{Act, Command};
@@ -121,8 +122,8 @@ fn pin_passed(account: Id, rehash: Option<&(String, i32)>, work: &mut Working) -
     Ok(())
 }
 
-/// In order of precedence: known, suspended, still processing, limits, money, duplicate. The questions that a caller
-/// can answer come last.
+/// In order of precedence: known, suspended, still processing, limits, money, duplicate. The questions that a
+/// caller can answer come last.
 fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
     let payment = &asked.payment;
     if let Some(known) = work.payment(payment.id) {
@@ -247,8 +248,8 @@ fn seen(id: Id, version: i64, to: State, work: &Working) -> Result<PaymentRow, R
     Ok(payment.clone())
 }
 
-/// What the step means for the payment's own hold. Contested and late money is moved by ledger commands in the same
-/// unit.
+/// What the step means for the payment's own hold. Contested and late money is moved by ledger commands in
+/// the same unit.
 fn money(payment: &PaymentRow, asked: &Move, cost_minor: i64, work: &mut Working) -> Result<(), Refusal> {
     let contested = payment.class.as_deref() == Some(CONTESTED);
     let id = payment.id;
@@ -286,7 +287,8 @@ fn money(payment: &PaymentRow, asked: &Move, cost_minor: i64, work: &mut Working
     work.apply_ledger(&command)
 }
 
-/// Limits and duplicates: void, refusal and a carrier's reversal give back to the original day (DESIGN 6.4 point 8).
+/// Limits and duplicates: void, refusal and a carrier's reversal give back to the original day (DESIGN 6.4
+/// point 8).
 fn count(payment: &PaymentRow, to: State, work: &mut Working) {
     if payment.state == State::Refused {
         // Only noted: everything was given back when it was refused.
@@ -332,3 +334,6 @@ fn event(row: &PaymentRow, detail: &str, work: &mut Working) {
         at: work.at(),
     });
 }
+
+#[cfg(test)]
+mod tests;

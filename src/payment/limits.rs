@@ -1,8 +1,8 @@
-//! S13 and S14: how much may be recharged in one payment and in a day. Pure; one function for the advisory quote and for
-//! the real judgement, so that both say the same.
+//! S13 and S14: how much may be recharged in one payment and in a day. Pure; one function for the advisory
+//! quote and for the real judgement, so that both say the same.
 //!
-//! Face value without fees counts, over all numbers and channels of an account (DESIGN 6.4 point 7). Exactly at a limit
-//! passes.
+//! Face value without fees counts, over all numbers and channels of an account (DESIGN 6.4 point 7). Exactly
+//! at a limit passes.
 
 /// What a recharge is judged by.
 #[derive(Clone, Copy, Debug)]

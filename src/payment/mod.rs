@@ -1,7 +1,7 @@
 //! What may be paid, by whom, once. The only door to money, for conversations and HTTP alike.
 //!
-//! Rules are pure (`state`, `decision`, `limits`, `pin`, `judge`, `fold`); `run` drives them: it asks the store, the
-//! writer and the carriers.
+//! Rules are pure (`state`, `decision`, `limits`, `pin`, `judge`, `fold`); `run` drives them: it asks the
+//! store, the writer and the carriers.
 
 pub mod answer;
 pub mod assurance;

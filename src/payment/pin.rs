@@ -1,7 +1,8 @@
 //! PINs: which are taken, how they are kept, how one is checked. Pure but for the salt.
 //!
-//! A PIN of six digits is found in a million tries, so the protection of a stolen table is the pepper: HMAC-SHA256 under
-//! a key that is not in the database, before argon2id. A lost pepper loses every PIN: back it up apart from the rows.
+//! A PIN of six digits is found in a million tries, so the protection of a stolen table is the pepper:
+//! HMAC-SHA256 under a key that is not in the database, before argon2id. A lost pepper loses every PIN: back
+//! it up apart from the rows.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What the SMS says that payment itself queues with a result, in plain English, should the conversation not send a
-//! better one. Pure.
+//! What the SMS says that payment itself queues with a result, in plain English, should the conversation not
+//! send a better one. Pure.
 
 use crate::money::Money;
 use crate::payment::row::{PaymentRow, State};
@@ -18,8 +18,8 @@ pub fn plain(payment: &PaymentRow) -> Option<String> {
             "The recharge of {target} with {amount} was not made. Nothing was deducted. Ref {reference}."
         )),
         State::Reversed => Some(format!(
-            "The carrier took back the recharge of {target} with {amount}. The money is on your account again. \
-             Ref {reference}."
+            "The carrier took back the recharge of {target} with {amount}. The money is on your account \
+             again. Ref {reference}."
         )),
         State::Created
         | State::Authorised

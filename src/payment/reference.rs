@@ -1,8 +1,8 @@
-//! The short reference of a payment: what a caller writes down and staff look for (DESIGN 6.4 point 25). Pure but for
-//! its randomness.
+//! The short reference of a payment: what a caller writes down and staff look for (DESIGN 6.4 point 25). Pure
+//! but for its randomness.
 //!
-//! Nine digits: eight at random, the first not 0, and a check digit after Damm that finds every wrong digit and every two
-//! neighbours exchanged. It is not a secret, and it does not tell how many payments there are.
+//! Nine digits: eight at random, the first not 0, and a check digit after Damm that finds every wrong digit
+//! and every two neighbours exchanged. It is not a secret, and it does not tell how many payments there are.
 
 /// Digits before the check digit.
 const DIGITS: u32 = 8;

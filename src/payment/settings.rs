@@ -1,4 +1,5 @@
-//! What the operator decides about payments of one market, already checked. `config` makes it; nothing here reads files.
+//! What the operator decides about payments of one market, already checked. `config` makes it; nothing here
+//! reads files.
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub struct Settings {
     pub poll_every: Duration,
     /// The result SMS that payment itself queues waits this long for a better one of the conversation's.
     pub sms_grace: Duration,
-    /// Whether no other node works on this database: then everything left in the middle is taken up at start, at once.
+    /// Whether no other node works on this database: then everything left in the middle is taken up at start,
+    /// at once.
     pub sole_node: bool,
     /// What a result SMS says.
     pub receipt: ReceiptText,

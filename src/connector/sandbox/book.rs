@@ -1,7 +1,7 @@
 //! The sandbox carrier's own durable memory: one JSON line for every change, on disk before it is answered.
 //!
-//! One thread owns the file. It takes whatever is waiting, writes it, makes it durable once, and then answers all of it.
-//! What the carrier remembers is what a checker may believe.
+//! One thread owns the file. It takes whatever is waiting, writes it, makes it durable once, and then answers
+//! all of it. What the carrier remembers is what a checker may believe.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -73,8 +73,8 @@ struct Pages {
 /// Reads what a book holds: the last state of each reference, in the order of first appearance.
 ///
 /// # Errors
-/// When the file cannot be read or a whole line is no record. A last line without its end was never answered and is
-/// left out.
+/// When the file cannot be read or a whole line is no record. A last line without its end was never answered
+/// and is left out.
 pub fn read(path: &Path) -> io::Result<Vec<Record>> {
     let mut order = Vec::new();
     let mut records: BTreeMap<String, Record> = BTreeMap::new();

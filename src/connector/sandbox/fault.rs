@@ -1,5 +1,5 @@
-//! What the sandbox carrier does wrong on purpose, and when: by the last digits of the number, or by chance from a seed.
-//! Pure.
+//! What the sandbox carrier does wrong on purpose, and when: by the last digits of the number, or by chance
+//! from a seed. Pure.
 
 use crate::msisdn::Msisdn;
 
@@ -150,8 +150,8 @@ impl Fault {
         }
     }
 
-    /// The fault of the `n`-th request by chance: `per_mille` of them have one, all kinds alike. The same seed gives
-    /// the same faults.
+    /// The fault of the `n`-th request by chance: `per_mille` of them have one, all kinds alike. The same
+    /// seed gives the same faults.
     #[must_use]
     pub fn by_chance(seed: u64, n: u64, per_mille: u64) -> Self {
         let roll = mix(seed ^ mix(n));

@@ -1,8 +1,8 @@
-//! A carrier of its own process for trying and for tests: it recharges nothing, remembers everything on disk, and does
-//! wrong what it is told to do wrong (see [`FAULTS`]).
+//! A carrier of its own process for trying and for tests: it recharges nothing, remembers everything on disk,
+//! and does wrong what it is told to do wrong (see [`FAULTS`]).
 //!
-//! It shares no memory and no table with the daemon: what it remembers is the other half of the truth that a checker
-//! compares with our books.
+//! It shares no memory and no table with the daemon: what it remembers is the other half of the truth that a
+//! checker compares with our books.
 
 mod book;
 mod fault;
@@ -125,6 +125,7 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
         requests: AtomicU64::new(0),
         asked: tokio::sync::Mutex::new(BTreeMap::new()),
     });
+    carrier.take_up().await;
     let tracker = TaskTracker::new();
     tracker.spawn(send_callbacks(Arc::clone(&carrier), queue, client, stop.clone()));
     let app = server::router(carrier).into_make_service_with_connect_info::<wire::Breaker>();
@@ -192,6 +193,6 @@ async fn send_callback(carrier: &server::Carrier, client: &reqwest::Client, call
 /// The connector's file, complete: an example for real ones.
 pub const DEFINITION: &str = include_str!("connector.toml");
 
-/// A numbering plan to go with it: China Mobile, Unicom and Telecom prefixes of two provinces. Numbers of 133 and 153
-/// have no direct recharge.
+/// A numbering plan to go with it: China Mobile, Unicom and Telecom prefixes of two provinces. Numbers of 133
+/// and 153 have no direct recharge.
 pub const PLAN: &str = include_str!("plan.toml");

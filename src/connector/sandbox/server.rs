@@ -119,11 +119,19 @@ async fn recharge(
     }
     let (state, code) = fault.first_state();
     let asked = Record { state: state.to_owned(), code: code.to_owned(), ..asked };
-    match carrier.book.take(asked).await {
-        Some(Taken::New(record)) => {
-            carrier.follow(fault, &record).await;
-            carrier.reply(fault, &breaker, &record).await
+    // In a task of its own: an asker who is gone stops the answer, not what follows from the recharge.
+    let taken = tokio::spawn({
+        let carrier = Arc::clone(&carrier);
+        async move {
+            let taken = carrier.book.take(asked).await;
+            if let Some(Taken::New(record)) = &taken {
+                carrier.follow(fault, record);
+            }
+            taken
         }
+    });
+    match taken.await.ok().flatten() {
+        Some(Taken::New(record)) => carrier.reply(fault, &breaker, &record).await,
         Some(Taken::Again(record)) => answer(status_of(&record.state), &shown(&record)),
         Some(Taken::Conflict) => answer(409, &json!({ "status": "REFERENCE_USED" })),
         None => {
@@ -177,8 +185,17 @@ impl Carrier {
         Some((phone, record))
     }
 
+    /// Plans again what an earlier process had planned for pending recharges.
+    pub(super) async fn take_up(&self) {
+        for record in self.book.all().await {
+            if record.state == "accepted" {
+                self.follow(fault_of(&record), &record);
+            }
+        }
+    }
+
     /// Plans what follows after the first state: changes and callbacks.
-    async fn follow(&self, fault: Fault, record: &Record) {
+    fn follow(&self, fault: Fault, record: &Record) {
         let later = self.config.later;
         let claim = |state: &str, code: &str| Record {
             state: state.to_owned(),
@@ -187,7 +204,7 @@ impl Carrier {
         };
         if let Some((state, code)) = fault.later_state() {
             let send = fault != Fault::LaterSilent;
-            self.plan(Callback { after: later, record: claim(state, code), change: true, send }).await;
+            self.plan(Callback { after: later, record: claim(state, code), change: true, send });
         }
         let (after, times, record) = match fault {
             Fault::DuplicateCallbacks => (Duration::ZERO, 5, record.clone()),
@@ -197,14 +214,15 @@ impl Carrier {
             Fault::DeliveredAfterRefused => (later, 1, claim("delivered", "DELIVERED")),
             _ => return,
         };
-        // What these two claim is a contradiction of the carrier's own making: it then believes the later word.
+        // What these two claim is a contradiction of the carrier's own making: it then believes the later
+        // word.
         let change = matches!(fault, Fault::RefusedAfterDelivered | Fault::DeliveredAfterRefused);
         for _ in 0..times {
-            self.plan(Callback { after, record: record.clone(), change, send: true }).await;
+            self.plan(Callback { after, record: record.clone(), change, send: true });
         }
     }
 
-    async fn plan(&self, callback: Callback) {
+    fn plan(&self, callback: Callback) {
         if self.callbacks.try_send(callback).is_err() {
             tracing::warn!("the sandbox carrier drops a callback: too many are waiting");
         }

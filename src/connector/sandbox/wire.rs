@@ -60,8 +60,8 @@ impl Wire {
         if !self.breaker.is_cut() {
             return None;
         }
-        // With nothing to linger for, closing sends RST instead of FIN. If the option cannot be set the peer sees a
-        // plain close, which is as unknown to it.
+        // With nothing to linger for, closing sends RST instead of FIN. If the option cannot be set the peer
+        // sees a plain close, which is as unknown to it.
         let _ = self.stream.set_zero_linger();
         Some(io::Error::from(io::ErrorKind::ConnectionReset))
     }

@@ -1,4 +1,5 @@
-//! What staff do: open and bind accounts, credit them, set limits and PINs, shut and open things, look at payments.
+//! What staff do: open and bind accounts, credit them, set limits and PINs, shut and open things, look at
+//! payments.
 
 use crate::ledger::chart;
 use crate::ledger::chart::House;
@@ -142,7 +143,8 @@ impl Payments {
         Ok(())
     }
 
-    /// Credits an account from the funding account and tells its balance. The same id again credits nothing more.
+    /// Credits an account from the funding account and tells its balance. The same id again credits nothing
+    /// more.
     ///
     /// # Errors
     /// When the account does not exist, the amount is not above 0, or the id was used for something else.

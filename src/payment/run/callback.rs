@@ -1,4 +1,5 @@
-//! Callbacks of carriers: verified, matched by our reference, compared with what was sent, and then news like any other.
+//! Callbacks of carriers: verified, matched by our reference, compared with what was sent, and then news like
+//! any other.
 
 use crate::connector::http::{CallbackFault, Received, compare};
 use crate::payment::answer::CallbackReply;
@@ -7,8 +8,9 @@ use crate::payment::run::pay::order;
 use crate::payment::run::{Error, Payments};
 
 impl Payments {
-    /// Takes a callback of the connector `connector`: `headers` are names with values, `body` the raw bytes that were
-    /// signed. The reply is given only after the news is committed, so that a carrier that gets none repeats it.
+    /// Takes a callback of the connector `connector`: `headers` are names with values, `body` the raw bytes
+    /// that were signed. The reply is given only after the news is committed, so that a carrier that gets
+    /// none repeats it.
     pub async fn callback(
         &self,
         connector: &str,

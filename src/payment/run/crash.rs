@@ -1,4 +1,5 @@
-//! Points at which a test kills the process, and mistakes that a test plants to see that the checker finds them.
+//! Points at which a test kills the process, and mistakes that a test plants to see that the checker finds
+//! them.
 //!
 //! Both exist only in builds with debug assertions: in a release the environment is not even read.
 

@@ -1,7 +1,8 @@
-//! Drives payments: asks the store, commits through the writer, asks carriers, waits, and takes up what was left.
+//! Drives payments: asks the store, commits through the writer, asks carriers, waits, and takes up what was
+//! left.
 //!
-//! Every step that moves money is one commit of the writer; no transaction is open while a carrier is asked. A caller
-//! who hangs up, or a future that is dropped, stops nothing that was confirmed.
+//! Every step that moves money is one commit of the writer; no transaction is open while a carrier is asked.
+//! A caller who hangs up, or a future that is dropped, stops nothing that was confirmed.
 
 mod admin;
 mod ask;
@@ -144,7 +145,8 @@ struct Inner {
 }
 
 impl Payments {
-    /// Checks that the parts fit and opens the house's accounts. Nothing is taken up before [`Payments::recover`].
+    /// Checks that the parts fit and opens the house's accounts. Nothing is taken up before
+    /// [`Payments::recover`].
     ///
     /// # Errors
     /// When a route names a missing connector, currencies differ, or the database does not answer.
@@ -233,8 +235,8 @@ impl Payments {
         tokio::time::timeout(within, self.inner.tracker.wait()).await.is_ok()
     }
 
-    /// Queues an SMS that a conversation composed. For a payment it takes the place of the plain result that was queued
-    /// with it, if that has not left yet.
+    /// Queues an SMS that a conversation composed. For a payment it takes the place of the plain result that
+    /// was queued with it, if that has not left yet.
     ///
     /// # Errors
     /// When it could not be committed.

@@ -51,9 +51,12 @@ impl Payments {
     /// Pays. The same id again answers the same and never pays twice. Dropping the future stops nothing.
     ///
     /// # Errors
-    /// When the core is busy or stopping, the database does not answer, or the id was used for something else. What was
-    /// asked may then have been done: ask again with the same id.
+    /// When the core is busy or stopping, the database does not answer, or the id was used for something
+    /// else. What was asked may then have been done: ask again with the same id.
     pub async fn pay(&self, request: PayRequest) -> Result<PayOutcome, Error> {
+        if self.inner.tracker.is_closed() {
+            return Err(Error::Stopped);
+        }
         let this = self.clone();
         let task = self.inner.tracker.spawn(async move { this.pay_through(request).await });
         task.await.map_err(|_| Error::Stopped)?
@@ -255,7 +258,7 @@ impl Payments {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(50) * tries).await;
                 }
-                // The commit may have happened. What was not sent by us must not be sent: the carrier is asked later.
+                // The commit may have happened, so nothing is sent on it: the carrier is asked later.
                 Err(error) => return Err(error),
             }
         }

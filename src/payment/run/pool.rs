@@ -1,5 +1,5 @@
-//! Where PINs are hashed: a few at a time, so that media and the writer keep their share of the processors, with a
-//! bounded queue in front.
+//! Where PINs are hashed: a few at a time, so that media and the writer keep their share of the processors,
+//! with a bounded queue in front.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,7 +43,8 @@ impl Pool {
         }
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Stopped)?;
         drop(guard);
-        // The permit goes with the work: a caller who hangs up does not make room before the processor is free.
+        // The permit goes with the work: a caller who hangs up does not make room before the processor is
+        // free.
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);

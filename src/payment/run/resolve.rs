@@ -1,7 +1,7 @@
 //! Brings news of a carrier into the books: one commit with the state, the money, the attempt and the SMS.
 //!
-//! News may come by several ways at once and in any order. Each is judged against the payment as it stands; if that
-//! changed in between, it is judged again.
+//! News may come by several ways at once and in any order. Each is judged against the payment as it stands;
+//! if that changed in between, it is judged again.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ const COMMIT_TRIES: u32 = 40;
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 impl Payments {
-    /// Brings an outcome in, however long the database takes; gives up only when it stays away, and then the schedule
-    /// asks the carrier again.
+    /// Brings an outcome in, however long the database takes; gives up only when it stays away, and then the
+    /// schedule asks the carrier again.
     pub(super) async fn resolve_for_certain(
         &self,
         payment: PaymentRow,
@@ -57,7 +57,8 @@ impl Payments {
         crash_point("outcome_before");
         for _ in 0..STALE_MAX {
             let Some(step) = self.decide(&payment, &attempt, outcome, source) else {
-                tracing::debug!(payment = %payment.id, state = ?payment.state, outcome = outcome.name(), "no news");
+                let (state, outcome) = (payment.state, outcome.name());
+                tracing::debug!(payment = %payment.id, ?state, outcome, "no news");
                 return Ok(payment);
             };
             let ops = self.ops(&payment, &attempt, outcome, source, &step);

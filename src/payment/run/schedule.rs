@@ -1,7 +1,7 @@
 //! Takes up what was left in the middle, and asks carriers what became of what is unknown.
 //!
-//! A payment that is due is claimed for a while, so that of several nodes one asks. What had not left is freed; what may
-//! have left is asked for, never sent again under another reference.
+//! A payment that is due is claimed for a while, so that of several nodes one asks. What had not left is
+//! freed; what may have left is asked for, never sent again under another reference.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::payment::unit::{Move, Op, Refusal};
 
 /// Payments looked at in one round.
 const ROUND_MAX: u32 = 64;
+/// Waiting payments that a start asks for at once; the others keep their times.
+const CLAIMS_MAX: u32 = 10_000;
 /// Carriers asked at once.
 const ASKED_AT_ONCE: usize = 16;
 /// The class of a payment whose request never left.
@@ -39,7 +41,8 @@ pub struct Recovered {
 impl Payments {
     /// Takes up what an earlier process left in the middle. Call it before the first payment is taken.
     ///
-    /// With more than one node on the database only what is overdue is taken up, and [`Payments::run`] does that.
+    /// With more than one node on the database only what is overdue is taken up, and [`Payments::run`] does
+    /// that.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -64,12 +67,24 @@ impl Payments {
                 }
             }
         }
+        self.release_claims().await?;
         crash_point("recover_after");
         if recovered != Recovered::default() {
             let Recovered { freed, unknown } = recovered;
             tracing::warn!(freed, unknown, "payments were left in the middle and are taken up");
         }
         Ok(recovered)
+    }
+
+    /// A sole node that starts knows that every claim is that of a dead process: whatever waits is asked for
+    /// now.
+    async fn release_claims(&self) -> Result<(), Error> {
+        let now = self.now();
+        let waiting = self.inner.store.open_payments(&[State::Submitted, State::Unknown], CLAIMS_MAX).await?;
+        for payment in waiting.iter().filter(|p| p.next_check_at.is_some_and(|at| at > now)) {
+            self.inner.store.claim_payment(payment, now).await?;
+        }
+        Ok(())
     }
 
     /// Asks what is due until `stop`.
@@ -127,8 +142,8 @@ impl Payments {
         }
     }
 
-    /// Authorised: nothing has left, the money is free. Submitting: it may have left, the carrier is to be asked.
-    /// `None` when somebody else took it up.
+    /// Authorised: nothing has left, the money is free. Submitting: it may have left, the carrier is to be
+    /// asked. `None` when somebody else took it up.
     async fn take_up(&self, payment: PaymentRow) -> Result<Option<PaymentRow>, Error> {
         let (to, class, next_check_at, detail) = match payment.state {
             State::Authorised => {

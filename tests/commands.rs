@@ -135,7 +135,7 @@ fn a_conversation_in_the_terminal_pays_on_voice_and_ussd() {
     let folder = tempfile::tempdir().unwrap();
     let voice = done(&["talk", "recharge"], folder.path(), "1\n70\n50#\n284913#\n");
     assert!(voice.contains("Input error"), "{voice}");
-    assert!(voice.contains("was recharged"), "{voice}");
+    assert!(voice.contains("recharged to"), "{voice}");
     let ussd =
         done(&["talk", "recharge", "--as", "ussd", "--dial", "*125*50#"], folder.path(), "1\n284913\n");
     assert!(ussd.contains("was recharged"), "{ussd}");

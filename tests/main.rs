@@ -9,8 +9,16 @@
     reason = "tests fail by panicking and speak on the terminal"
 )]
 
+mod calls;
+mod canary;
 mod commands;
+mod connector;
+mod crash;
 mod dialplan;
 mod house;
+mod ledger;
+mod payments;
 mod rtp_engine;
 mod sip;
+mod support;
+mod torture;

@@ -20,6 +20,7 @@ The last digits of a number choose a fault; the table is printed by --faults.
 
 Examples:
   keytone sandbox carrier --listen 127.0.0.1:9100 --log carrier.log
+  keytone sandbox carrier --faults-per-mille 200 --seed 7 --callback http://127.0.0.1:8080/callback/sandbox
   curl http://127.0.0.1:9100/log")]
     Carrier(Carrier),
 }
@@ -32,6 +33,15 @@ pub(super) struct Carrier {
     /// The file in which it remembers every request
     #[arg(long, default_value = "sandbox-carrier.log", value_name = "FILE")]
     log: PathBuf,
+    /// Where its signed callbacks go; none are sent without it
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
+    /// Chance of a fault for numbers that choose none, of 1000
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    faults_per_mille: u64,
+    /// What chance is made from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Print the table of faults by number and stop
     #[arg(long)]
     faults: bool,
@@ -63,6 +73,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             stop.cancel();
         }
     });
-    sandbox::serve(sandbox::Config::new(carrier.log, Clock::machine()), listener, stop).await?;
+    let mut config = sandbox::Config::new(carrier.log, Clock::machine());
+    config.callback_url = carrier.callback;
+    config.faults_per_mille = carrier.faults_per_mille;
+    config.seed = carrier.seed;
+    sandbox::serve(config, listener, stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 
 mod baresip;
 mod callers;
+mod crash;
 mod demo;
 mod effort;
 mod endings;

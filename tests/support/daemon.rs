@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) carrier_timeout_ms: u32,
     pub(crate) answer_within_s: u32,
     pub(crate) symmetric: bool,
+    /// Where the next daemon kills itself.
+    pub(crate) crash_point: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -53,6 +55,7 @@ impl Default for Plan {
             carrier_timeout_ms: 5000,
             answer_within_s: 8,
             symmetric: false,
+            crash_point: None,
         }
     }
 }
@@ -140,11 +143,16 @@ fn command(folder: &Path) -> Command {
 }
 
 fn spawn(folder: &Path, name: &str, arguments: &[&str], filter: &str) -> Child {
+    spawn_dying(folder, name, arguments, filter, None)
+}
+
+fn spawn_dying(folder: &Path, name: &str, arguments: &[&str], filter: &str, point: Option<&str>) -> Child {
     let open = |suffix: &str| {
         let path = folder.join(format!("{name}.{suffix}"));
         File::options().create(true).append(true).open(path).unwrap()
     };
     let mut command = command(folder);
+    command.envs(point.map(|point| ("KEYTONE_CRASH_POINT", point)));
     command.args(arguments).env("KEYTONE_LOG", filter).env("RUST_BACKTRACE", "1").env("TMPDIR", folder);
     command.stdout(open("out")).stderr(open("log")).spawn().unwrap()
 }
@@ -237,7 +245,9 @@ impl House {
     pub(crate) fn start(&mut self) {
         assert!(self.daemon.borrow().is_none(), "the daemon runs already");
         let _ = fs::remove_file(self.path("daemon.out"));
-        let mut child = spawn(self.folder(), "daemon", &["serve", "--json"], &self.plan.filter);
+        let point = self.plan.crash_point.take();
+        let mut child =
+            spawn_dying(self.folder(), "daemon", &["serve", "--json"], &self.plan.filter, point);
         let ready = ready(self.folder(), "daemon", &mut child);
         *self.daemon.borrow_mut() = Some(child);
         self.sip = ready["sip"].as_str().unwrap().parse().unwrap();

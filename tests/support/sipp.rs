@@ -236,6 +236,15 @@ impl<'a> Phone<'a> {
         self.run()
     }
 
+    /// The daemon dies; nobody says goodbye. Gives how it ended.
+    pub(crate) fn cut_off(self) -> std::process::ExitStatus {
+        let house = self.house;
+        let ended = std::rc::Rc::new(std::cell::Cell::new(None));
+        let tell = ended.clone();
+        self.then(move |_| tell.set(Some(house.wait_end()))).run();
+        ended.get().unwrap()
+    }
+
     /// The call is refused with this status.
     pub(crate) fn refused(mut self, status: u16) -> Spoken {
         self.plan.push(Act::Refused(status));

@@ -180,10 +180,7 @@ impl Connector {
             self.check(signature, headers, body)?;
         }
         let currency = self.definition.description.currencies.first().copied();
-        let Some(currency) = currency.or_else(|| Currency::new("XXX").ok()) else {
-            return Err(CallbackFault::Unreadable);
-        };
-        let Reading { outcome, echo } = form.table.read(200, body, currency);
+        let Reading { outcome, echo } = form.table.read(200, body, currency.unwrap_or(Currency::NONE));
         let reference = echo.reference.clone().ok_or(CallbackFault::Unreadable)?;
         let callback = Callback { reference, outcome, echo };
         Ok(Received { callback, verified: form.signature.is_some() })

@@ -246,8 +246,7 @@ impl House {
         assert!(self.daemon.borrow().is_none(), "the daemon runs already");
         let _ = fs::remove_file(self.path("daemon.out"));
         let point = self.plan.crash_point.take();
-        let mut child =
-            spawn_dying(self.folder(), "daemon", &["serve", "--json"], &self.plan.filter, point);
+        let mut child = spawn_dying(self.folder(), "daemon", &["serve", "--json"], &self.plan.filter, point);
         let ready = ready(self.folder(), "daemon", &mut child);
         *self.daemon.borrow_mut() = Some(child);
         self.sip = ready["sip"].as_str().unwrap().parse().unwrap();

@@ -162,7 +162,7 @@ fn pure_rooms_do_no_io() {
         let pure = ["src/sip", "src/rtp", "src/smpp", "src/dialplan", "src/ledger"]
             .iter()
             .any(|p| name.starts_with(p))
-            || ["state.rs", "limits.rs", "judge.rs", "fold.rs", "assurance.rs"]
+            || ["state.rs", "limits.rs", "judge.rs", "fold.rs", "assurance.rs", "verify.rs"]
                 .iter()
                 .any(|f| name == format!("src/payment/{f}"));
         let edge = path.file_name().is_some_and(|f| f == "io.rs") || name.contains("/io/");

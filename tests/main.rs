@@ -18,6 +18,7 @@ mod dialplan;
 mod house;
 mod ledger;
 mod payments;
+mod proof;
 mod rtp_engine;
 mod sip;
 mod support;

@@ -34,13 +34,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 say_json(&serde_json::json!({
                     "verified": report.is_sound(),
                     "accounts": report.accounts, "transfers": report.transfers,
-                    "entries": report.entries, "holds": report.holds,
+                    "entries": report.entries, "holds": report.holds, "payments": report.payments,
                     "faults": report.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 }))?;
             } else {
                 say(format!(
-                    "{} accounts, {} transfers, {} entries, {} holds",
-                    report.accounts, report.transfers, report.entries, report.holds
+                    "{} accounts, {} transfers, {} entries, {} holds, {} payments",
+                    report.accounts, report.transfers, report.entries, report.holds, report.payments
                 ));
                 for fault in &report.faults {
                     say(format!("FAULT  {fault}"));

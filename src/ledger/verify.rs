@@ -25,19 +25,25 @@ pub const FAULTS_MAX: usize = 1000;
 /// A row that breaks a rule.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Fault {
-    /// "I1" to "I7".
+    /// "I1" to "I7"; "I10" and "I11" of payments.
     pub invariant: &'static str,
-    /// "account", "entry", "hold" or "transfer".
+    /// "account", "entry", "hold" or "transfer"; "payment", "pair" or "counter".
     pub row: &'static str,
-    /// Its id: of an entry the account's.
+    /// Its id: of an entry and a counter the account's, of a pair the payment's.
     pub id: Id,
+    /// What else names it: a payment's reference, a counter's day.
+    pub name: Option<String>,
     /// What is wrong, with the figures.
     pub what: String,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}: {}", self.invariant, self.row, self.id, self.what)
+        write!(f, "{} {} {}", self.invariant, self.row, self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        write!(f, ": {}", self.what)
     }
 }
 
@@ -52,6 +58,8 @@ pub struct Report {
     pub entries: u64,
     /// Holds seen.
     pub holds: u64,
+    /// Payments seen.
+    pub payments: u64,
     /// At most [`FAULTS_MAX`].
     pub faults: Vec<Fault>,
     /// Faults in all.
@@ -65,11 +73,28 @@ impl Report {
         self.fault_count == 0
     }
 
-    fn fault(&mut self, invariant: &'static str, row: &'static str, id: Id, what: impl fmt::Display) {
+    /// Takes a fault in; beyond [`FAULTS_MAX`] it is counted only.
+    pub fn note(&mut self, fault: Fault) {
         self.fault_count += 1;
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault { invariant, row, id, what: what.to_string() });
+            self.faults.push(fault);
         }
+    }
+
+    /// Adds what another reader of the same rows saw.
+    pub fn join(&mut self, other: Self) {
+        self.accounts += other.accounts;
+        self.transfers += other.transfers;
+        self.entries += other.entries;
+        self.holds += other.holds;
+        self.payments += other.payments;
+        self.fault_count += other.fault_count;
+        let room = FAULTS_MAX.saturating_sub(self.faults.len());
+        self.faults.extend(other.faults.into_iter().take(room));
+    }
+
+    fn fault(&mut self, invariant: &'static str, row: &'static str, id: Id, what: impl fmt::Display) {
+        self.note(Fault { invariant, row, id, name: None, what: what.to_string() });
     }
 }
 

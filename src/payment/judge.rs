@@ -15,10 +15,10 @@ use crate::payment::row::{AttemptRow, BindingRow, EventRow, PairRow, PayerRow, P
 use crate::payment::unit::{Authorise, Move, Op, Refusal};
 
 /// Pair states as stored (see [`PairRow`]).
-mod pair {
-    pub(super) const NONE: i16 = 0;
-    pub(super) const OPEN: i16 = 1;
-    pub(super) const DELIVERED: i16 = 2;
+pub(super) mod pair {
+    pub(in crate::payment) const NONE: i16 = 0;
+    pub(in crate::payment) const OPEN: i16 = 1;
+    pub(in crate::payment) const DELIVERED: i16 = 2;
 }
 
 /// The ledger's state of a hold that expired by itself.

@@ -18,3 +18,4 @@ pub mod run;
 pub mod settings;
 pub mod state;
 pub mod unit;
+pub mod verify;

@@ -1,6 +1,7 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
 pub use crate::ledger::row::Id;
+use crate::ledger::row::{HoldRow, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
 
@@ -251,6 +252,33 @@ pub struct PairRow {
     pub state: i16,
     /// When it was last delivered, microseconds.
     pub delivered_at: i64,
+}
+
+/// A payment with what the books say of it, for the audit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PaymentCase {
+    /// The payment.
+    pub payment: PaymentRow,
+    /// The answered commands of it.
+    pub transfers: Vec<TransferRow>,
+    /// The holds that those placed.
+    pub holds: Vec<HoldRow>,
+    /// The row of its [`PairKey`].
+    pub pair: Option<PairRow>,
+}
+
+/// One thing that the database holds, shown to the audit in this order: all payments by id, all pending holds of no
+/// payment, all pairs whose payment is not theirs, all counters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PaymentFact {
+    /// A payment with what hangs on it.
+    Payment(Box<PaymentCase>),
+    /// A pending hold that was placed for no payment, or for one that does not exist.
+    StrayHold(HoldRow),
+    /// A pair that names no payment of this account, number and amount.
+    StrayPair(PairRow),
+    /// A limit counter.
+    Counter(CounterRow),
 }
 
 /// A message that must leave after the commit: an SMS receipt, a webhook.

@@ -1,10 +1,14 @@
-//! Streams the books in the order in which `ledger::verify` proves them, from one snapshot and in bounded memory.
+//! Streams the books in the order in which `ledger::verify` and `payment::verify` prove them, from one snapshot and in bounded memory.
 //! Compiled once for each database, whose `Conn` and `Row` types the parent module names.
 
 use futures_util::TryStreamExt;
 
 use crate::ledger::row::{Case, EntryRow, Fact, HoldRow, Id, TransferRow};
-use crate::store::columns::{account_columns, entry_columns, hold_columns, transfer_columns};
+use crate::payment::row::{PairRow, PaymentCase, PaymentFact, PaymentRow};
+use crate::store::columns::{
+    account_columns, counter_columns, entry_columns, hold_columns, pair_columns, payment_columns,
+    transfer_columns,
+};
 use crate::store::error::Error;
 
 use super::{Conn, Db, Row, decode};
@@ -22,8 +26,8 @@ async fn all<T>(
     query.fetch_all(conn).await?.iter().map(decode).collect()
 }
 
-/// Shows every row to `see`. The caller has opened a transaction that sees one state of the database.
-pub(super) async fn facts(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+/// Shows every row of the ledger to `see`. The caller has opened a transaction that sees one state of the database.
+pub(super) async fn books(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
     accounts(conn, see).await?;
     chains(conn, see).await?;
     pending(conn, see).await?;
@@ -156,6 +160,106 @@ async fn orphans(conn: &mut Conn, see: &mut (dyn FnMut(Fact) + Send)) -> Result<
         for id in all(conn, sqlx::query(sql).bind(PAGE), |row| decode::id(row, 0)).await? {
             see(Fact::Orphan { table, id });
         }
+    }
+    Ok(())
+}
+
+/// Shows every row of payments, of holds for none and of limits to `see`, in the same transaction.
+pub(super) async fn payments(
+    conn: &mut Conn,
+    see: &mut (dyn FnMut(PaymentFact) + Send),
+) -> Result<(), Error> {
+    payment_cases(conn, see).await?;
+    strays(conn, see).await?;
+    counters(conn, see).await
+}
+
+/// Every payment with its commands, its holds and its pair.
+async fn payment_cases(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> Result<(), Error> {
+    const PAYMENTS: &str =
+        concat!("select ", payment_columns!(), " from payments where id > $1 order by id limit $2");
+    const TRANSFERS: &str = concat!(
+        "select ",
+        transfer_columns!(),
+        " from transfers where payment > $1 and payment <= $2 order by payment, id"
+    );
+    const HOLDS: &str = concat!(
+        "select ",
+        hold_columns!(),
+        " from holds where id in (select id from transfers where payment > $1 and payment <= $2) order by id"
+    );
+    // The names of the inner columns are free, so that those of the pair stand alone.
+    const PAIRS: &str = concat!(
+        "select ",
+        pair_columns!(),
+        ", paid from pairs join (select id as paid, account as payer, target as phone, amount_minor as face \
+         from payments where id > $1 and id <= $2) as page \
+         on account = payer and target = phone and amount_minor = face order by paid"
+    );
+    let mut after: Vec<u8> = Vec::new();
+    loop {
+        let query = sqlx::query(PAYMENTS).bind(after.clone()).bind(PAGE);
+        let page = all(conn, query, decode::payment).await?;
+        let Some(last) = page.last().map(|row| row.id) else { return Ok(()) };
+        let rows = PaymentRows {
+            transfers: all(conn, range(TRANSFERS, &after, last), decode::transfer).await?,
+            holds: all(conn, range(HOLDS, &after, last), decode::hold).await?,
+            pairs: all(conn, range(PAIRS, &after, last), |row| Ok((decode::id(row, 6)?, decode::pair(row)?)))
+                .await?,
+        };
+        page.into_iter().for_each(|payment| see(PaymentFact::Payment(Box::new(rows.case(payment)))));
+        after = last.0.to_vec();
+    }
+}
+
+/// What belongs to a page of payments, each list in the order of its key.
+struct PaymentRows {
+    transfers: Vec<TransferRow>,
+    holds: Vec<HoldRow>,
+    pairs: Vec<(Id, PairRow)>,
+}
+
+impl PaymentRows {
+    fn case(&self, payment: PaymentRow) -> PaymentCase {
+        let transfers = equal(&self.transfers, |row| row.payment, Some(payment.id)).to_vec();
+        let holds = transfers.iter().flat_map(|t| equal(&self.holds, |row| row.id, t.id)).cloned().collect();
+        let pair = equal(&self.pairs, |(paid, _)| *paid, payment.id).first().map(|(_, row)| row.clone());
+        PaymentCase { payment, transfers, holds, pair }
+    }
+}
+
+/// Pending holds of no payment, and pairs whose payment is not theirs.
+async fn strays(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> Result<(), Error> {
+    const HOLDS: &str = concat!(
+        "select ",
+        hold_columns!(),
+        " from holds where state = 0 and not exists (select 1 from transfers join payments \
+         on payments.id = transfers.payment where transfers.id = holds.id) order by id"
+    );
+    const PAIRS: &str = concat!(
+        "select ",
+        pair_columns!(),
+        " from pairs where not exists (select 1 from payments where payments.id = pairs.payment \
+         and payments.account = pairs.account and payments.target = pairs.target \
+         and payments.amount_minor = pairs.amount_minor) order by account, target, amount_minor"
+    );
+    let mut holds = sqlx::query(HOLDS).fetch(&mut *conn);
+    while let Some(row) = holds.try_next().await? {
+        see(PaymentFact::StrayHold(decode::hold(&row)?));
+    }
+    drop(holds);
+    let mut pairs = sqlx::query(PAIRS).fetch(&mut *conn);
+    while let Some(row) = pairs.try_next().await? {
+        see(PaymentFact::StrayPair(decode::pair(&row)?));
+    }
+    Ok(())
+}
+
+async fn counters(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> Result<(), Error> {
+    const SQL: &str = concat!("select ", counter_columns!(), " from counters order by scope, owner, day");
+    let mut rows = sqlx::query(SQL).fetch(conn);
+    while let Some(row) = rows.try_next().await? {
+        see(PaymentFact::Counter(decode::counter(&row)?));
     }
     Ok(())
 }

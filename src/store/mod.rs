@@ -19,7 +19,7 @@ use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, State, SuspensionRow,
+    PaymentFact, PaymentRow, State, SuspensionRow,
 };
 use crate::store::keys::{Changes, Keys, Loaded};
 
@@ -207,23 +207,37 @@ impl Store {
         read!(self, committed, stamp.writer, stamp.batch)
     }
 
-    /// Shows every row of the books to `see`, as one moment saw them, in the order that [`Fact`] names.
+    /// Shows every row of the books to `books` and of payments to `payments`, as one moment saw them, in the orders
+    /// that [`Fact`] and [`PaymentFact`] name.
     ///
     /// # Errors
     /// When the database cannot be read, or a row cannot be what it is.
-    pub async fn facts(&self, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    pub async fn facts(
+        &self,
+        books: &mut (dyn FnMut(Fact) + Send),
+        payments: &mut (dyn FnMut(PaymentFact) + Send),
+    ) -> Result<(), Error> {
         match self {
-            Self::Sqlite(db) => db.facts(see).await,
-            Self::Postgres(db) => db.facts(see).await,
+            Self::Sqlite(db) => db.facts(books, payments).await,
+            Self::Postgres(db) => db.facts(books, payments).await,
         }
     }
 
-    /// A ledger account.
+    /// A ledger account as it is stored.
     ///
     /// # Errors
     /// As every read: when the database cannot be asked or holds what cannot be.
     pub async fn account(&self, id: Id) -> Result<Option<AccountRow>, Error> {
         read!(self, account, id)
+    }
+
+    /// A ledger account as it stands at `now` (microseconds): holds past their expiry are not in `held_minor`, swept
+    /// or not.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn account_at(&self, id: Id, now: i64) -> Result<Option<AccountRow>, Error> {
+        read!(self, account_at, id, now)
     }
 
     /// The accounts of the house, by name.

@@ -40,6 +40,22 @@ pub(in crate::store) async fn account(pool: &Pool, id: Id) -> Result<Option<Acco
     one(pool, by_id(SQL, id), decode::account).await
 }
 
+pub(in crate::store) async fn account_at(pool: &Pool, id: Id, now: i64) -> Result<Option<AccountRow>, Error> {
+    // One statement sees one state: a sweep between two would be counted twice.
+    const SQL: &str = concat!(
+        "select ",
+        account_columns!(),
+        ", (select cast(coalesce(sum(amount_minor), 0) as bigint) from holds where holds.account = accounts.id \
+         and state = 0 and expires_at is not null and expires_at <= $2) from accounts where id = $1"
+    );
+    one(pool, by_id(SQL, id).bind(now), |row| {
+        let account = decode::account(row)?;
+        let overdue = decode::int(row, 10)?;
+        Ok(AccountRow { held_minor: account.held_minor.saturating_sub(overdue), ..account })
+    })
+    .await
+}
+
 pub(in crate::store) async fn house_accounts(pool: &Pool) -> Result<Vec<AccountRow>, Error> {
     const SQL: &str =
         concat!("select ", account_columns!(), " from accounts where name <> '' order by name, currency");

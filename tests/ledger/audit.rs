@@ -4,10 +4,10 @@ use keytone::ledger::chart::{House, customer};
 use keytone::ledger::command::{Act, Command, Leg};
 use keytone::ledger::row::Id;
 use keytone::money::Currency;
-use keytone::payment::run::audit::verify;
 use keytone::payment::unit::{Op, Unit};
 
-use super::{Fresh, START, on_both, start};
+use super::{Fresh, START, on_both, start, verify};
+use crate::support::tamper::{literal, tamper};
 
 struct Books {
     customer: Id,
@@ -60,26 +60,8 @@ async fn books(fresh: &Fresh) -> Books {
     }
 }
 
-/// Changes the database behind the ledger's back.
-async fn tamper(url: &str, sql: &str) {
-    use sqlx::{ConnectOptions, Executor};
-    let sql = sqlx::AssertSqlSafe(sql.to_owned());
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-        options.connect().await.unwrap().execute(sql).await.unwrap();
-    } else {
-        let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
-        options.connect().await.unwrap().execute(sql).await.unwrap();
-    }
-}
-
 /// What is done, how it is undone, and the row that must be named.
 type Tampering = (String, String, &'static str, Id);
-
-fn literal(id: Id, sqlite: bool) -> String {
-    let digits: String = id.0.iter().map(|b| format!("{b:02x}")).collect();
-    if sqlite { format!("x'{digits}'") } else { format!("'\\x{digits}'::bytea") }
-}
 
 fn tamperings(books: &Books, sqlite: bool) -> Vec<Tampering> {
     let hex = |id| literal(id, sqlite);

@@ -7,12 +7,11 @@ use keytone::ledger::command::{Act, Command, Leg, Refusal as LedgerRefusal};
 use keytone::ledger::row::{AccountRow, Id};
 use keytone::money::Currency;
 use keytone::payment::fold::{Working, fold, keys_of};
-use keytone::payment::run::audit::verify;
 use keytone::payment::run::writer::{Error, QUEUE_MAX, Writer};
 use keytone::payment::unit::{Op, Refusal, Unit};
 use keytone::store::{Stamp, Store};
 
-use super::{Fresh, START, fail, on_both, start};
+use super::{Fresh, START, fail, on_both, start, verify};
 
 fn id(n: u8) -> Id {
     Id([n; 16])

@@ -7,11 +7,10 @@ use keytone::ledger::chart::{House, customer};
 use keytone::ledger::command::{Act, Command, Leg, Refusal as LedgerRefusal};
 use keytone::ledger::row::{AccountRow, Id};
 use keytone::money::Currency;
-use keytone::payment::run::audit::verify;
 use keytone::payment::unit::{Op, Refusal, Unit};
 
 use super::model::Model;
-use super::{Fresh, START, on_both, start};
+use super::{Fresh, START, on_both, start, verify};
 
 /// SplitMix64: small, and the same everywhere.
 struct Dice(u64);

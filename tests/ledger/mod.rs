@@ -9,8 +9,9 @@ mod rows;
 use std::time::Duration;
 
 use keytone::clock::{Clock, Timestamp};
+use keytone::ledger::verify::{Report, Verifier};
 use keytone::payment::run::writer::Writer;
-use keytone::store::Store;
+use keytone::store::{Error, Store};
 use tokio::task::JoinHandle;
 
 use crate::support::postgres;
@@ -48,6 +49,13 @@ fn start(store: &Store) -> (Writer, Clock, JoinHandle<()>) {
     let clock = Clock::manual(START);
     let (writer, task) = Writer::start(store.clone(), clock.clone(), fail);
     (writer, clock, task)
+}
+
+/// Proves the ledger alone: commands are given to it here that belong to no payment.
+async fn verify(store: &Store) -> Result<Report, Error> {
+    let mut books = Verifier::default();
+    store.facts(&mut |fact| books.see(fact), &mut drop).await?;
+    Ok(books.finish())
 }
 
 /// Runs a future to its end, or fails when it hangs.

@@ -62,9 +62,10 @@ pub(crate) struct Market {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) carrier_log: PathBuf,
+    pub(crate) url: String,
+    pub(crate) writer: Writer,
     currency: Currency,
     connector: Connector,
-    writer: Writer,
     writing: JoinHandle<()>,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
@@ -134,6 +135,11 @@ impl Market {
     }
 
     pub(crate) async fn open_with(database: Database, change: impl FnOnce(&mut Plans)) -> Self {
+        Self::open_at(Clock::machine(), database, change).await
+    }
+
+    /// With a clock that the test may move by hand.
+    pub(crate) async fn open_at(clock: Clock, database: Database, change: impl FnOnce(&mut Plans)) -> Self {
         provider();
         let dir = tempfile::tempdir().unwrap();
         let url = match database {
@@ -142,7 +148,6 @@ impl Market {
         };
         let store = Store::open(&url).await.unwrap();
         store.migrate().await.unwrap();
-        let clock = Clock::machine();
         let stop = CancellationToken::new();
         let (http, slot) = serve_callbacks(stop.clone()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -177,7 +182,19 @@ impl Market {
         assert!(slot.set(payments.clone()).is_ok());
         tokio::spawn(payments.clone().run(stop.clone()));
         let currency = cny();
-        Self { payments, store, clock, carrier_log, currency, connector, writer, writing, stop, _dir: dir }
+        Self {
+            payments,
+            store,
+            clock,
+            carrier_log,
+            url,
+            writer,
+            currency,
+            connector,
+            writing,
+            stop,
+            _dir: dir,
+        }
     }
 
     /// A second node on the same database and carrier.
@@ -273,15 +290,21 @@ impl Market {
         all
     }
 
-    /// Proves the books, and stops everything.
+    /// Stops everything, and proves the books.
     pub(crate) async fn close(self) {
+        let store = self.end().await;
+        let report = audit::verify(&store).await.unwrap();
+        assert!(report.is_sound(), "{:?}", report.faults);
+        store.close().await;
+    }
+
+    /// Stops everything, and leaves the books as they are.
+    pub(crate) async fn end(self) -> Store {
         assert!(self.payments.drain(PATIENCE).await, "a payment is still under way");
         self.stop.cancel();
         self.writer.stop();
         self.writing.await.expect("the writer ends in peace");
-        let report = audit::verify(&self.store).await.unwrap();
-        assert!(report.is_sound(), "{:?}", report.faults);
-        self.store.close().await;
+        self.store
     }
 }
 

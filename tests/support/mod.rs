@@ -10,6 +10,7 @@ pub(crate) mod pcap;
 pub(crate) mod postgres;
 pub(crate) mod scenario;
 pub(crate) mod sipp;
+pub(crate) mod tamper;
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};

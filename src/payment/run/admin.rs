@@ -28,7 +28,7 @@ pub struct OpenAccount {
 /// A payment account as staff see it.
 #[derive(Clone, Debug)]
 pub struct AccountView {
-    /// The ledger account.
+    /// The ledger account; what it holds is without holds past their expiry.
     pub account: AccountRow,
     /// The settings. Its hash of the PIN is not to be shown.
     pub payer: PayerRow,
@@ -268,7 +268,7 @@ impl Payments {
     pub async fn account(&self, id: Id) -> Result<Option<AccountView>, Error> {
         let store = &self.inner.store;
         let Some(payer) = store.payer(id).await? else { return Ok(None) };
-        let Some(account) = store.account(id).await? else { return Ok(None) };
+        let Some(account) = store.account_at(id, self.now()).await? else { return Ok(None) };
         let numbers = store.bindings_of(id).await?.into_iter().map(|b| b.msisdn).collect();
         let used = store.counter(&self.counter_key(id)).await?;
         Ok(Some(AccountView {

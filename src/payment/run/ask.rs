@@ -93,7 +93,7 @@ impl Payments {
                 return Ok(Quote::UserLimit { limit_minor, left_minor, fits: fits(left_minor) });
             }
         }
-        let row = store.account(account).await?.ok_or(Error::NoSuchAccount)?;
+        let row = store.account_at(account, self.now()).await?.ok_or(Error::NoSuchAccount)?;
         let floor = row.floor_minor.unwrap_or(i64::MIN / 4);
         let left_minor = row.balance_minor.saturating_sub(row.held_minor).saturating_sub(floor);
         let total_minor = amount_minor.saturating_add(draft.fee_minor);

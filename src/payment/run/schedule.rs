@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::contract::{Outcome, Unclear};
+use crate::ledger::command::Command;
 use crate::payment::answer::Change;
 use crate::payment::decision::Source;
 use crate::payment::row::{PaymentRow, State};
@@ -24,6 +25,10 @@ const ROUND_MAX: u32 = 64;
 const CLAIMS_MAX: u32 = 10_000;
 /// Carriers asked at once.
 const ASKED_AT_ONCE: usize = 16;
+/// Overdue holds given back in one batch.
+const SWEEP_MAX: u32 = 256;
+/// Batches of them in one round, so that due payments are not kept waiting.
+const SWEEPS_MAX: u32 = 8;
 /// The class of a payment whose request never left.
 const NEVER_SENT: &str = "never_sent";
 /// The class of a payment whose request may have left when the process ended.
@@ -87,18 +92,45 @@ impl Payments {
         Ok(())
     }
 
-    /// Asks what is due until `stop`.
+    /// Asks what is due, and gives back what is held past its time, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         while !stop.is_cancelled() {
             if let Err(error) = self.round(&at_once).await {
                 tracing::warn!(%error, "due payments could not be looked for");
             }
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "overdue holds could not be given back");
+            }
             tokio::select! {
                 () = tokio::time::sleep(self.inner.settings.poll_every) => {}
                 () = stop.cancelled() => {}
             }
         }
+    }
+
+    /// Expires the holds whose time has passed, in bounded batches; what is left then waits for the next round.
+    /// Reads never count such a hold, swept or not. Any node may sweep: the command is the same of all of them.
+    async fn sweep(&self) -> Result<(), Error> {
+        for _ in 0..SWEEPS_MAX {
+            let due = self.inner.store.due_holds(self.now(), SWEEP_MAX).await?;
+            let full = due.len() >= usize::try_from(SWEEP_MAX).unwrap_or(usize::MAX);
+            // One unit for each hold, so that one that was resolved meanwhile drops only itself; all are queued
+            // before the first is waited for, so that they share a commit.
+            let units = due.iter().map(|hold| self.commit(vec![Op::Ledger(Command::expire(hold.id))]));
+            let mut expired: usize = 0;
+            for answer in futures_util::future::join_all(units).await {
+                // Refused: posted or voided since it was read, or not due by the writer's time.
+                expired += usize::from(answer?.is_ok());
+            }
+            if expired > 0 {
+                tracing::info!(expired, "holds were given back, their time had passed");
+            }
+            if !full || expired == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn round(&self, at_once: &Arc<Semaphore>) -> Result<(), Error> {

@@ -21,6 +21,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, Transaction};
 
 use crate::ledger::row::Fact;
+use crate::payment::row::PaymentFact;
 use crate::store::Stamp;
 use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
@@ -90,10 +91,15 @@ impl Postgres {
         Ok((keys, loaded, OpenBatch { transaction }))
     }
 
-    pub(super) async fn facts(&self, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    pub(super) async fn facts(
+        &self,
+        books: &mut (dyn FnMut(Fact) + Send),
+        payments: &mut (dyn FnMut(PaymentFact) + Send),
+    ) -> Result<(), Error> {
         let mut snapshot = self.pool.begin().await?;
         snapshot.execute("set transaction isolation level repeatable read, read only").await?;
-        audit::facts(&mut snapshot, see).await?;
+        audit::books(&mut snapshot, books).await?;
+        audit::payments(&mut snapshot, payments).await?;
         Ok(snapshot.rollback().await?)
     }
 }

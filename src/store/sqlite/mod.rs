@@ -26,6 +26,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::ledger::row::Fact;
+use crate::payment::row::PaymentFact;
 use crate::store::Stamp;
 use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
@@ -135,10 +136,15 @@ impl Sqlite {
         }
     }
 
-    pub(super) async fn facts(&self, see: &mut (dyn FnMut(Fact) + Send)) -> Result<(), Error> {
+    pub(super) async fn facts(
+        &self,
+        books: &mut (dyn FnMut(Fact) + Send),
+        payments: &mut (dyn FnMut(PaymentFact) + Send),
+    ) -> Result<(), Error> {
         let mut conn = self.readers.acquire().await?;
         let mut snapshot = conn.begin().await?;
-        audit::facts(&mut snapshot, see).await?;
+        audit::books(&mut snapshot, books).await?;
+        audit::payments(&mut snapshot, payments).await?;
         Ok(snapshot.rollback().await?)
     }
 }

@@ -21,7 +21,7 @@ use crate::app::{Daemon, Plant};
 use crate::clock::Clock;
 use crate::config::{Rtp, Sip, Trunk};
 use crate::money::Money;
-use crate::payment::row::AttemptRow;
+use crate::payment::row::{AttemptRow, Id};
 use crate::payment::run::audit;
 use crate::rtp::listen::Heard;
 use crate::sip::config::Network;
@@ -171,15 +171,33 @@ async fn show(
     let seconds = clock.instant().duration_since(begun).as_millis();
     let sound = outcome == "delivered" && report.is_sound();
     if arguments.json {
-        say_json(&json!({
-            "voice": { "outcome": outcome, "payment": payment.id, "reference": payment.reference },
-            "ledger": { "verified": report.is_sound() },
-            "seconds": seconds_of(seconds),
-        }))?;
+        let voice = Voice { outcome, payment: payment.id, reference: &payment.reference };
+        let ledger = Ledger { verified: report.is_sound() };
+        say_json(&Told { voice, ledger, seconds: seconds_of(seconds) })?;
     } else {
         say(format!("{} s", seconds_of(seconds)));
     }
     Ok(sound)
+}
+
+/// The last line of `demo --json`.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    voice: Voice<'a>,
+    ledger: Ledger,
+    seconds: serde_json::Value,
+}
+
+#[derive(serde::Serialize)]
+struct Voice<'a> {
+    outcome: &'a str,
+    payment: Id,
+    reference: &'a str,
+}
+
+#[derive(serde::Serialize)]
+struct Ledger {
+    verified: bool,
 }
 
 /// Milliseconds as seconds with one decimal.

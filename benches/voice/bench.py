@@ -182,7 +182,8 @@ class Load:
             "cpu_pct": round(100 * cpu / wall, 1),
             "sipp_cpu_pct": round(100 * load_cpu / wall, 1),
             "memory_mib": [round(before[0] / 1024, 1), round(peak / 1024, 1)],
-            "foreign": round((busy - cpu - load_cpu) / wall, 2),
+            # The accounts are kept in ticks of different grain; a little below nothing is nothing.
+            "foreign": round(max(0.0, busy - cpu - load_cpu) / wall, 2),
         }
         window = [s for s in samples if calls / rate + 1 <= s[0] <= hold_ms / 1000 - 1]
         if hold_ms and len(window) > 4:

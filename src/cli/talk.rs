@@ -127,7 +127,7 @@ async fn talk(
                 break;
             }
             Then::Perform(task) => {
-                let performed = session.perform(task).await?;
+                let performed = session.perform(task).await;
                 session.resume(performed).await?
             }
             Then::Collect(question) => match read(&mut lines, &question, channel)? {

@@ -52,8 +52,9 @@ type Answer = (&'static str, Vec<Value>);
 
 impl Session {
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it (the
-    /// caller hung up) leaves a payment that has begun to go on by itself.
-    pub fn perform(&mut self, task: Task) -> impl Future<Output = Result<Performed, Error>> + Send + use<> {
+    /// caller hung up) leaves a payment that has begun to go on by itself. What fails on our side is logged; the dialplan
+    /// is then given an outcome that no action has, and tells the caller that there is trouble.
+    pub fn perform(&mut self, task: Task) -> impl Future<Output = Performed> + Send + use<> {
         let desk = Desk {
             payments: self.payments.clone(),
             caller: self.opening.caller.clone(),
@@ -64,9 +65,19 @@ impl Session {
         if task.moves_money() {
             self.payment = Some(desk.payment);
         }
-        desk.perform(task)
+        let (session, account) = (self.id, self.account);
+        async move {
+            let action = task.name();
+            desk.perform(task).await.unwrap_or_else(|error| {
+                tracing::error!(%session, action, "an action failed: {error}");
+                Performed { event: Event::Outcome { name: FAILED.to_owned(), values: Vec::new() }, account }
+            })
+        }
     }
 }
+
+/// Not an outcome of any action.
+const FAILED: &str = "failed";
 
 const fn channel(way: Way) -> Channel {
     match way {

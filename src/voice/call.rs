@@ -28,7 +28,7 @@ const CODECS: [sdp::Codec; 2] = [sdp::Codec::Pcmu, sdp::Codec::Pcma];
 /// A call in which the flow waits for nothing but a hang-up ends after this.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
-type Performing = Pin<Box<dyn Future<Output = Result<Performed, Error>> + Send>>;
+type Performing = Pin<Box<dyn Future<Output = Performed> + Send>>;
 
 /// Where keys come from. A phone that sends both kinds presses each key once: the first kind seen is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,7 +61,7 @@ pub(super) struct Call {
 enum Wake {
     Sip(Option<Event>),
     Media(Option<Report>),
-    Performed(Result<Performed, Error>),
+    Performed(Performed),
     Deadline,
 }
 
@@ -114,25 +114,22 @@ impl Call {
         events: &mut mpsc::Receiver<Event>,
         reports: &mut mpsc::Receiver<Report>,
     ) -> Result<(), Error> {
-        let answered = self.now();
-        let mut started = false;
+        // Until the first words, waiting for the ACK.
+        let mut unstarted = Some(self.now() + ACK_PATIENCE);
         loop {
-            if !started && (self.now() >= answered + ACK_PATIENCE) {
-                started = true;
-                let turn = self.session.start().await?;
-                self.take(turn).await?;
-            }
             if self.ending && !self.playing {
                 return Ok(());
             }
-            let deadline = if started { self.deadline() } else { answered + ACK_PATIENCE };
-            match self.wake(deadline, events, reports).await {
+            let deadline = unstarted.unwrap_or_else(|| self.deadline());
+            let wake = self.wake(deadline, events, reports).await;
+            let begin = matches!(wake, Wake::Deadline | Wake::Sip(Some(Event::Established { .. })));
+            if begin && unstarted.take().is_some() {
+                let turn = self.session.start().await?;
+                self.take(turn).await?;
+                continue;
+            }
+            match wake {
                 Wake::Sip(None) | Wake::Media(None) => return Ok(()),
-                Wake::Sip(Some(Event::Established { .. })) if !started => {
-                    started = true;
-                    let turn = self.session.start().await?;
-                    self.take(turn).await?;
-                }
                 Wake::Sip(Some(event)) => self.signalled(event).await?,
                 Wake::Media(Some(report)) => {
                     if !self.reported(report.event).await? {
@@ -141,7 +138,7 @@ impl Call {
                 }
                 Wake::Performed(performed) => {
                     self.performing = None;
-                    let turn = self.session.resume(performed?).await?;
+                    let turn = self.session.resume(performed).await?;
                     self.take(turn).await?;
                 }
                 Wake::Deadline => self.tick().await?,

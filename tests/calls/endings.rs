@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{OWN, PIN};
 use crate::support::daemon::{House, Plan};
+use crate::support::postgres;
 use crate::support::sipp::Phone;
 use crate::support::wait_for;
 use crate::support::wire::{Wire, status};
@@ -88,5 +89,20 @@ fn a_stopping_daemon_refuses_new_calls_and_lets_the_one_under_way_finish() {
     call.press(&format!("{PIN}#")).hear("recharged").they_end();
     let status = house.wait_end();
     assert!(status.success(), "{status}; {}", house.log_tail());
+    house.assert_paid(&[("delivered", OWN, "50.00")]);
+}
+
+#[test]
+fn a_database_that_is_gone_is_said_to_be_trouble_and_the_next_call_is_served() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(postgres::database_url());
+    let house = Plan { database: database.clone(), ..Plan::with(OWN, PIN) }.open();
+    let call = Phone::of(&house, OWN).hear("confirm-number").press("1").amount("50#");
+    let call = call.then(|_| runtime.block_on(postgres::plug(&database, false)));
+    call.press(&format!("{PIN}#")).hear("trouble").they_end().assert_not_said("recharged");
+    assert!(house.is_alive(), "{}", house.log_tail());
+    assert_eq!(house.recharges(), []);
+    runtime.block_on(postgres::plug(&database, true));
+    Phone::of(&house, OWN).recharge_own(PIN).they_end();
     house.assert_paid(&[("delivered", OWN, "50.00")]);
 }

@@ -106,6 +106,20 @@ pub(crate) async fn database_url() -> String {
     }
 }
 
+/// Takes a database away (`false`): its connections are cut and no new one is let in; or gives it back (`true`).
+pub(crate) async fn plug(url: &str, back: bool) {
+    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+    let name = options.get_database().unwrap().to_owned();
+    let mut conn = options.database("postgres").connect().await.unwrap();
+    let allow = format!("alter database {name} with allow_connections {back}");
+    conn.execute(sqlx::AssertSqlSafe(allow)).await.unwrap();
+    if !back {
+        let cut = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
+        conn.execute(sqlx::AssertSqlSafe(cut)).await.unwrap();
+    }
+    conn.close().await.unwrap();
+}
+
 fn binaries() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let mut found: Vec<(u32, PathBuf)> = versions

@@ -75,6 +75,13 @@ fn an_operators_first_hour() {
     assert_eq!(shown["balance"], "500.00", "the second credit of the same id books nothing");
     assert_eq!(shown["day_limit"], "100.00");
     assert_eq!(shown["numbers"].as_array().unwrap().len(), 2);
+    assert!(done(&["payment", "suspend", "carrier", "sandbox"], at, "").contains("sandbox"));
+    let wrong = keytone(&["payment", "suspend", "carrier", "sandbx"], at, "");
+    assert!(!wrong.status.success() && text(&wrong).contains("there are: sandbox"), "{}", text(&wrong));
+    done(&["payment", "suspend", "number", "13800000001"], at, "");
+    done(&["payment", "resume", "carrier", "sandbox"], at, "");
+    let shut = done(&["payment", "suspensions", "--json"], at, "");
+    assert!(shut.contains("+8613800000001") && !shut.contains("sandbox"), "{shut}");
     assert!(done(&["ledger", "verify"], at, "").contains("the books are sound"));
     assert!(done(&["ledger", "balances"], at, "").contains("customers"));
     assert_eq!(done(&["payment", "list", "--json"], at, ""), "");

@@ -140,7 +140,8 @@ pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<Id> {
     found.with_context(|| format!("no account is bound to {text}; `keytone account open` makes one"))
 }
 
-fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
+/// Reads a number as people write it.
+pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
     Msisdn::dialled(text, &core.plan.country, core.plan.national_max())
         .with_context(|| format!("{text} is neither an account's id nor a number such as +8613800000001"))
 }

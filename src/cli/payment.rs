@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::{Common, say, say_json};
+use crate::app::Core;
 use crate::clock::Timestamp;
 use crate::money::Money;
 use crate::payment::row::{Id, PaymentRow, State};
+use crate::payment::run::Scope;
 use crate::store::PaymentFilter;
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +34,38 @@ Examples:
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// Shut something for new payments at once; those under way go on, and callers are told
+    #[command(after_help = "\
+Examples:
+  keytone payment suspend carrier sandbox
+  keytone payment suspend channel voice
+  keytone payment suspend product recharge
+  keytone payment suspend number +8613800000001
+  keytone payment suspend account +8613800000001      the account that this number pays from")]
+    Suspend {
+        #[command(flatten)]
+        common: Common,
+        /// What kind of thing
+        #[arg(value_enum)]
+        scope: Shut,
+        /// Which one
+        key: String,
+    },
+    /// Open again what was suspended
+    Resume {
+        #[command(flatten)]
+        common: Common,
+        /// What kind of thing
+        #[arg(value_enum)]
+        scope: Shut,
+        /// Which one
+        key: String,
+    },
+    /// List what is suspended, and since when
+    Suspensions {
+        #[command(flatten)]
+        common: Common,
+    },
     /// Show one payment: its states, its attempts, its entries
     Show {
         #[command(flatten)]
@@ -39,6 +73,57 @@ Examples:
         /// Its id or its short reference
         payment: String,
     },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shut {
+    Product,
+    Carrier,
+    Channel,
+    Account,
+    Number,
+}
+
+impl Shut {
+    const fn scope(self) -> Scope {
+        match self {
+            Self::Product => Scope::Product,
+            Self::Carrier => Scope::Carrier,
+            Self::Channel => Scope::Channel,
+            Self::Account => Scope::Account,
+            Self::Number => Scope::Number,
+        }
+    }
+
+    /// The key as rows have it. A name that nothing has would shut nothing, and nobody would notice: it is refused.
+    async fn key(self, core: &Core, text: &str) -> anyhow::Result<String> {
+        let known = |names: Vec<String>| {
+            let known = names.iter().any(|name| name == text);
+            anyhow::ensure!(known, "there is no {text}; there are: {}", names.join(", "));
+            Ok(text.to_owned())
+        };
+        let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+        match self {
+            Self::Product => known(words(&["recharge"])),
+            Self::Channel => known(words(&["voice", "ussd", "sms", "http"])),
+            Self::Carrier => known(core.payments.describe().into_iter().map(|d| d.id).collect()),
+            Self::Account => Ok(super::account::find(core, text).await?.text()),
+            Self::Number => Ok(super::account::number(core, text)?.as_str().to_owned()),
+        }
+    }
+}
+
+/// Lists what is shut.
+async fn suspensions(core: &Core, json: bool) -> anyhow::Result<()> {
+    for row in core.store.suspensions().await? {
+        let since = Timestamp(row.since).to_rfc3339();
+        if json {
+            say_json(&serde_json::json!({ "scope": row.scope, "key": row.key, "since": since }))?;
+        } else {
+            say(format!("{:<8} {}  since {since}", row.scope, row.key));
+        }
+    }
+    Ok(())
 }
 
 fn state(text: &str) -> Result<State, String> {
@@ -76,6 +161,23 @@ pub(super) const fn name(state: State) -> &'static str {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Suspend { common, scope, key } => {
+            let core = super::serve::core(&common.config).await?;
+            core.payments.suspend(scope.scope(), &scope.key(&core, &key).await?).await?;
+            suspensions(&core, common.json).await?;
+            core.close().await;
+        }
+        Command::Resume { common, scope, key } => {
+            let core = super::serve::core(&common.config).await?;
+            core.payments.resume(scope.scope(), &scope.key(&core, &key).await?).await?;
+            suspensions(&core, common.json).await?;
+            core.close().await;
+        }
+        Command::Suspensions { common } => {
+            let core = super::serve::core(&common.config).await?;
+            suspensions(&core, common.json).await?;
+            core.close().await;
+        }
         Command::List { common, account, state, limit } => {
             let core = super::serve::core(&common.config).await?;
             let account = match account {
@@ -92,56 +194,59 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
             core.close().await;
         }
-        Command::Show { common, payment } => {
-            let core = super::serve::core(&common.config).await?;
-            let view = match Id::parse(&payment) {
-                Some(id) => core.payments.payment(id).await?,
-                None => core.payments.payment_by_reference(&payment).await?,
-            };
-            let view = view.with_context(|| format!("no payment {payment}"))?;
-            if common.json {
-                let events: Vec<_> = view.events.iter().map(|e| {
-                    serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
-                }).collect();
-                let attempts: Vec<_> = view
-                    .attempts
-                    .iter()
-                    .map(|a| {
-                        serde_json::json!({
-                            "number": a.number, "connector": a.connector, "reference": a.reference,
-                            "outcome": a.outcome, "code": a.code, "carrier_reference": a.carrier_reference,
-                            "at": Timestamp(a.created_at).to_rfc3339(),
-                            "answered_at": a.answered_at.map(|t| Timestamp(t).to_rfc3339()),
-                        })
-                    })
-                    .collect();
-                let mut whole = json(&view.payment);
-                if let Some(map) = whole.as_object_mut() {
-                    map.insert("events".to_owned(), events.into());
-                    map.insert("attempts".to_owned(), attempts.into());
-                }
-                say_json(&whole)?;
-            } else {
-                say(line(&view.payment));
-                for event in &view.events {
-                    let at = Timestamp(event.at).to_rfc3339();
-                    say(format!("  {at}  {:<12} {}", name(event.state), event.detail));
-                }
-                for attempt in &view.attempts {
-                    say(format!(
-                        "  attempt {} at {} as {}: {} {}",
-                        attempt.number,
-                        attempt.connector,
-                        attempt.reference,
-                        attempt.outcome.as_deref().unwrap_or("under way"),
-                        attempt.code.as_deref().unwrap_or_default()
-                    ));
-                }
-            }
-            core.close().await;
-        }
+        Command::Show { common, payment } => show(&common, &payment).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
+    let core = super::serve::core(&common.config).await?;
+    let view = match Id::parse(payment) {
+        Some(id) => core.payments.payment(id).await?,
+        None => core.payments.payment_by_reference(payment).await?,
+    };
+    let view = view.with_context(|| format!("no payment {payment}"))?;
+    if common.json {
+        let events: Vec<_> = view.events.iter().map(|e| {
+                    serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
+                }).collect();
+        let attempts: Vec<_> = view
+            .attempts
+            .iter()
+            .map(|a| {
+                serde_json::json!({
+                    "number": a.number, "connector": a.connector, "reference": a.reference,
+                    "outcome": a.outcome, "code": a.code, "carrier_reference": a.carrier_reference,
+                    "at": Timestamp(a.created_at).to_rfc3339(),
+                    "answered_at": a.answered_at.map(|t| Timestamp(t).to_rfc3339()),
+                })
+            })
+            .collect();
+        let mut whole = json(&view.payment);
+        if let Some(map) = whole.as_object_mut() {
+            map.insert("events".to_owned(), events.into());
+            map.insert("attempts".to_owned(), attempts.into());
+        }
+        say_json(&whole)?;
+    } else {
+        say(line(&view.payment));
+        for event in &view.events {
+            let at = Timestamp(event.at).to_rfc3339();
+            say(format!("  {at}  {:<12} {}", name(event.state), event.detail));
+        }
+        for attempt in &view.attempts {
+            say(format!(
+                "  attempt {} at {} as {}: {} {}",
+                attempt.number,
+                attempt.connector,
+                attempt.reference,
+                attempt.outcome.as_deref().unwrap_or("under way"),
+                attempt.code.as_deref().unwrap_or_default()
+            ));
+        }
+    }
+    core.close().await;
+    Ok(())
 }
 
 /// One payment as JSON.

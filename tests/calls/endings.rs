@@ -70,6 +70,20 @@ fn a_refusal_is_said_and_nothing_is_deducted() {
 }
 
 #[test]
+fn what_staff_have_shut_is_said_and_the_pin_is_not_counted() {
+    let house = Plan::with(OWN, PIN).open();
+    house.run(&["payment", "suspend", "carrier", "sandbox"]);
+    let call = Phone::of(&house, OWN).hear("confirm-number").press("1").amount("50#");
+    let call = call.press("11112222#").they_end();
+    call.assert_said("suspended");
+    call.assert_not_said("wrong-pin");
+    assert_eq!(house.states(), []);
+    house.run(&["payment", "resume", "carrier", "sandbox"]);
+    Phone::of(&house, OWN).recharge_own(PIN).they_end();
+    house.assert_paid(&[("delivered", OWN, "50.00")]);
+}
+
+#[test]
 fn a_stopping_daemon_refuses_new_calls_and_lets_the_one_under_way_finish() {
     let house = Plan::with(OWN, PIN).open();
     let call = Phone::with_events(&house, OWN).hear("confirm-number").press("1").amount("50#").then(|_| {
@@ -99,7 +113,9 @@ fn a_database_that_is_gone_is_said_to_be_trouble_and_the_next_call_is_served() {
     let house = Plan { database: database.clone(), ..Plan::with(OWN, PIN) }.open();
     let call = Phone::of(&house, OWN).hear("confirm-number").press("1").amount("50#");
     let call = call.then(|_| runtime.block_on(postgres::plug(&database, false)));
-    call.press(&format!("{PIN}#")).hear("trouble").they_end().assert_not_said("recharged");
+    let call = call.press(&format!("{PIN}#")).they_end();
+    call.assert_said("trouble");
+    call.assert_not_said("recharged");
     assert!(house.is_alive(), "{}", house.log_tail());
     assert_eq!(house.recharges(), []);
     runtime.block_on(postgres::plug(&database, true));

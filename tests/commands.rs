@@ -185,3 +185,11 @@ fn a_clip_that_is_missing_is_found_and_made_again() {
     keytone::rtp::Clip::from_wav("goodbye", &fs::read(&clip).unwrap()).unwrap();
     assert_eq!(done(&["prompts", "check"], at, ""), "");
 }
+
+#[test]
+fn the_deployed_examples_are_those_that_are_tested() {
+    let read = |path: &str| fs::read_to_string(path).unwrap();
+    assert_eq!(read("deploy/numbering.toml"), keytone::connector::sandbox::PLAN);
+    let carrier = keytone::connector::sandbox::definition_toml("http://127.0.0.1:9100");
+    assert_eq!(read("deploy/carriers/sandbox.toml"), carrier);
+}

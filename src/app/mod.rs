@@ -21,8 +21,7 @@ use crate::connector::definition::Definition;
 use crate::connector::document::Fault;
 use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
-use crate::dialplan::catalog::{Catalog, Settings as Grammar, Sources, compile};
-use crate::dialplan::diagnostic::Diagnostic;
+use crate::dialplan::catalog::{Catalog, Settings as Grammar, compile};
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::writer::Writer;
 use crate::payment::run::{Parts, Payments};
@@ -223,14 +222,6 @@ impl Core {
     }
 }
 
-/// Compiles dialplans for a market.
-///
-/// # Errors
-/// Every fault.
-pub fn catalog(sources: &Sources, grammar: &Grammar) -> Result<Catalog, Vec<Diagnostic>> {
-    compile(sources, grammar)
-}
-
 /// The grammar's view of a market.
 #[must_use]
 pub fn grammar(plan: &Plan, settings: &Settings, language: &str) -> Grammar {
@@ -298,7 +289,7 @@ impl Daemon {
     pub async fn start(core: Core, plant: Plant, clock: &Clock) -> Result<Self, Error> {
         let sources = plant.places.sources()?;
         let grammar = grammar(&core.plan, core.payments.settings(), &plant.language);
-        let catalog = catalog(&sources, &grammar).map_err(|faults| {
+        let catalog = compile(&sources, &grammar).map_err(|faults| {
             let rendered: Vec<String> =
                 faults.iter().map(|f| f.render(|file| sources.text(file), false)).collect();
             Error::Faults(rendered.join("\n"))

@@ -11,6 +11,7 @@ use crate::app::dialplans::Places;
 use crate::connector::numbering::Plan;
 use crate::connector::sandbox;
 use crate::dialplan::action::ACTIONS;
+use crate::dialplan::catalog::compile;
 use crate::payment::settings::Settings;
 
 #[derive(Args, Debug)]
@@ -53,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let plan = Plan::parse(sandbox::PLAN).map_err(|f| anyhow::anyhow!("the shipped plan: {f:?}"))?;
     let grammar = app::grammar(&plan, &Settings::demo(plan.currency), "en");
-    let (diagnostics, version, flows) = match app::catalog(&sources, &grammar) {
+    let (diagnostics, version, flows) = match compile(&sources, &grammar) {
         Ok(catalog) => {
             (catalog.warnings().to_vec(), Some(catalog.version().to_owned()), catalog.programs().count())
         }

@@ -12,7 +12,7 @@ use crate::app;
 use crate::app::dialplans::Places;
 use crate::connector::numbering::Plan;
 use crate::connector::sandbox;
-use crate::dialplan::catalog::Catalog;
+use crate::dialplan::catalog::{Catalog, compile};
 use crate::payment::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -47,7 +47,7 @@ impl Where {
         sources.clips = None;
         let plan = Plan::parse(sandbox::PLAN).map_err(|f| anyhow::anyhow!("the shipped plan: {f:?}"))?;
         let grammar = app::grammar(&plan, &Settings::demo(plan.currency), &self.lang);
-        app::catalog(&sources, &grammar).or_else(|faults| {
+        compile(&sources, &grammar).or_else(|faults| {
             for fault in &faults {
                 say(fault.render(|file| sources.text(file), colours()));
             }

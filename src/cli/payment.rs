@@ -127,21 +127,10 @@ async fn suspensions(core: &Core, json: bool) -> anyhow::Result<()> {
 }
 
 fn state(text: &str) -> Result<State, String> {
-    State::ALL
-        .iter()
-        .copied()
-        .find(|s| name(*s) == text)
-        .ok_or_else(|| format!("expected one of {}", State::ALL.map_names()))
-}
-
-trait Names {
-    fn map_names(&self) -> String;
-}
-
-impl Names for [State] {
-    fn map_names(&self) -> String {
-        self.iter().map(|s| name(*s)).collect::<Vec<_>>().join(", ")
-    }
+    State::ALL.iter().copied().find(|s| name(*s) == text).ok_or_else(|| {
+        let names: Vec<&str> = State::ALL.iter().map(|s| name(*s)).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 /// The state's name, as everywhere.

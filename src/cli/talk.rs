@@ -13,7 +13,7 @@ use super::{colours, say, serve};
 use crate::app;
 use crate::app::dialplans::Places;
 use crate::clock::Clock;
-use crate::dialplan::catalog::Catalog;
+use crate::dialplan::catalog::{Catalog, compile};
 use crate::dialplan::event::{Answer, Channel};
 use crate::msisdn::Msisdn;
 use crate::session::question::Question;
@@ -69,7 +69,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         sources.clips = None;
     }
     let grammar = app::grammar(&core.plan, core.payments.settings(), "en");
-    let catalog = match app::catalog(&sources, &grammar) {
+    let catalog = match compile(&sources, &grammar) {
         Ok(catalog) => catalog,
         Err(faults) => {
             for fault in faults {

@@ -104,17 +104,6 @@ impl World {
         Ok(())
     }
 
-    /// Stops the carrier and removes the folder. The core must be closed by whoever took it.
-    pub(super) async fn vanish(
-        stop: CancellationToken,
-        task: JoinHandle<Result<(), sandbox::Error>>,
-        folder: TempDir,
-    ) {
-        stop.cancel();
-        let _ = task.await;
-        drop(folder);
-    }
-
     /// Parts the core from its surroundings, which go last.
     pub(super) fn split(self) -> (Core, Surroundings) {
         let surroundings = Surroundings {
@@ -142,7 +131,9 @@ pub(super) struct Surroundings {
 impl Surroundings {
     /// Stops the carrier and removes the folder.
     pub(super) async fn vanish(self) {
-        World::vanish(self.stop, self.task, self.folder).await;
+        self.stop.cancel();
+        let _ = self.task.await;
+        drop(self.folder);
     }
 }
 

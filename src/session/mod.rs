@@ -51,7 +51,8 @@ pub struct Opening {
 pub struct Session {
     id: Id,
     program: Arc<Program>,
-    state: State,
+    /// Always there between two events; a step takes it and gives the next.
+    state: Option<State>,
     opening: Opening,
     payments: Payments,
     clock: Clock,
@@ -89,7 +90,7 @@ impl Session {
     /// A session that has not begun.
     #[must_use]
     pub fn new(program: Arc<Program>, opening: Opening, payments: Payments, clock: Clock) -> Self {
-        let state = State::new(&program);
+        let state = Some(State::new(&program));
         let id = Id::new(clock.now().0);
         Self { id, program, state, opening, payments, clock, account: None, payment: None, _place: None }
     }
@@ -104,18 +105,6 @@ impl Session {
     #[must_use]
     pub const fn program(&self) -> &Arc<Program> {
         &self.program
-    }
-
-    /// Where it stands, as it could be saved.
-    #[must_use]
-    pub const fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// The latest payment that was asked for in it.
-    #[must_use]
-    pub const fn payment(&self) -> Option<Id> {
-        self.payment
     }
 
     /// The first turn.
@@ -173,10 +162,14 @@ impl Session {
     }
 
     fn step(&mut self, event: Event) -> Vec<Effect> {
-        let state = std::mem::replace(&mut self.state, State::new(&self.program));
+        let state = self.state.take().unwrap_or_else(|| State::new(&self.program));
         let (state, effects) = step(&self.program, state, event);
-        self.state = state;
+        self.state = Some(state);
         effects
+    }
+
+    fn language(&self) -> &str {
+        self.state.as_ref().map_or(&self.opening.language, |state| &state.language)
     }
 
     /// What voice plays for these words.
@@ -187,7 +180,7 @@ impl Session {
             if !sounds.is_empty() {
                 sounds.push(Sound::Pause(PAUSE_BETWEEN));
             }
-            sounds.extend(self.program.sounds(utterance, &self.state.language));
+            sounds.extend(self.program.sounds(utterance, self.language()));
         }
         sounds
     }
@@ -196,7 +189,7 @@ impl Session {
     #[must_use]
     pub fn text(&self, say: &[Utterance]) -> String {
         let texts: Vec<String> =
-            say.iter().map(|u| self.program.text(u, &self.state.language, self.opening.channel)).collect();
+            say.iter().map(|u| self.program.text(u, self.language(), self.opening.channel)).collect();
         texts.join("\n")
     }
 }

@@ -55,12 +55,6 @@ impl Registry {
         Self { catalog, payments, clock, language, live: Arc::default(), live_max }
     }
 
-    /// How many sessions there are now.
-    #[must_use]
-    pub fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
-    }
-
     /// The session of a call to `number`. `caller` only if the trunk is trusted for it.
     ///
     /// # Errors

@@ -184,8 +184,10 @@ impl Call {
     /// Says a turn's words and goes into what follows, through as many turns as need no waiting.
     async fn take(&mut self, mut turn: Turn) -> Result<(), Error> {
         loop {
-            let said: Vec<&str> = turn.say.iter().map(|utterance| &*utterance.name).collect();
-            tracing::debug!(session = %self.session.id(), said = %said.join(" "), "said");
+            if tracing::enabled!(tracing::Level::DEBUG) {
+                let said: Vec<&str> = turn.say.iter().map(|utterance| &*utterance.name).collect();
+                tracing::debug!(session = %self.session.id(), said = %said.join(" "), "said");
+            }
             let clips = self.board.clips.of(&self.session.sounds(&turn.say));
             match turn.then {
                 Then::Collect(question) => {

@@ -30,11 +30,6 @@ impl Clips {
         Self { by_id: Arc::new(by_id), pauses: Arc::new(pauses) }
     }
 
-    /// The ids of all clips.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.by_id.keys().map(|id| &**id)
-    }
-
     /// Every clip, pauses too.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Clip>> {
         self.by_id.values().chain(self.pauses.values())

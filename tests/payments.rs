@@ -8,7 +8,7 @@ use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
 use keytone::payment::answer::{Channel, Identity, PayOutcome, Quote, Route};
 use keytone::payment::reference;
-use keytone::payment::row::State;
+use keytone::payment::row::{SessionRow, State};
 use keytone::payment::run::{Error, OpenAccount, Scope};
 use keytone::secret::Secret;
 
@@ -54,6 +54,7 @@ on_both_databases!(
     a_better_sms_replaces_the_plain_one,
     chance_faults_never_cost_or_make_money,
     two_nodes_share_the_work,
+    a_saved_session_is_one_nodes_at_a_time,
 );
 
 fn receipt(outcome: &PayOutcome) -> String {
@@ -593,6 +594,46 @@ async fn a_better_sms_replaces_the_plain_one(database: Database) {
     let due = market.store.outbox_due(later, 10).await.unwrap();
     assert_eq!(due.len(), 1, "{due:?}");
     assert_eq!(due[0].body, "Thank you");
+    market.close().await;
+}
+
+async fn a_saved_session_is_one_nodes_at_a_time(database: Database) {
+    let market = Market::open(database).await;
+    let payments = &market.payments;
+    let now = market.clock.now().0;
+    let row = SessionRow {
+        id: Id::new(now),
+        caller: phone(ME),
+        channel: 1,
+        flow: "recharge".into(),
+        version: "v1".into(),
+        state: "{\"a\":\"ü\"}".into(),
+        account: Some(Id::new(now)),
+        payment: None,
+        revision: 1,
+        saved_at: now,
+        expires_at: now + 60_000_000,
+    };
+    assert!(payments.save_session(row.clone()).await.unwrap());
+    assert!(!payments.save_session(row.clone()).await.unwrap(), "revision 1 is there already");
+    assert_eq!(payments.session_of(&phone(ME), "recharge").await.unwrap(), Some(row.clone()));
+    assert_eq!(payments.session_of(&phone(ME), "other").await.unwrap(), None);
+    assert_eq!(payments.session_of(&phone(OTHER), "recharge").await.unwrap(), None);
+    // Ten go on with it at once: one of them does.
+    let next = SessionRow { revision: 2, state: "{}".into(), payment: Some(Id::new(now)), ..row.clone() };
+    let tries = (0..10).map(|_| payments.save_session(next.clone()));
+    let won: Vec<bool> =
+        futures_util::future::join_all(tries).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+    assert_eq!(payments.session_of(&phone(ME), "recharge").await.unwrap(), Some(next));
+    // What is over is not found, and in time not kept.
+    let old = SessionRow { id: Id::new(now), flow: "old".into(), expires_at: now, ..row.clone() };
+    assert!(payments.save_session(old).await.unwrap());
+    assert_eq!(payments.session_of(&phone(ME), "old").await.unwrap(), None);
+    assert_eq!(market.store.forget_sessions(now).await.unwrap(), 1);
+    payments.end_session(row.id).await.unwrap();
+    payments.end_session(row.id).await.unwrap();
+    assert_eq!(payments.session_of(&phone(ME), "recharge").await.unwrap(), None);
     market.close().await;
 }
 

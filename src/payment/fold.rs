@@ -18,7 +18,7 @@ use crate::payment::fold::table::Table;
 use crate::payment::judge::judge;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, SuspensionRow,
+    PaymentRow, SessionRow, SuspensionRow,
 };
 use crate::payment::unit::{Done, Op, Refusal, Unit};
 use crate::store::keys::{Changes, Keys, Loaded, Rows};
@@ -34,6 +34,7 @@ pub struct Working {
     counters: Table<CounterKey, CounterRow>,
     pairs: Table<PairKey, PairRow>,
     suspensions: Table<(String, String), SuspensionRow>,
+    sessions: Table<Id, SessionRow>,
     outbox: Table<Id, OutboxMark>,
     references: Table<String, ()>,
     events: Vec<EventRow>,
@@ -57,6 +58,7 @@ struct Mark {
     counters: usize,
     pairs: usize,
     suspensions: usize,
+    sessions: usize,
     outbox: usize,
     references: usize,
     events: usize,
@@ -82,6 +84,7 @@ impl Working {
             counters,
             pairs,
             suspensions,
+            sessions,
             outbox,
             references,
         } = loaded;
@@ -107,6 +110,7 @@ impl Working {
                 keys.suspensions.iter().cloned(),
                 suspensions.into_iter().map(suspension),
             ),
+            sessions: Table::new(keys.sessions.iter().copied(), sessions.into_iter().map(|r| (r.id, r))),
             outbox: Table::new(keys.outbox.iter().copied(), outbox.into_iter().map(|id| (id, None))),
             references: Table::new(
                 keys.references.iter().cloned(),
@@ -301,6 +305,15 @@ impl Working {
         }
     }
 
+    fn save_session(&mut self, row: &SessionRow) -> Result<(), Refusal> {
+        let stored = self.sessions.row(&row.id).map_or(0, |stored| stored.revision);
+        if row.revision != stored.saturating_add(1) {
+            return Err(Refusal::Stale);
+        }
+        self.sessions.set(row.id, Some(row.clone()));
+        Ok(())
+    }
+
     fn mark(&self) -> Mark {
         Mark {
             books: self.books.mark(),
@@ -311,6 +324,7 @@ impl Working {
             counters: self.counters.undo.len(),
             pairs: self.pairs.undo.len(),
             suspensions: self.suspensions.undo.len(),
+            sessions: self.sessions.undo.len(),
             outbox: self.outbox.undo.len(),
             references: self.references.undo.len(),
             events: self.events.len(),
@@ -326,6 +340,7 @@ impl Working {
         self.counters.rollback(mark.counters);
         self.pairs.rollback(mark.pairs);
         self.suspensions.rollback(mark.suspensions);
+        self.sessions.rollback(mark.sessions);
         self.outbox.rollback(mark.outbox);
         self.references.rollback(mark.references);
         self.events.truncate(mark.events);
@@ -340,6 +355,7 @@ impl Working {
             (self.counters.missed.get(), "counter"),
             (self.pairs.missed.get(), "pair"),
             (self.suspensions.missed.get(), "suspension"),
+            (self.sessions.missed.get(), "session"),
             (self.outbox.missed.get(), "outbox"),
             (self.references.missed.get(), "reference"),
         ]
@@ -358,6 +374,7 @@ impl Working {
         let (counters, _) = self.counters.into_rows();
         let (pairs, _) = self.pairs.into_rows();
         let (suspensions, resumed) = self.suspensions.into_rows();
+        let (sessions, ended) = self.sessions.into_rows();
         let (outbox, _) = self.outbox.into_rows();
         Changes {
             accounts: Rows { added: books.opened, changed: books.accounts },
@@ -374,6 +391,8 @@ impl Working {
             pairs,
             suspended: suspensions.added,
             resumed,
+            sessions,
+            ended,
             outbox: outbox.added.into_iter().flatten().collect(),
         }
     }
@@ -434,6 +453,13 @@ pub fn fold(work: &mut Working, unit: &Unit) -> Result<Result<Done, Refusal>, Br
         Op::OpenAccount(row) => work.open_account(row),
         Op::Outbox(row) => {
             work.put_outbox(row.clone());
+            Ok(())
+        }
+        Op::SaveSession(row) => work.save_session(row),
+        Op::EndSession(id) => {
+            if work.sessions.row(id).is_some() {
+                work.sessions.set(*id, None);
+            }
             Ok(())
         }
         Op::Suspend(row) => {

@@ -40,7 +40,13 @@ pub fn judge(op: &Op, work: &mut Working) -> Result<(), Refusal> {
         Op::Submit { payment, version, attempt } => submit(*payment, *version, attempt, work),
         Op::Move(step) => self::step(step, work),
         // `fold` does these itself.
-        Op::Ledger(_) | Op::OpenAccount(_) | Op::Outbox(_) | Op::Suspend(_) | Op::Resume(_) => Ok(()),
+        Op::Ledger(_)
+        | Op::OpenAccount(_)
+        | Op::Outbox(_)
+        | Op::Suspend(_)
+        | Op::Resume(_)
+        | Op::SaveSession(_)
+        | Op::EndSession(_) => Ok(()),
     }
 }
 

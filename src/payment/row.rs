@@ -312,3 +312,31 @@ pub struct SuspensionRow {
     /// Since when, microseconds.
     pub since: i64,
 }
+
+/// A conversation that may be gone on with. Written by the same road as money, so that what a caller was told and what
+/// was done for him are one commit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionRow {
+    /// The session's.
+    pub id: Id,
+    /// Who; only believed numbers have rows.
+    pub caller: Msisdn,
+    /// 1 voice, 2 USSD, 3 SMS.
+    pub channel: i16,
+    /// The flow.
+    pub flow: String,
+    /// The flow's version.
+    pub version: String,
+    /// The dialplan's state, as JSON.
+    pub state: String,
+    /// The account that the caller's number pays from, once it is known.
+    pub account: Option<Id>,
+    /// The latest payment that was asked for.
+    pub payment: Option<Id>,
+    /// 1, 2, 3…: one more at each save.
+    pub revision: i64,
+    /// When it was saved, microseconds.
+    pub saved_at: i64,
+    /// Until when it may be gone on with, microseconds.
+    pub expires_at: i64,
+}

@@ -9,7 +9,7 @@ use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::ledger::row::AccountRow;
 use crate::ledger::row::Id;
 use crate::payment::row::{
-    AttemptRow, BindingRow, OutboxRow, PairKey, PayerRow, PaymentRow, State, SuspensionRow,
+    AttemptRow, BindingRow, OutboxRow, PairKey, PayerRow, PaymentRow, SessionRow, State, SuspensionRow,
 };
 
 /// One decision's writes.
@@ -69,6 +69,10 @@ pub enum Op {
     Suspend(SuspensionRow),
     /// Opens it again.
     Resume(SuspensionRow),
+    /// Saves a session whose stored revision is one less; refused as stale when another node went on with it.
+    SaveSession(Box<SessionRow>),
+    /// Forgets a session, if there is one.
+    EndSession(Id),
 }
 
 /// See [`Op::Authorise`].

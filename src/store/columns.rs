@@ -69,9 +69,14 @@ macro_rules! suspension_columns {
         "scope, key, since"
     };
 }
+macro_rules! session_columns {
+    () => {
+        "id, caller, channel, flow, version, state, account, payment, revision, saved_at, expires_at"
+    };
+}
 
 pub(crate) use {
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, suspension_columns,
-    transfer_columns,
+    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
+    suspension_columns, transfer_columns,
 };

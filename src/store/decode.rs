@@ -6,7 +6,7 @@ use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, State, SuspensionRow,
+    PaymentRow, SessionRow, State, SuspensionRow,
 };
 use crate::store::error::Error;
 
@@ -228,4 +228,20 @@ pub(super) fn outbox(row: &Row) -> Result<OutboxRow, Error> {
 
 pub(super) fn suspension(row: &Row) -> Result<SuspensionRow, Error> {
     Ok(SuspensionRow { scope: text(row, 0)?, key: text(row, 1)?, since: int(row, 2)? })
+}
+
+pub(super) fn session(row: &Row) -> Result<SessionRow, Error> {
+    Ok(SessionRow {
+        id: id(row, 0)?,
+        caller: msisdn(row, 1)?,
+        channel: small(row, 2)?,
+        flow: text(row, 3)?,
+        version: text(row, 4)?,
+        state: text(row, 5)?,
+        account: some_id(row, 6)?,
+        payment: some_id(row, 7)?,
+        revision: int(row, 8)?,
+        saved_at: int(row, 9)?,
+        expires_at: int(row, 10)?,
+    })
 }

@@ -6,7 +6,7 @@ use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, SuspensionRow,
+    PaymentRow, SessionRow, SuspensionRow,
 };
 
 /// The rows that the units of a batch touch. Sorted sets, so that rows are locked in the same order by every node.
@@ -34,6 +34,8 @@ pub struct Keys {
     pub pairs: BTreeSet<PairKey>,
     /// Scope and key.
     pub suspensions: BTreeSet<(String, String)>,
+    /// Saved sessions.
+    pub sessions: BTreeSet<Id>,
     /// Messages that may be queued already.
     pub outbox: BTreeSet<Id>,
     /// Payment references that may be taken.
@@ -54,6 +56,7 @@ impl Keys {
         self.counters.extend(other.counters);
         self.pairs.extend(other.pairs);
         self.suspensions.extend(other.suspensions);
+        self.sessions.extend(other.sessions);
         self.outbox.extend(other.outbox);
         self.references.extend(other.references);
     }
@@ -100,6 +103,8 @@ pub struct Loaded {
     pub pairs: Vec<PairRow>,
     /// Suspensions.
     pub suspensions: Vec<SuspensionRow>,
+    /// Sessions.
+    pub sessions: Vec<SessionRow>,
     /// Messages queued already.
     pub outbox: Vec<Id>,
     /// References taken.
@@ -152,6 +157,10 @@ pub struct Changes {
     pub suspended: Vec<SuspensionRow>,
     /// Opened again: scope and key.
     pub resumed: Vec<(String, String)>,
+    /// Sessions saved.
+    pub sessions: Rows<SessionRow>,
+    /// Sessions forgotten.
+    pub ended: Vec<Id>,
     /// Messages.
     pub outbox: Vec<OutboxRow>,
 }
@@ -177,6 +186,8 @@ impl Changes {
             && none(&self.pairs)
             && self.suspended.is_empty()
             && self.resumed.is_empty()
+            && none(&self.sessions)
+            && self.ended.is_empty()
             && self.outbox.is_empty()
     }
 }

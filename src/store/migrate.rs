@@ -14,12 +14,14 @@ type Step = (i64, &'static str, &'static str);
 pub(crate) const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
     (2, "payment", include_str!("../../migrations/sqlite/0002_payment.sql")),
+    (3, "sessions", include_str!("../../migrations/sqlite/0003_sessions.sql")),
 ];
 
 /// PostgreSQL's steps.
 pub(crate) const POSTGRES: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
     (2, "payment", include_str!("../../migrations/postgres/0002_payment.sql")),
+    (3, "sessions", include_str!("../../migrations/postgres/0003_sessions.sql")),
 ];
 
 /// One step and whether the database has it.

@@ -19,7 +19,7 @@ use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentFact, PaymentRow, State, SuspensionRow,
+    PaymentFact, PaymentRow, SessionRow, State, SuspensionRow,
 };
 use crate::store::keys::{Changes, Keys, Loaded};
 
@@ -448,6 +448,27 @@ impl Store {
     /// As every read.
     pub async fn entries_of_payment(&self, payment: Id) -> Result<Vec<EntryRow>, Error> {
         read!(self, entries_of_payment, payment)
+    }
+
+    /// The session that a caller saved last in a flow, if its time is not up at `now` (microseconds).
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn session_of(
+        &self,
+        caller: &Msisdn,
+        flow: &str,
+        now: i64,
+    ) -> Result<Option<SessionRow>, Error> {
+        read!(self, session_of, caller, flow, now)
+    }
+
+    /// Forgets sessions whose time is up at `now` (microseconds); gives how many.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn forget_sessions(&self, now: i64) -> Result<u64, Error> {
+        update!(self, forget_sessions, now)
     }
 
     /// Messages that are due at `now` (microseconds), most overdue first.

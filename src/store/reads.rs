@@ -8,12 +8,12 @@ use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, State, SuspensionRow,
+    PaymentRow, SessionRow, State, SuspensionRow,
 };
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, suspension_columns,
-    transfer_columns,
+    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
+    suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::{PaymentFilter, Total};
@@ -299,6 +299,27 @@ pub(in crate::store) async fn entries_of_payment(pool: &Pool, payment: Id) -> Re
         " from entries where transfer in (select id from transfers where payment = $1) order by transfer, account"
     );
     all(pool, by_id(SQL, payment), decode::entry).await
+}
+
+/// The session that a caller saved last in a flow.
+pub(in crate::store) async fn session_of(
+    pool: &Pool,
+    caller: &Msisdn,
+    flow: &str,
+    now: i64,
+) -> Result<Option<SessionRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        session_columns!(),
+        " from sessions where caller = $1 and flow = $2 and expires_at > $3 order by saved_at desc, id limit 1"
+    );
+    let query = sqlx::query(SQL).bind(caller.as_str().to_owned()).bind(flow.to_owned()).bind(now);
+    one(pool, query, decode::session).await
+}
+
+pub(in crate::store) async fn forget_sessions(pool: &Pool, now: i64) -> Result<u64, Error> {
+    const SQL: &str = "delete from sessions where expires_at <= $1";
+    Ok(sqlx::query(SQL).bind(now).execute(pool).await?.rows_affected())
 }
 
 pub(in crate::store) async fn outbox_due(pool: &Pool, now: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {

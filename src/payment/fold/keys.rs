@@ -83,6 +83,12 @@ pub fn keys_of(unit: &Unit) -> Keys {
             Op::Outbox(row) => {
                 keys.outbox.insert(row.id);
             }
+            Op::SaveSession(row) => {
+                keys.sessions.insert(row.id);
+            }
+            Op::EndSession(id) => {
+                keys.sessions.insert(*id);
+            }
             Op::Suspend(row) | Op::Resume(row) => {
                 keys.suspensions.insert((row.scope.clone(), row.key.clone()));
             }

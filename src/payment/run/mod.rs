@@ -13,6 +13,7 @@ mod pay;
 mod pool;
 mod resolve;
 mod schedule;
+mod sessions;
 pub mod writer;
 
 use std::collections::BTreeMap;

@@ -29,6 +29,8 @@ const ASKED_AT_ONCE: usize = 16;
 const SWEEP_MAX: u32 = 256;
 /// Batches of them in one round, so that due payments are not kept waiting.
 const SWEEPS_MAX: u32 = 8;
+/// Rounds between two looks for sessions whose time is up.
+const FORGET_ROUNDS: u32 = 60;
 /// The class of a payment whose request never left.
 const NEVER_SENT: &str = "never_sent";
 /// The class of a payment whose request may have left when the process ended.
@@ -95,7 +97,14 @@ impl Payments {
     /// Asks what is due, and gives back what is held past its time, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+        let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
+            if rounds.is_multiple_of(FORGET_ROUNDS)
+                && let Err(error) = self.forget_sessions().await
+            {
+                tracing::warn!(%error, "old sessions could not be forgotten");
+            }
+            rounds = rounds.wrapping_add(1);
             if let Err(error) = self.round(&at_once).await {
                 tracing::warn!(%error, "due payments could not be looked for");
             }

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use crate::ledger::row::Id;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
-    pair_columns, payer_columns, payment_columns, suspension_columns, transfer_columns,
+    pair_columns, payer_columns, payment_columns, session_columns, suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
@@ -121,6 +121,10 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
         suspension_columns!(),
         " from suspensions where (scope, key) in (select * from unnest($1::text[], $2::text[]))"
     );
+    // Nobody else may go on with a session between this look at its revision and the commit.
+    const SESSIONS: &str =
+        concat!("select ", session_columns!(), " from sessions where id = any($1) order by id for update");
+    loaded.sessions = by_id(conn, SESSIONS, &keys.sessions, decode::session).await?;
     loaded.payments = by_id(conn, PAYMENTS, &keys.payments, decode::payment).await?;
     loaded.payers = by_id(conn, PAYERS, &keys.payers, decode::payer).await?;
     loaded.attempts = by_id(conn, ATTEMPTS, &keys.attempts, decode::attempt).await?;

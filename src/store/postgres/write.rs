@@ -6,13 +6,14 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use crate::ledger::row::{AccountRow, HoldRow, Id};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SuspensionRow,
+    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SessionRow,
+    SuspensionRow,
 };
 use crate::store::Stamp;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, suspension_columns,
-    transfer_columns,
+    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
+    suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::Changes;
@@ -39,6 +40,10 @@ pub(super) async fn write(conn: &mut PgConnection, changes: &Changes, stamp: Sta
     add_pairs(conn, &changes.pairs.added).await?;
     change_pairs(conn, &changes.pairs.changed).await?;
     queue_messages(conn, &changes.outbox).await?;
+    for sessions in [&changes.sessions.added, &changes.sessions.changed] {
+        save_sessions(conn, sessions).await?;
+    }
+    end_sessions(conn, &changes.ended).await?;
     suspend(conn, &changes.suspended).await?;
     resume(conn, &changes.resumed).await
 }
@@ -495,6 +500,42 @@ async fn queue_messages(conn: &mut PgConnection, rows: &[OutboxRow]) -> Result<(
         .bind(column(rows, |row| i64::from(row.state)))
         .bind(column(rows, |row| row.due_at))
         .bind(column(rows, |row| row.created_at));
+    run(conn, query).await
+}
+
+async fn save_sessions(conn: &mut PgConnection, rows: &[SessionRow]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    const SQL: &str = concat!(
+        "insert into sessions (",
+        session_columns!(),
+        ") select * from unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], ",
+        "$7::bytea[], $8::bytea[], $9::bigint[], $10::bigint[], $11::bigint[]) ",
+        "on conflict (id) do update set channel = excluded.channel, state = excluded.state, ",
+        "account = excluded.account, payment = excluded.payment, revision = excluded.revision, ",
+        "saved_at = excluded.saved_at, expires_at = excluded.expires_at"
+    );
+    let query = sqlx::query(SQL)
+        .bind(column(rows, |row| id(row.id)))
+        .bind(column(rows, |row| row.caller.as_str()))
+        .bind(column(rows, |row| i64::from(row.channel)))
+        .bind(column(rows, |row| row.flow.as_str()))
+        .bind(column(rows, |row| row.version.as_str()))
+        .bind(column(rows, |row| row.state.as_str()))
+        .bind(column(rows, |row| row.account.map(id)))
+        .bind(column(rows, |row| row.payment.map(id)))
+        .bind(column(rows, |row| row.revision))
+        .bind(column(rows, |row| row.saved_at))
+        .bind(column(rows, |row| row.expires_at));
+    run(conn, query).await
+}
+
+async fn end_sessions(conn: &mut PgConnection, rows: &[Id]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query("delete from sessions where id = any($1)").bind(column(rows, |row| id(*row)));
     run(conn, query).await
 }
 

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteArguments;
 use crate::ledger::row::Id;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
-    pair_columns, payer_columns, payment_columns, suspension_columns, transfer_columns,
+    pair_columns, payer_columns, payment_columns, session_columns, suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
@@ -110,6 +110,13 @@ async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
         .await?;
     loaded.outbox =
         writing.ids("select id from outbox where id in ", &keys.outbox, |row| decode::id(row, 0)).await?;
+    loaded.sessions = writing
+        .ids(
+            concat!("select ", session_columns!(), " from sessions where id in "),
+            &keys.sessions,
+            decode::session,
+        )
+        .await?;
     loaded.bindings = writing
         .list(
             concat!("select ", binding_columns!(), " from bindings where msisdn in "),

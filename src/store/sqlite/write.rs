@@ -9,13 +9,14 @@ use sqlx::sqlite::SqliteArguments;
 
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, TransferRow};
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SuspensionRow,
+    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SessionRow,
+    SuspensionRow,
 };
 use crate::store::Stamp;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, suspension_columns,
-    transfer_columns,
+    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
+    suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::Changes;
@@ -177,6 +178,19 @@ async fn write_small(writing: &mut Writing, changes: &Changes) -> Result<(), Err
     };
     const RESUME: Shape =
         Shape { before: "delete from suspensions where (scope, key) in (values ", after: ")", columns: 2 };
+    const SESSIONS: Shape = Shape {
+        before: concat!("insert into sessions (", session_columns!(), ") values "),
+        after: " on conflict (id) do update set channel = excluded.channel, state = excluded.state, \
+                account = excluded.account, payment = excluded.payment, revision = excluded.revision, \
+                saved_at = excluded.saved_at, expires_at = excluded.expires_at",
+        columns: 11,
+    };
+    const ENDED: Shape =
+        Shape { before: "delete from sessions where id in (values ", after: ")", columns: 1 };
+    for sessions in [&changes.sessions.added, &changes.sessions.changed] {
+        writing.rows(&SESSIONS, sessions, bind_session).await?;
+    }
+    writing.rows(&ENDED, &changes.ended, |query, id| query.bind(id.0.to_vec())).await?;
     for payers in [&changes.payers.added, &changes.payers.changed] {
         writing.rows(&PAYERS, payers, bind_payer).await?;
     }
@@ -407,6 +421,21 @@ fn bind_outbox<'q>(query: Query<'q>, row: &OutboxRow) -> Query<'q> {
         .bind(i64::from(row.state))
         .bind(row.due_at)
         .bind(row.created_at)
+}
+
+fn bind_session<'q>(query: Query<'q>, row: &SessionRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(row.caller.as_str().to_owned())
+        .bind(i64::from(row.channel))
+        .bind(row.flow.clone())
+        .bind(row.version.clone())
+        .bind(row.state.clone())
+        .bind(row.account.map(|id| id.0.to_vec()))
+        .bind(row.payment.map(|id| id.0.to_vec()))
+        .bind(row.revision)
+        .bind(row.saved_at)
+        .bind(row.expires_at)
 }
 
 fn bind_suspension<'q>(query: Query<'q>, row: &SuspensionRow) -> Query<'q> {

@@ -13,7 +13,7 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed={folder}");
         for file in files(&root.join(folder))? {
             let name = file.strip_prefix(&root).map_err(io::Error::other)?;
-            let wanted = ["flow", "msg", "say", "wav", "toml"];
+            let wanted = ["flow", "flowtest", "msg", "say", "wav", "toml"];
             if name.extension().is_some_and(|e| wanted.iter().any(|w| e == *w)) {
                 writeln!(table, "    ({name:?}, include_bytes!({file:?})),").map_err(io::Error::other)?;
             }

@@ -39,9 +39,14 @@ impl Timestamp {
     /// The calendar day in `zone` as days since 1970-01-01: the `business_day` of a payment.
     #[must_use]
     pub fn business_day(self, zone: &jiff::tz::TimeZone) -> i32 {
+        i32::try_from(self.minutes(zone).div_euclid(1_440)).unwrap_or(i32::MAX)
+    }
+
+    /// Minutes since midnight of 1970-01-01 by the clocks on the walls in `zone`.
+    #[must_use]
+    pub fn minutes(self, zone: &jiff::tz::TimeZone) -> i64 {
         let at = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let seconds = at.as_second().saturating_add(i64::from(zone.to_offset(at).seconds()));
-        i32::try_from(seconds.div_euclid(86_400)).unwrap_or(i32::MAX)
+        at.as_second().saturating_add(i64::from(zone.to_offset(at).seconds())).div_euclid(60)
     }
 }
 

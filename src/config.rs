@@ -3,12 +3,15 @@
 //!
 //! Everything has a default but what only the operator can know: the market and who is trusted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::connector::document::{self, Fault, Faults, Section};
+use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
+use crate::msisdn::Msisdn;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -30,6 +33,10 @@ pub struct Config {
     pub market: Market,
     /// PIN rules.
     pub pin: PinRules,
+    /// How flows are adapted to this market.
+    pub dialplan: Dialplan,
+    /// The socket that the daemon takes commands on.
+    pub control: PathBuf,
     /// SIP.
     pub sip: Sip,
     /// RTP.
@@ -76,6 +83,36 @@ pub struct PinRules {
     pub delay: Duration,
     /// argon2id at 19 MiB and 2 passes instead of 4 MiB and 3.
     pub strict: bool,
+}
+
+/// Telephones that may reach drafts, at most.
+pub const TESTERS_MAX: usize = 1000;
+/// Bytes of one parameter of a flow, at most.
+pub const PARAM_BYTES_MAX: usize = 1000;
+
+/// What flows take from the operator. Read again by each reload.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dialplan {
+    /// Numbers that reach draft flows.
+    pub testers: BTreeSet<Msisdn>,
+    /// Parameters in place of those that the flows themselves give: by flow and name, as text.
+    pub params: BTreeMap<String, BTreeMap<String, String>>,
+    /// Septets on a USSD screen whose characters are all in GSM 03.38.
+    pub ussd_septets: u16,
+    /// UTF-16 units on any other USSD screen.
+    pub ussd_ucs2: u16,
+}
+
+impl Default for Dialplan {
+    /// No testers, the flows' own parameters, full screens.
+    fn default() -> Self {
+        Self {
+            testers: BTreeSet::new(),
+            params: BTreeMap::new(),
+            ussd_septets: USSD_SEPTETS,
+            ussd_ucs2: USSD_UCS2,
+        }
+    }
 }
 
 /// SIP settings.
@@ -171,6 +208,11 @@ impl Config {
         }
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, PinRules::read);
+        let dialplan = within(root, "dialplan", faults, Dialplan::read);
+        let control = within(root, "control", faults, |control, faults| {
+            let named = control.text("socket", faults).map(|t| t.value);
+            folder.join(named.unwrap_or_else(|| "keytone.sock".to_owned()))
+        });
         let sip = within(root, "sip", faults, Sip::read);
         let rtp = within(root, "rtp", faults, Rtp::read);
         let http_listen = within(root, "http", faults, |http, faults| {
@@ -185,6 +227,8 @@ impl Config {
             connectors: node.connectors,
             market,
             pin,
+            dialplan,
+            control,
             sip,
             rtp,
             http_listen,
@@ -346,6 +390,57 @@ impl PinRules {
     }
 }
 
+impl Dialplan {
+    fn read(dialplan: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
+        let default = Self::default();
+        let mut testers = BTreeSet::new();
+        for text in dialplan.texts("testers", faults) {
+            match Msisdn::parse(&text.value) {
+                Ok(msisdn) if testers.len() < TESTERS_MAX => drop(testers.insert(msisdn)),
+                Ok(_) => {
+                    faults.add(&text.span, &text.key, format!("expected at most {TESTERS_MAX} numbers"));
+                    break;
+                }
+                Err(_) => faults.add(
+                    &text.span,
+                    &text.key,
+                    format!("`{}` is not a full number such as +8613800000001", text.value),
+                ),
+            }
+        }
+        let mut params = BTreeMap::new();
+        if let Some(mut flows) = dialplan.section("params", faults) {
+            for name in flows.keys() {
+                let Some(mut flow) = flows.section(&name, faults) else { continue };
+                params.insert(name, texts_by_name(&mut flow, faults));
+            }
+        }
+        let mut screen = |key: &str, least: i64, most: i64, default: u16| {
+            let size = dialplan.integer(key, least..=most, faults);
+            size.and_then(|n| u16::try_from(n.value).ok()).unwrap_or(default)
+        };
+        Self {
+            testers,
+            params,
+            ussd_septets: screen("ussd_septets", 40, USSD_SEPTETS.into(), default.ussd_septets),
+            ussd_ucs2: screen("ussd_ucs2", 20, USSD_UCS2.into(), default.ussd_ucs2),
+        }
+    }
+}
+
+/// A table whose keys are names that the flows give.
+fn texts_by_name(table: &mut Section<'_>, faults: &mut Faults<'_>) -> BTreeMap<String, String> {
+    let mut named = BTreeMap::new();
+    for name in table.keys() {
+        let Some(text) = table.text(&name, faults) else { continue };
+        if text.value.len() > PARAM_BYTES_MAX {
+            faults.add(&text.span, &text.key, format!("expected at most {PARAM_BYTES_MAX} bytes"));
+        }
+        named.insert(name, text.value);
+    }
+    named
+}
+
 impl Sip {
     fn read(sip: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
         let listen = address(sip, "listen", SocketAddr::from(([0, 0, 0, 0], 5060)), faults);
@@ -461,6 +556,54 @@ trusted_number = true
         assert!(has("line 11: market.day_limit: CNY has 2 decimals"), "{texts:#?}");
         assert!(has("line 14: sip.listen: expected a text"), "{texts:#?}");
         assert!(has("line 18: sip.trunk.addresses: `10.0.0.0/99`"), "{texts:#?}");
+    }
+
+    #[test]
+    fn flows_take_parameters_testers_and_screens() {
+        let text = format!(
+            "{GOOD}\n[control]\nsocket = \"run/control\"\n\n[dialplan]\n\
+             testers = [\"+8613800000001\"]\nussd_ucs2 = 70\n\n[dialplan.params.recharge]\n\
+             amounts = \"50, 100\"\n\n[dialplan.params.bill]\nmost = \"3\"\n"
+        );
+        let config = Config::parse(&text, Path::new("/etc/keytone")).unwrap();
+        assert_eq!(config.control, PathBuf::from("/etc/keytone/run/control"));
+        let dialplan = config.dialplan;
+        assert!(dialplan.testers.contains(&Msisdn::parse("+8613800000001").unwrap()));
+        assert_eq!((dialplan.ussd_septets, dialplan.ussd_ucs2), (182, 70));
+        assert_eq!(dialplan.params["recharge"]["amounts"], "50, 100");
+        assert_eq!(dialplan.params["bill"]["most"], "3");
+        let bare = Config::parse(GOOD, Path::new("/etc/keytone")).unwrap();
+        assert_eq!(bare.control, PathBuf::from("/etc/keytone/keytone.sock"));
+        assert_eq!(bare.dialplan, Dialplan::default());
+    }
+
+    #[test]
+    fn faults_of_the_dialplan_table_are_named_with_their_lines() {
+        let long = "x".repeat(PARAM_BYTES_MAX + 1);
+        let bad = format!(
+            "[control]\nsock = \"a\"\n[dialplan]\ntesters = [\"138\", \"+8613800000001\"]\nussd_septets = 183\n\
+             tester = 1\n[dialplan.params]\nmost = \"3\"\n[dialplan.params.recharge]\namounts = 50\n\
+             words = \"{long}\"\n{GOOD}"
+        );
+        let faults = Config::parse(&bad, Path::new(".")).unwrap_err();
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "line 2: control.sock: is not a known key; did you mean socket?",
+                "line 4: dialplan.testers: `138` is not a full number such as +8613800000001",
+                "line 5: dialplan.ussd_septets: expected a whole number from 40 to 182",
+                "line 6: dialplan.tester: is not a known key; did you mean testers?",
+                "line 8: dialplan.params.most: expected a table, found string",
+                "line 10: dialplan.params.recharge.amounts: expected a text, found integer",
+                "line 11: dialplan.params.recharge.words: expected at most 1000 bytes",
+            ]
+        );
+        let many = (0..=TESTERS_MAX).map(|n| format!("\"+86138{n:08}\"")).collect::<Vec<_>>().join(",");
+        let many = format!("{GOOD}\n[dialplan]\ntesters = [{many}]\n");
+        let faults = Config::parse(&many, Path::new(".")).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].message.contains("at most 1000"), "{faults:?}");
     }
 
     #[test]

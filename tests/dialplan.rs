@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use keytone::dialplan::catalog::{Catalog, Settings, SourceFile, Sources, compile};
+use keytone::dialplan::civil::Moment;
 use keytone::dialplan::diagnostic::{Code, Diagnostic};
 use keytone::dialplan::event::{Answer, Argument, Channel, Effect, Event, Input, Start};
 use keytone::dialplan::flowtest;
@@ -26,6 +27,8 @@ use keytone::money::{Currency, Money};
 use keytone::msisdn::Msisdn;
 use keytone::secret::Secret;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+mod numbers;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -41,11 +44,9 @@ fn source(name: &str, path: impl AsRef<Path>) -> SourceFile {
 
 fn settings() -> Settings {
     Settings {
-        currency: Currency::new("CNY").unwrap(),
         country: "86".into(),
         national_digits: (11, 11),
-        pin_digits: (4, 8),
-        default_language: "en".into(),
+        ..Settings::of(Currency::new("CNY").unwrap())
     }
 }
 
@@ -92,10 +93,10 @@ fn the_shipped_flows_have_no_fault_and_every_clip() {
     let sources = shipped();
     let catalog = good(&sources);
     assert!(catalog.warnings().is_empty(), "{}", reports(&sources, catalog.warnings()));
-    assert!(catalog.find_voice("12580").is_some());
-    assert_eq!(catalog.find_ussd("*125*50#").unwrap().prefilled["amount"], "50");
-    assert_eq!(catalog.find_sms("rc 50 138").unwrap().prefilled["phone"], "138");
-    assert!(catalog.find_sms("RC").is_none());
+    assert!(catalog.find_voice("12580", false).is_some());
+    assert_eq!(catalog.find_ussd("*125*50#", false).unwrap().prefilled["amount"], "50");
+    assert_eq!(catalog.find_sms("rc 50 138", false).unwrap().prefilled["phone"], "138");
+    assert!(catalog.find_sms("RC", false).is_none());
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn the_load_test_flows_have_no_fault() {
     let prompt = tones.iter().find(|tone| tone.hertz == [350, 440]).unwrap();
     assert_eq!(prompt.samples(8_000).len(), 120 * 8_000);
     for number in ["100", "101", "102"] {
-        assert!(catalog.find_voice(number).is_some(), "{number}");
+        assert!(catalog.find_voice(number, false).is_some(), "{number}");
     }
 }
 
@@ -323,6 +324,7 @@ fn random_answer(input: &Input, dice: &mut Dice) -> Answer {
         Input::Phone { .. } => dice.pick(&["13800000002", "13800000002", "13800000004", "12"]),
         Input::Money { .. } => dice.pick(&["50", "100", "70", "0"]),
         Input::Digits { .. } => dice.pick(&["1234", "1"]),
+        Input::Date => dice.pick(&["3112", "01012030", "3002"]),
     };
     let others = [Answer::Key('*'), Answer::Empty, Answer::Silence, Answer::Invalid];
     if dice.roll(6) == 0 { dice.pick(&others) } else { Answer::Digits(digits.into()) }
@@ -347,6 +349,8 @@ fn random_conversations_end_and_pay_only_what_was_heard() {
                 .into_iter()
                 .filter(|_| seed % 3 == 0)
                 .collect(),
+            at: Moment::default(),
+            restarted: false,
         };
         let (mut state, mut event) = (State::new(&program), Event::Start(start));
         let (mut heard, mut confirming, mut pending) = (Vec::new(), false, false);
@@ -411,6 +415,8 @@ fn begun(channel: Channel) -> (Catalog, State, Vec<Effect>) {
         caller: Some(Msisdn::parse("+8613800000001").unwrap()),
         language: "xx".into(),
         prefilled: std::collections::BTreeMap::new(),
+        at: Moment::default(),
+        restarted: false,
     };
     let (state, effects) = step(&program, State::new(&program), Event::Start(start));
     (catalog, state, effects)
@@ -528,6 +534,8 @@ fn back_restores_what_was_known_when_the_question_was_asked() {
         caller: None,
         language: "en".into(),
         prefilled: std::collections::BTreeMap::new(),
+        at: Moment::default(),
+        restarted: false,
     };
     let (mut state, _) = step(&program, State::new(&program), Event::Start(start));
     let mut before = vec![state.clone()];
@@ -565,6 +573,8 @@ fn wordings_taper_and_a_long_list_is_cut() {
         caller: None,
         language: "en".into(),
         prefilled: std::collections::BTreeMap::new(),
+        at: Moment::default(),
+        restarted: false,
     };
     let (first, effects) = step(&program, State::new(&program), Event::Start(start));
     let Some(Effect::Collect(collect)) = effects.last() else { panic!("{effects:?}") };

@@ -1,12 +1,14 @@
 //! Wiring: opens the database, starts the writer, the payment core, SIP, RTP and HTTP, and stops them in order. `serve`,
 //! `demo` and the tests start the same [`Daemon`]; the admin commands need only its [`Core`].
 
+pub mod control;
 pub mod dialplans;
 pub mod embedded;
 pub mod peppers;
+pub mod reload;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -14,20 +16,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::dialplans::Places;
+use crate::app::control::Control;
+use crate::app::reload::{Dialplans, Loaded, Unloaded, Wanted};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connector::definition::Definition;
 use crate::connector::document::Fault;
 use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
-use crate::dialplan::catalog::{Catalog, Settings as Grammar, compile};
+use crate::dialplan::catalog::Settings as Grammar;
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::writer::Writer;
 use crate::payment::run::{Parts, Payments};
 use crate::payment::settings::{PinSettings, Settings};
 use crate::rtp::{Engine, EngineConfig};
-use crate::session::registry::Registry;
+use crate::session::registry::{Edition, Registry};
 use crate::sip;
 use crate::store::Store;
 use crate::voice::clips::Clips;
@@ -66,6 +69,9 @@ pub enum Error {
     /// Dialplans with faults.
     #[error("the dialplans have faults:\n{0}")]
     Faults(String),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] control::Error),
     /// The pepper file.
     #[error(transparent)]
     Peppers(#[from] peppers::Error),
@@ -117,11 +123,11 @@ impl Money {
     /// # Errors
     /// The first file with faults, all of them named.
     pub fn read(config: &Config) -> Result<Self, Error> {
-        let read = |path: &std::path::Path| {
+        let read = |path: &Path| {
             let file = path.display().to_string();
             std::fs::read_to_string(path).map_err(|source| Error::Read { file, source })
         };
-        let described = |path: &std::path::Path| {
+        let described = |path: &Path| {
             let file = path.display().to_string();
             |faults| Error::Description { file, faults }
         };
@@ -236,13 +242,18 @@ pub fn grammar(plan: &Plan, settings: &Settings, language: &str) -> Grammar {
         ),
         pin_digits: (digits(settings.pin.digits_min), digits(settings.pin.digits_max)),
         default_language: language.to_owned(),
+        ..Grammar::of(settings.currency)
     }
 }
 
 /// What the daemon is to do beside moving money.
 pub struct Plant {
     /// Dialplans and prompts.
-    pub places: Places,
+    pub wanted: Wanted,
+    /// The configuration that a reload reads again; without one only the folders are read again.
+    pub config: Option<PathBuf>,
+    /// The control socket; without one nobody can give commands.
+    pub control: Option<PathBuf>,
     /// SIP.
     pub sip: crate::config::Sip,
     /// RTP.
@@ -265,10 +276,8 @@ pub struct Daemon {
     pub http: SocketAddr,
     /// Media figures.
     pub engine: Engine,
-    /// What is played.
-    pub clips: Clips,
-    /// The catalogue that calls run.
-    pub catalog: Arc<Catalog>,
+    /// What calls run and hear.
+    pub dialplans: Dialplans,
     /// Cancelled first: no new calls.
     drain: CancellationToken,
     /// Cancelled when the calls have ended: sockets close.
@@ -287,15 +296,15 @@ impl Daemon {
     /// # Errors
     /// Whatever is missing or wrong; nothing runs then.
     pub async fn start(core: Core, plant: Plant, clock: &Clock) -> Result<Self, Error> {
-        let sources = plant.places.sources()?;
-        let grammar = grammar(&core.plan, core.payments.settings(), &plant.language);
-        let catalog = compile(&sources, &grammar).map_err(|faults| {
-            let rendered: Vec<String> =
-                faults.iter().map(|f| f.render(|file| sources.text(file), false)).collect();
-            Error::Faults(rendered.join("\n"))
-        })?;
-        let catalog = Arc::new(catalog);
-        let clips = Clips::new(plant.places.clips(&catalog)?);
+        let control = match &plant.control {
+            Some(path) => Some(Control::listen(path).await?),
+            None => None,
+        };
+        let market = grammar(&core.plan, core.payments.settings(), &plant.language);
+        let Loaded { edition, report, fingerprint } = load(&plant.wanted, &market).await?;
+        report.log();
+        let registry = registry(&core, edition, &plant, clock);
+        let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint);
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
 
@@ -338,23 +347,18 @@ impl Daemon {
                 }
             }
         }));
-        let registry = Registry::new(
-            catalog.clone(),
-            core.payments.clone(),
-            clock.clone(),
-            plant.language.clone(),
-            plant.sip.calls_max,
-        );
         let switchboard = Switchboard {
             rules: rules(&core.plan, &plant.sip, &plant.rtp),
             registry,
-            clips: clips.clone(),
             engine: engine.clone(),
             commands: commands_in,
             clock: clock.clone(),
         };
         let switchboard = tokio::spawn(switchboard.run(events, drain.clone()));
-        Ok(Self { core, sip: address, http, engine, clips, catalog, drain, close, switchboard, tasks })
+        if let Some(control) = control {
+            tasks.push(tokio::spawn(control.run(dialplans.clone(), drain.clone())));
+        }
+        Ok(Self { core, sip: address, http, engine, dialplans, drain, close, switchboard, tasks })
     }
 
     /// Refuses new work, lets calls and payments under way finish, and closes the database.
@@ -370,6 +374,24 @@ impl Daemon {
         self.engine.stop();
         self.core.close().await;
     }
+}
+
+/// The first flows of a daemon: none is started without them.
+async fn load(wanted: &Wanted, market: &Grammar) -> Result<Loaded, Error> {
+    let (wanted, market) = (wanted.clone(), market.clone());
+    let loaded = tokio::task::spawn_blocking(move || wanted.load(&market)).await;
+    match loaded.map_err(|panic| Error::Faults(format!("the checker failed: {panic}")))? {
+        Ok(loaded) => Ok(loaded),
+        Err(Unloaded::Unreadable(error)) => Err(error.into()),
+        Err(Unloaded::Faulty(report)) => {
+            Err(Error::Faults(report.rendered(false).collect::<Vec<_>>().join("\n")))
+        }
+    }
+}
+
+fn registry(core: &Core, edition: Edition<Clips>, plant: &Plant, clock: &Clock) -> Registry<Clips> {
+    let (language, calls_max) = (plant.language.clone(), plant.sip.calls_max);
+    Registry::new(edition, core.payments.clone(), clock.clone(), language, calls_max)
 }
 
 fn seed() -> [u8; 32] {

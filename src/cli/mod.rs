@@ -10,12 +10,19 @@ mod check;
 mod clips;
 mod db;
 mod demo;
+mod diff;
+mod flows;
+mod fmt;
+mod graph;
 mod ledger;
 mod payment;
 pub mod prompts;
+mod record;
+mod reload;
 mod sandbox;
 mod serve;
 mod talk;
+mod test;
 mod world;
 
 /// Pay by phone: a daemon for calls, USSD and SMS, with its ledger and carriers.
@@ -26,7 +33,10 @@ Examples:
   keytone demo --serve                         the same daemon, waiting for your own SIP phone
   keytone check dialplans                      every fault of your dialplans at once
   keytone talk recharge --as voice             a conversation in the terminal
+  keytone test dialplans                       the transcripts beside your flows
+  keytone graph recharge -o recharge.svg       a flow as a picture
   keytone serve --config keytone.toml          the daemon
+  keytone reload --config keytone.toml         serves changed dialplans, calls go on
   keytone ledger verify --config keytone.toml  proves the books from the rows")]
 struct Cli {
     #[command(subcommand)]
@@ -39,10 +49,23 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the daemon
     Serve(serve::Arguments),
+    /// Tell the running daemon to serve the dialplans as they are now
+    Reload(reload::Arguments),
+    /// What the running daemon serves
+    #[command(subcommand)]
+    Dialplan(reload::Command),
     /// Check dialplans: every fault with its place and a hint
     Check(check::Arguments),
     /// Hold a conversation with a flow in the terminal, as a caller would
     Talk(talk::Arguments),
+    /// Hold the transcripts beside flows, on every channel
+    Test(test::Arguments),
+    /// Draw a flow as a picture
+    Graph(graph::Arguments),
+    /// Lay flows, messages and transcripts out as everybody does
+    Fmt(fmt::Arguments),
+    /// Tell how two versions of flows differ for callers
+    Diff(diff::Arguments),
     /// Customers' accounts
     #[command(subcommand)]
     Account(account::Command),
@@ -82,8 +105,14 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
     match Cli::parse().command {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Reload(arguments) => reload::run(arguments).await,
+        Command::Dialplan(command) => reload::dialplan(command).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Talk(arguments) => talk::run(arguments).await,
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Graph(arguments) => graph::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
         Command::Payment(command) => payment::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, say, say_json};
-use crate::app::dialplans::Places;
+use crate::app::reload::{Dialplans, Wanted};
 use crate::app::{Core, Daemon, Money, Plant};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,7 +17,8 @@ use crate::config::Config;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Every fault of the configuration, of the carriers' files and of the dialplans is named before anything starts.
-SIGTERM or Ctrl-C refuses new calls, lets those under way end, and stops.
+SIGTERM or Ctrl-C refuses new calls, lets those under way end, and stops. SIGHUP reads the dialplans again, as
+`keytone reload` does; what came of it is in the log.
 
 Example:
   keytone serve --config /etc/keytone/keytone.toml")]
@@ -41,24 +43,34 @@ pub(super) fn log(json: bool, filter: &str) {
 
 /// Done at SIGTERM or SIGINT.
 pub(super) async fn interrupted() {
-    let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let Ok(mut term) = term else { return };
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
     tokio::select! {
         _ = term.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
 }
 
+/// A reload for each SIGHUP; several that come during one are one more.
+async fn reloads(mut hangup: Signal, dialplans: Dialplans) {
+    while hangup.recv().await.is_some() {
+        dialplans.reload().await.log();
+    }
+}
+
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load(&arguments.common.config)?;
     log(config.log_json || arguments.common.json, &config.log_filter);
+    // From here on a SIGHUP waits until there is something to reload, in place of ending the process.
+    let hangup = signal(SignalKind::hangup()).context("cannot take SIGHUP")?;
     let clock = Clock::machine();
     let core = Core::open(Money::read(&config)?, &clock).await?;
     let http = TcpListener::bind(config.http_listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.http_listen))?;
     let plant = Plant {
-        places: Places { dialplans: config.dialplans, prompts: config.prompts },
+        wanted: Wanted::of(&config),
+        config: Some(arguments.common.config),
+        control: Some(config.control.clone()),
         sip: config.sip,
         rtp: config.rtp,
         http,
@@ -67,12 +79,16 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let daemon = Daemon::start(core, plant, &clock).await?;
     let (sip, http) = (daemon.sip.to_string(), daemon.http.to_string());
+    let version = daemon.dialplans.catalog().version().to_owned();
     if arguments.common.json {
-        say_json(&serde_json::json!({ "ready": true, "sip": sip, "http": http }))?;
+        let ready = serde_json::json!({ "ready": true, "sip": sip, "http": http, "dialplans": version });
+        say_json(&ready)?;
     } else {
-        say(format!("ready: SIP on {sip}, HTTP on {http}, dialplans {}", daemon.catalog.version()));
+        say(format!("ready: SIP on {sip}, HTTP on {http}, dialplans {version}"));
     }
+    let reloads = tokio::spawn(reloads(hangup, daemon.dialplans.clone()));
     interrupted().await;
+    reloads.abort();
     daemon.stop().await;
     Ok(ExitCode::SUCCESS)
 }

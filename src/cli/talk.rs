@@ -1,5 +1,6 @@
 //! `keytone talk`: a conversation with a flow in the terminal, as a caller on voice, USSD or SMS would have it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,13 +9,16 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
+use super::record::Record;
 use super::world::World;
 use super::{colours, say, serve};
 use crate::app;
 use crate::app::dialplans::Places;
 use crate::clock::Clock;
 use crate::dialplan::catalog::{Catalog, compile};
+use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Answer, Channel};
+use crate::dialplan::program::Program;
 use crate::msisdn::Msisdn;
 use crate::session::question::Question;
 use crate::session::transcript::HIDDEN;
@@ -22,14 +26,16 @@ use crate::session::{Opening, Session, Then, Turn};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-You are the first customer of the demo (PIN 284913) unless --caller says otherwise; money and carrier are the demo's, on
-this machine only. On voice, type the keys of an answer (50#), or an empty line for silence.
+You are the first customer of the demo (PIN 284913) unless --caller says otherwise; money and
+carrier are the demo's, on this machine only. On voice, type the keys of an answer (50#), or an
+empty line for silence.
 
 Examples:
   keytone talk recharge
   keytone talk recharge --as ussd --dial '*125*50#'
   keytone talk recharge --as sms --dial 'RC 50'
   keytone talk recharge --no-number
+  keytone talk recharge --dialplans dialplans --record dialplans/recharge.flowtest
   printf '1\\n50#\\n284913#\\n' | keytone talk recharge")]
 pub(super) struct Arguments {
     /// The flow's name
@@ -49,6 +55,9 @@ pub(super) struct Arguments {
     /// Folder of *.flow and messages/*.msg; the shipped ones without it
     #[arg(long, value_name = "DIR")]
     dialplans: Option<PathBuf>,
+    /// Append the conversation to a file of transcripts, as a test for `keytone test`; without the PIN
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,6 +65,16 @@ enum As {
     Voice,
     Ussd,
     Sms,
+}
+
+impl From<As> for Channel {
+    fn from(channel: As) -> Self {
+        match channel {
+            As::Voice => Self::Voice,
+            As::Ussd => Self::Ussd,
+            As::Sms => Self::Sms,
+        }
+    }
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -90,81 +109,122 @@ async fn talk(
     core: &app::Core,
     clock: &Clock,
 ) -> anyhow::Result<()> {
-    let names = || catalog.programs().map(|p| p.name().to_owned()).collect::<Vec<_>>().join(", ");
-    let mut program = catalog
-        .program(&arguments.flow)
-        .with_context(|| format!("no flow is called {}; there are: {}", arguments.flow, names()))?;
-    let mut prefilled = std::collections::BTreeMap::new();
-    if let Some(dialled) = &arguments.dial {
-        let found = match arguments.channel {
-            As::Voice => bail!("--dial is for ussd and sms"),
-            As::Ussd => catalog.find_ussd(dialled),
-            As::Sms => catalog.find_sms(dialled),
-        };
-        let found = found.with_context(|| format!("no flow serves {dialled}"))?;
-        (program, prefilled) = (found.program, found.prefilled);
-    }
-    let channel = match arguments.channel {
-        As::Voice => Channel::Voice,
-        As::Ussd => Channel::Ussd,
-        As::Sms => Channel::Sms,
-    };
+    let (program, prefilled) = opened(arguments, catalog)?;
+    let channel = Channel::from(arguments.channel);
     let caller = if arguments.no_number {
         None
     } else {
         Some(Msisdn::dialled(&arguments.caller, &core.plan.country, core.plan.national_max())?)
     };
-    let opening = Opening { channel, caller, language: "en".to_owned(), prefilled };
+    let mut record = arguments.record.as_ref().map(|file| {
+        let mut record = Record::new(file, program.name(), channel, arguments.dial.as_deref());
+        record.begins(caller.as_ref(), &moment(clock, core));
+        record
+    });
+    let opening = Opening { channel, caller, language: "en".to_owned(), prefilled, draft: false };
     let mut session = Session::new(Arc::clone(&program), opening, core.payments.clone(), clock.clone());
     let mut turn = session.start().await?;
     let mut lines = std::io::stdin().lock().lines();
     loop {
         show(&session, &turn);
+        if let Some(record) = &mut record {
+            record.said(&turn.say);
+        }
         turn = match turn.then {
-            Then::End => break,
+            Then::End => {
+                if let Some(record) = &mut record {
+                    record.ended();
+                }
+                break;
+            }
             Then::Hold => {
                 say("  (the line stays open until the caller hangs up)");
                 break;
             }
             Then::Perform(task) => {
+                let action = task.name();
                 let performed = session.perform(task).await;
+                if let (Some(record), Some((name, values))) = (&mut record, performed.outcome()) {
+                    record.outcome(action, name, values);
+                }
                 session.resume(performed).await?
             }
-            Then::Collect(question) => match read(&mut lines, &question, channel)? {
-                Some(answer) => session.answer(answer).await?,
+            Then::Callback => {
+                say("  (asks on the screen)");
+                session.reached(Some(Channel::Ussd)).await?
+            }
+            Then::Collect(question) => match read(&mut lines, &question, session.channel())? {
+                Some((answer, line)) => {
+                    if let Some(record) = &mut record {
+                        record.typed(&answer, &line);
+                    }
+                    session.answer(answer).await?
+                }
                 None => {
-                    session.hang_up();
+                    if let Some(record) = &mut record {
+                        record.hung_up();
+                    }
+                    session.leave(None).await?;
                     say("  (hung up)");
                     break;
                 }
             },
         };
     }
-    Ok(())
+    record.map_or(Ok(()), |record| record.finish(catalog))
 }
 
+/// The flow that is called, and what the command says in advance.
+fn opened(
+    arguments: &Arguments,
+    catalog: &Catalog,
+) -> anyhow::Result<(Arc<Program>, BTreeMap<String, String>)> {
+    let names = || catalog.programs().map(|p| p.name().to_owned()).collect::<Vec<_>>().join(", ");
+    let program = catalog
+        .program(&arguments.flow)
+        .with_context(|| format!("no flow is called {}; there are: {}", arguments.flow, names()))?;
+    if let Some(dialled) = &arguments.dial {
+        let found = match arguments.channel {
+            As::Voice => bail!("--dial is for ussd and sms"),
+            As::Ussd => catalog.find_ussd(dialled, false),
+            As::Sms => catalog.find_sms(dialled, false),
+        };
+        let found = found.with_context(|| format!("no flow serves {dialled}"))?;
+        return Ok((found.program, found.prefilled));
+    }
+    Ok((program, BTreeMap::new()))
+}
+
+/// The day and time in the market's zone, as transcripts write it.
+fn moment(clock: &Clock, core: &app::Core) -> String {
+    let minutes = clock.now().minutes(&core.payments.settings().zone);
+    let moment = Moment::from_minutes(minutes).unwrap_or_default();
+    format!("{} {}", moment.date, moment.time)
+}
+
+/// On USSD all that the screen shows now, elsewhere what is said.
 fn show(session: &Session, turn: &Turn) {
-    if !turn.say.is_empty() {
-        for line in session.text(&turn.say).lines() {
-            say(format!("< {line}"));
-        }
+    let text = turn.screen.clone().unwrap_or_else(|| session.text(&turn.say));
+    for line in text.lines() {
+        say(format!("< {line}"));
     }
 }
 
-/// The next answer; `None` when the caller hangs up (end of input).
+/// The next answer with the line that it was typed as; `None` when the caller hangs up (end of input).
 fn read(
     lines: &mut impl Iterator<Item = std::io::Result<String>>,
     question: &Question,
     channel: Channel,
-) -> anyhow::Result<Option<Answer>> {
+) -> anyhow::Result<Option<(Answer, String)>> {
     let Some(line) = lines.next() else { return Ok(None) };
     let line = line?;
     if !std::io::stdin().is_terminal() {
         let shown = if question.is_secret() { HIDDEN } else { line.as_str() };
         say(format!("> {shown}"));
     }
-    Ok(Some(match channel {
+    let answer = match channel {
         Channel::Voice => question.typed(Clock::machine().instant(), line.trim()),
         Channel::Ussd | Channel::Sms => question.replied(&line),
-    }))
+    };
+    Ok(Some((answer, line.trim().to_owned())))
 }

@@ -4,7 +4,7 @@
 //! named here and performed by the session; the dialplan only knows what goes in and which outcomes come
 //! back.
 
-use crate::dialplan::value::{Family, Type};
+use crate::dialplan::value::{Family, Record, Type};
 
 /// A named and typed place: a parameter, or one value of an outcome.
 #[derive(Debug, Eq, PartialEq)]
@@ -70,6 +70,8 @@ pub struct Action {
     pub outcomes: &'static [Outcome],
     /// How it stands to money.
     pub effect: Effect,
+    /// Whether this version performs it. If not, flows with it can be checked and tested, and are not served.
+    pub performed: bool,
 }
 
 impl Action {
@@ -172,6 +174,7 @@ pub static ACTIONS: &[Action] = &[
             plain("no_number", &[]),
         ],
         effect: Effect::Reads,
+        performed: true,
     },
     Action {
         name: "topup.route",
@@ -186,6 +189,7 @@ pub static ACTIONS: &[Action] = &[
             plain("bad_number", &[]),
         ],
         effect: Effect::Reads,
+        performed: true,
     },
     Action {
         name: "payment.quote",
@@ -202,6 +206,7 @@ pub static ACTIONS: &[Action] = &[
             plain("still_processing", &[]),
         ],
         effect: Effect::Quotes { action: "recharge.pay", values: &["fee"] },
+        performed: true,
     },
     Action {
         name: "recharge.pay",
@@ -221,12 +226,110 @@ pub static ACTIONS: &[Action] = &[
             plain("suspended", &[]),
         ],
         effect: Effect::MovesMoney { confirmed: &["phone", "amount"] },
+        performed: true,
+    },
+    Action {
+        name: "bill.list",
+        about: "the caller's unpaid bills, the one due first before the others",
+        parameters: &[],
+        outcomes: &[plain("ok", &[field("bills", Type::List(&Type::Record(&BILL)))]), plain("none", &[])],
+        effect: Effect::Reads,
+        performed: false,
+    },
+    Action {
+        name: "bill.inquire",
+        about: "asks a biller for a bill by its number, and what paying it costs",
+        parameters: &[field("number", Type::Digits)],
+        outcomes: &[
+            plain("ok", &[field("bill", Type::Record(&BILL)), FEE, field("total", Type::Money)]),
+            plain("not_found", &[]),
+            plain("already_paid", &[]),
+            plain("expired", &[]),
+            plain("biller_down", &[]),
+        ],
+        effect: Effect::Quotes { action: "bill.pay", values: &["fee"] },
+        performed: false,
+    },
+    Action {
+        name: "bill.pay",
+        about: "checks the PIN, holds the money, tells the biller, and posts or gives back",
+        parameters: &[field("number", Type::Digits), AMOUNT, field("pin", Type::Secret)],
+        outcomes: &[
+            plain("paid", &[RECEIPT]),
+            Outcome { name: "pending", values: &[RECEIPT], meaning: Meaning::Pending },
+            plain("wrong_pin", &[field("left", Type::Int)]),
+            plain("locked", &[]),
+            plain("insufficient", &[LEFT]),
+            plain("already_paid", &[]),
+            plain("changed", &[]),
+            plain("still_processing", &[]),
+            plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
+            plain("suspended", &[]),
+        ],
+        effect: Effect::MovesMoney { confirmed: &["number", "amount"] },
+        performed: false,
     },
 ];
+
+/// A bill that a biller has answered for.
+pub static BILL: Record = Record {
+    name: "bill",
+    fields: &[
+        field("number", Type::Digits),
+        field("biller", Type::Text),
+        field("name", Type::Text),
+        AMOUNT,
+        field("due", Type::Date),
+    ],
+};
+
+/// The records that actions make.
+pub static RECORDS: &[&Record] = &[&BILL];
+
+/// Types as flows and messages write them; of each there may be a list too.
+static WRITTEN: &[(Type, Type)] = &[
+    (Type::Money, Type::List(&Type::Money)),
+    (Type::Phone, Type::List(&Type::Phone)),
+    (Type::Digits, Type::List(&Type::Digits)),
+    (Type::Int, Type::List(&Type::Int)),
+    (Type::Text, Type::List(&Type::Text)),
+    (Type::Bool, Type::List(&Type::Bool)),
+    (Type::Date, Type::List(&Type::Date)),
+    (Type::Time, Type::List(&Type::Time)),
+    (Type::Record(&BILL), Type::List(&Type::Record(&BILL))),
+];
+
+/// The type that a flow writes as `money`, `yes/no`, `bill list`.
+#[must_use]
+pub fn written_type(text: &str) -> Option<Type> {
+    let (item, list) = text.strip_suffix(" list").map_or((text, false), |item| (item, true));
+    let (single, several) = WRITTEN.iter().find(|(single, _)| single.to_string() == item)?;
+    Some(if list { *several } else { *single })
+}
+
+/// The names of types that a flow can write, without those of lists.
+#[must_use]
+pub fn written_types() -> Vec<String> {
+    WRITTEN.iter().map(|(single, _)| single.to_string()).collect()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_are_written_as_they_are_shown() {
+        for (single, several) in WRITTEN {
+            assert_eq!(written_type(&single.to_string()), Some(*single));
+            assert_eq!(written_type(&several.to_string()), Some(*several));
+        }
+        for record in RECORDS {
+            assert_eq!(written_type(record.name), Some(Type::Record(record)));
+        }
+        for none in ["secret", "money list list", "list", "", "amount"] {
+            assert_eq!(written_type(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn the_table_is_consistent() {

@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::dialplan::check;
-use crate::dialplan::diagnostic::Diagnostic;
+use crate::dialplan::diagnostic::{Code, Diagnostic};
 use crate::dialplan::event::Channel;
 use crate::dialplan::program::Program;
 use crate::dialplan::route::Route;
-use crate::dialplan::speak::{Piece, Texts, Words};
-use crate::money::Currency;
+use crate::dialplan::speak::{Piece, System, Texts, Words};
+use crate::money::{Currency, Money};
 
 /// Changes when the same sources would behave differently.
-const LANGUAGE_VERSION: &str = "keytone dialplan 1";
+pub(crate) const LANGUAGE_VERSION: &str = "keytone dialplan 2";
 
 /// The largest source file, in bytes.
 pub const FILE_MAX: usize = 1 << 20;
+/// The most flows and sub-flows of a folder.
+pub const FLOWS_MAX: usize = 500;
 
 /// One text to be compiled.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -26,13 +26,22 @@ pub struct SourceFile {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The first byte of the text that stands for what was not UTF-8.
+    pub(crate) not_utf8: Option<usize>,
 }
 
 impl SourceFile {
     /// A file by name and text.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), not_utf8: None }
+    }
+
+    /// A file by name and content as it was read. What is not UTF-8 is replaced and reported when it is compiled.
+    #[must_use]
+    pub fn read(name: impl Into<String>, bytes: &[u8]) -> Self {
+        let not_utf8 = std::str::from_utf8(bytes).err().map(|error| error.valid_up_to());
+        Self { name: name.into(), text: String::from_utf8_lossy(bytes).into_owned(), not_utf8 }
     }
 }
 
@@ -53,8 +62,12 @@ impl Sources {
     /// The text of a file, for reports.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        let mut files = self.flows.iter().chain(&self.messages).chain(&self.numbers);
-        files.find(|file| file.name == name).map(|file| file.text.as_str())
+        self.files().find(|file| file.name == name).map(|file| file.text.as_str())
+    }
+
+    /// All texts.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        self.flows.iter().chain(&self.messages).chain(&self.numbers)
     }
 }
 
@@ -71,13 +84,45 @@ pub struct Settings {
     pub pin_digits: (u8, u8),
     /// The language to speak when no other is known.
     pub default_language: String,
+    /// What the configuration gives the params of flows: flow, param, text.
+    pub params: BTreeMap<String, BTreeMap<String, String>>,
+    /// Septets of one USSD screen of GSM 03.38 characters.
+    pub ussd_septets: u16,
+    /// UTF-16 units of one USSD screen of other characters.
+    pub ussd_ucs2: u16,
+    /// The largest amount that is paid by text message without a PIN; none without it.
+    pub no_pin_cap: Option<Money>,
 }
+
+impl Settings {
+    /// What is usual, for a currency.
+    #[must_use]
+    pub fn of(currency: Currency) -> Self {
+        Self {
+            currency,
+            country: String::new(),
+            national_digits: (4, 15),
+            pin_digits: (4, 8),
+            default_language: "en".to_owned(),
+            params: BTreeMap::new(),
+            ussd_septets: USSD_SEPTETS,
+            ussd_ucs2: USSD_UCS2,
+            no_pin_cap: None,
+        }
+    }
+}
+
+/// Septets of a USSD screen, unless a network takes fewer (3GPP TS 23.038 §5: 160 octets).
+pub const USSD_SEPTETS: u16 = 182;
+/// UTF-16 units of a USSD screen.
+pub const USSD_UCS2: u16 = 80;
 
 /// Flows that can be run, with the messages of every language.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     pub(crate) version: Arc<str>,
-    pub(crate) programs: BTreeMap<String, Arc<Program>>,
+    /// By name, and whether it is a draft.
+    pub(crate) programs: BTreeMap<(String, bool), Arc<Program>>,
     pub(crate) routes: Vec<Route>,
     pub(crate) texts: Arc<Texts>,
     pub(crate) warnings: Vec<Diagnostic>,
@@ -120,29 +165,6 @@ pub fn compile(sources: &Sources, settings: &Settings) -> Result<Catalog, Vec<Di
     check::compile(sources, settings)
 }
 
-/// The version of a catalogue: a hash of everything that can change how it behaves.
-pub(crate) fn version(sources: &Sources, settings: &Settings) -> Arc<str> {
-    let mut hash = Sha256::new();
-    let mut add = |text: &str| {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text.as_bytes());
-    };
-    add(LANGUAGE_VERSION);
-    add(settings.currency.code());
-    add(&settings.country);
-    add(&settings.default_language);
-    add(&format!("{:?} {:?}", settings.national_digits, settings.pin_digits));
-    let mut files: Vec<&SourceFile> =
-        sources.flows.iter().chain(&sources.messages).chain(&sources.numbers).collect();
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    for file in files {
-        add(&file.name);
-        add(&file.text);
-    }
-    let hex: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Arc::from(hex)
-}
-
 impl Catalog {
     /// A hash of the sources: equal versions behave equally.
     #[must_use]
@@ -156,10 +178,22 @@ impl Catalog {
         &self.warnings
     }
 
-    /// The flow of a name.
+    /// The flow of a name: the live one, or the draft if there is no other.
     #[must_use]
     pub fn program(&self, name: &str) -> Option<Arc<Program>> {
-        self.programs.get(name).cloned()
+        self.programs.get(&(name.to_owned(), false)).cloned().or_else(|| self.draft(name))
+    }
+
+    /// The draft of a name.
+    #[must_use]
+    pub fn draft(&self, name: &str) -> Option<Arc<Program>> {
+        self.programs.get(&(name.to_owned(), true)).cloned()
+    }
+
+    /// Reports of actions that this version does not perform: flows with them can be checked and tested, and must not be
+    /// served.
+    pub fn unperformed(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.warnings.iter().filter(|warning| warning.code == Code::F015)
     }
 
     /// All flows by name.
@@ -179,28 +213,33 @@ impl Catalog {
         &self.texts
     }
 
-    /// The flow that answers calls to a number.
+    /// The flow that answers calls to a number; a tester is answered by a draft first.
     #[must_use]
-    pub fn find_voice(&self, number: &str) -> Option<Arc<Program>> {
-        self.find(Channel::Voice, number).map(|found| found.program)
+    pub fn find_voice(&self, number: &str, tester: bool) -> Option<Arc<Program>> {
+        self.find(Channel::Voice, number, tester).map(|found| found.program)
     }
 
-    /// The flow that answers a USSD string such as `*125*50#`.
+    /// The flow that answers a USSD string such as `*125*50#`; a tester is answered by a draft first.
     #[must_use]
-    pub fn find_ussd(&self, code: &str) -> Option<Found> {
-        self.find(Channel::Ussd, code)
+    pub fn find_ussd(&self, code: &str, tester: bool) -> Option<Found> {
+        self.find(Channel::Ussd, code, tester)
     }
 
-    /// The flow that answers a text message such as `RC 50`.
+    /// The flow that answers a text message such as `RC 50`; a tester is answered by a draft first.
     #[must_use]
-    pub fn find_sms(&self, text: &str) -> Option<Found> {
-        self.find(Channel::Sms, text)
+    pub fn find_sms(&self, text: &str, tester: bool) -> Option<Found> {
+        self.find(Channel::Sms, text, tester)
     }
 
-    fn find(&self, channel: Channel, command: &str) -> Option<Found> {
-        let mut routes = self.routes.iter().filter(|route| route.channel == channel);
-        let (flow, prefilled) = routes.find_map(|route| Some((&route.flow, route.matches(command)?)))?;
-        Some(Found { program: self.program(flow)?, prefilled })
+    fn find(&self, channel: Channel, command: &str, tester: bool) -> Option<Found> {
+        let among = |draft: bool| {
+            let mut routes =
+                self.routes.iter().filter(|route| route.channel == channel && route.draft == draft);
+            let (flow, prefilled) = routes.find_map(|route| Some((&route.flow, route.matches(command)?)))?;
+            let program = self.programs.get(&(flow.clone(), draft)).cloned()?;
+            Some(Found { program, prefilled })
+        };
+        tester.then(|| among(true)).flatten().or_else(|| among(false))
     }
 
     /// Every clip that may be said in a language, by id; clips that a message names by `{clip …}` have no
@@ -221,7 +260,9 @@ impl Texts {
     pub(crate) fn clips(&self, tag: &str) -> Vec<Clip> {
         let mut out = BTreeMap::new();
         for language in self.languages.iter().filter(|language| language.tag == tag) {
-            for message in &language.messages {
+            let written: Vec<u16> = System::WRITTEN.iter().map(|system| self.system(*system).0).collect();
+            let spoken_ones = (0..).zip(&language.messages).filter(|(index, _)| !written.contains(index));
+            for (_, message) in spoken_ones {
                 for (index, piece) in message.voice.iter().enumerate() {
                     let slot_follows = matches!(
                         message.voice.get(index + 1),

@@ -2,73 +2,13 @@
 
 use std::fmt;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
-
 use crate::dialplan::syntax::span::Span;
 
-/// Columns of a rendered report.
-const WIDTH: usize = 100;
-/// The longest line of an excerpt, in bytes.
-const EXCERPT_MAX: usize = 400;
+pub use codes::{Allowance, Code};
 
-/// What kind of fault it is. Codes never change their meaning.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize)]
-pub enum Code {
-    /// A line cannot be understood.
-    F001,
-    /// A file or a line is larger than allowed, or not UTF-8.
-    F002,
-    /// The same name twice.
-    F003,
-    /// A step that does not exist.
-    F010,
-    /// An action that does not exist.
-    F011,
-    /// Values that do not fit the action or the message.
-    F012,
-    /// A name that nothing in the flow sets.
-    F013,
-    /// An outcome that is not handled.
-    F020,
-    /// An outcome that the action does not have.
-    F021,
-    /// Something that can never be reached.
-    F030,
-    /// A step that stops without saying where to go.
-    F031,
-    /// A step from which no end can be reached.
-    F032,
-    /// A loop without a question.
-    F033,
-    /// A way from an unknown payment back to paying.
-    F034,
-    /// A payment that the caller has not confirmed.
-    F035,
-    /// The step for giving up asks something.
-    F036,
-    /// A variable that may be unset.
-    F040,
-    /// A value of the wrong type.
-    F041,
-    /// A message that is missing.
-    F050,
-    /// A message that nothing uses.
-    F051,
-    /// Slots that differ or do not exist.
-    F052,
-    /// A clip that is missing.
-    F060,
-    /// A number, amount or date that cannot be spoken in a language.
-    F063,
-    /// A key with two meanings.
-    F070,
-    /// The same key twice in a menu.
-    F072,
-    /// A secret that would be shown, compared or kept.
-    F080,
-    /// Two flows that answer the same number, code or keyword.
-    F090,
-}
+mod codes;
+mod page;
+mod render;
 
 /// Whether it keeps a catalogue from being used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
@@ -78,6 +18,18 @@ pub enum Severity {
     Error,
     /// It does not.
     Warning,
+    /// It does not, and may well be meant.
+    Hint,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Hint => "hint",
+        })
+    }
 }
 
 /// A place in a file and what is to be said about it.
@@ -126,6 +78,12 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, file, span, message) }
     }
 
+    /// A hint at a place: it may well be meant.
+    #[must_use]
+    pub fn advice(code: Code, file: &str, span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Hint, ..Self::error(code, file, span, message) }
+    }
+
     /// Gives words to the first place.
     #[must_use]
     pub fn here(mut self, text: impl Into<String>) -> Self {
@@ -165,22 +123,40 @@ impl Diagnostic {
     /// Fills in lines and columns; `text_of` gives the text of a file.
     pub fn locate<'t>(&mut self, text_of: impl Fn(&str) -> Option<&'t str>) {
         for label in &mut self.labels {
-            let before = text_of(&label.file).and_then(|text| text.get(..label.start)).unwrap_or_default();
-            label.line = before.matches('\n').count() + 1;
-            label.column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let text = text_of(&label.file).unwrap_or_default();
+            label.locate(text, &Lines::of(text));
         }
     }
 
     /// The report with an excerpt of the source, as a terminal shows it.
     #[must_use]
     pub fn render<'t>(&self, text_of: impl Fn(&str) -> Option<&'t str>, colour: bool) -> String {
-        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false);
-        let mut out = String::new();
-        match handler.render_report(&mut out, &Report::new(self, text_of)) {
-            Ok(()) => out,
-            Err(fmt::Error) => self.to_string(),
-        }
+        render::render(self, text_of, colour)
+    }
+}
+
+impl Label {
+    /// Fills in line and column, for a text whose lines are known.
+    pub(crate) fn locate(&mut self, text: &str, lines: &Lines) {
+        let (line, start) = lines.line(self.start.min(text.len()));
+        self.line = line;
+        self.column = text.get(start..self.start).unwrap_or_default().chars().count() + 1;
+    }
+}
+
+/// Where the lines of a text begin: made once for many places.
+#[derive(Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The number of the line of a byte, from 1, and the line's first byte.
+    fn line(&self, at: usize) -> (usize, usize) {
+        let line = self.0.partition_point(|start| *start <= at).max(1);
+        (line, self.0.get(line - 1).copied().unwrap_or_default())
     }
 }
 
@@ -191,77 +167,6 @@ impl fmt::Display for Diagnostic {
             write!(f, "{}:{}:{}: ", label.file, label.line, label.column)?;
         }
         write!(f, "{:?} {}", self.code, self.message)
-    }
-}
-
-/// A diagnostic as miette wants it: one source, the labels of that file; other files' labels become part of
-/// the help.
-#[derive(Debug)]
-struct Report<'d> {
-    diagnostic: &'d Diagnostic,
-    source: Option<NamedSource<String>>,
-    help: Option<String>,
-}
-
-impl<'d> Report<'d> {
-    fn new<'t>(diagnostic: &'d Diagnostic, text_of: impl Fn(&str) -> Option<&'t str>) -> Self {
-        let first = diagnostic.labels.first();
-        let file = first.map(|label| label.file.as_str());
-        let excerpt = |file| text_of(file).filter(|text| excerpt_is_short(text, diagnostic.labels.first()));
-        let source = file.and_then(|file| Some(NamedSource::new(file, excerpt(file)?.to_owned())));
-        let mut help: Vec<String> = diagnostic.hint.iter().cloned().collect();
-        if let (None, Some(first)) = (&source, first) {
-            help.insert(0, format!("at {}:{}:{}", first.file, first.line, first.column));
-        }
-        for label in diagnostic.labels.iter().filter(|label| Some(label.file.as_str()) != file) {
-            help.push(format!("{}:{}:{}: {}", label.file, label.line, label.column, label.text));
-        }
-        Self { diagnostic, source, help: (!help.is_empty()).then(|| help.join("\n")) }
-    }
-}
-
-/// Whether the lines around a place can be shown: a line of a megabyte cannot.
-fn excerpt_is_short(text: &str, label: Option<&Label>) -> bool {
-    let Some(label) = label else { return true };
-    let mut lines = text.lines().skip(label.line.saturating_sub(2)).take(3);
-    // A fault of the whole file has no place in it.
-    label.end > 0 && lines.all(|line| line.len() <= EXCERPT_MAX)
-}
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
-    }
-}
-
-impl std::error::Error for Report<'_> {}
-
-impl miette::Diagnostic for Report<'_> {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(format!("{:?}", self.diagnostic.code)))
-    }
-
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.diagnostic.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display + 'a>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let file = self.diagnostic.labels.first().map(|label| label.file.as_str())?;
-        Some(Box::new(self.diagnostic.labels.iter().filter(move |label| label.file == file).map(|label| {
-            let text = (!label.text.is_empty()).then(|| label.text.clone());
-            LabeledSpan::new(text, label.start, label.end.saturating_sub(label.start))
-        })))
     }
 }
 
@@ -278,7 +183,7 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
 }
 
 /// Letters to insert, delete, change or swap with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

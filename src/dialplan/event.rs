@@ -5,7 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use crate::dialplan::action::Action;
+use crate::dialplan::civil::Moment;
 use crate::dialplan::speak::Utterance;
 use crate::dialplan::value::Value;
 use crate::msisdn::Msisdn;
@@ -33,6 +36,28 @@ impl fmt::Display for Channel {
     }
 }
 
+/// A character of a reply as a keypad has it: the digits and signs of full-width and Arabic keyboards are those of ours.
+#[must_use]
+pub fn plain(c: char) -> char {
+    let digit = |zero: char| {
+        let index = u32::from(c) - u32::from(zero);
+        char::from_digit(index, 10).unwrap_or(c)
+    };
+    match c {
+        '\u{ff10}'..='\u{ff19}' => digit('\u{ff10}'),
+        '\u{0660}'..='\u{0669}' => digit('\u{0660}'),
+        '\u{06f0}'..='\u{06f9}' => digit('\u{06f0}'),
+        '\u{ff0a}' => '*',
+        '\u{ff03}' => '#',
+        '\u{ff0b}' => '+',
+        '\u{ff0d}' => '-',
+        '\u{ff0e}' => '.',
+        '\u{ff0f}' => '/',
+        '\u{3000}' => ' ',
+        _ => c,
+    }
+}
+
 /// How a session begins.
 #[derive(Clone, Debug)]
 pub struct Start {
@@ -45,6 +70,10 @@ pub struct Start {
     /// Slots of a one-shot command, as they were written: `RC {amount} [{phone}]` gives `amount` and perhaps
     /// `phone`.
     pub prefilled: BTreeMap<String, String>,
+    /// When the session begins, in the market's zone.
+    pub at: Moment,
+    /// Whether a conversation that could not be gone on with is begun anew: the caller is told so.
+    pub restarted: bool,
 }
 
 /// What the caller did about the question that was asked.
@@ -64,6 +93,42 @@ pub enum Answer {
     Text(String),
     /// Something that cannot be an answer: too many keys, a key that does not belong.
     Invalid,
+}
+
+impl Answer {
+    /// The one key that it consists of, if it does.
+    #[must_use]
+    pub fn key(&self) -> Option<char> {
+        let text = match self {
+            Self::Key(key) => return Some(*key),
+            Self::Text(text) | Self::Digits(text) => text.trim(),
+            _ => return None,
+        };
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(key), None) => Some(plain(key)),
+            _ => None,
+        }
+    }
+
+    /// A reply as a keypad would have given it: see [`plain`]. A `#` at its end only ends it, as a key does.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        let Self::Text(mut text) = self else { return self };
+        if text.is_ascii() && !text.contains('#') {
+            return Self::Text(text);
+        }
+        let mut typed: String = text.chars().map(plain).collect();
+        // It may be a PIN, though none was asked for.
+        text.zeroize();
+        if let Some(before) = typed.trim_end().strip_suffix('#') {
+            typed.truncate(before.len());
+            if typed.trim().is_empty() {
+                return Self::Empty;
+            }
+        }
+        Self::Text(typed)
+    }
 }
 
 impl fmt::Debug for Answer {
@@ -96,8 +161,15 @@ pub enum Event {
         /// Its values.
         values: Vec<Value>,
     },
-    /// The caller is gone. What an action under way does to money is not undone by it.
+    /// The caller is gone. What an action under way does to money is not undone by it: its outcome is still wanted,
+    /// and answered by text messages alone.
     Hangup,
+    /// A caller who dropped is back, perhaps on another channel: asks whether to go on.
+    Resumed(Channel),
+    /// The caller was reached on this channel, as [`Effect::Callback`] wanted: the question is asked there.
+    Reached(Channel),
+    /// The caller could not be reached.
+    Unreached,
 }
 
 /// A value given to an action.
@@ -142,6 +214,8 @@ pub enum Input {
         /// At most.
         max: u8,
     },
+    /// A day, as `ddmm` or `ddmmyyyy`.
+    Date,
 }
 
 impl Input {
@@ -150,6 +224,7 @@ impl Input {
     pub const fn length(&self) -> (u8, u8) {
         match self {
             Self::Menu(_) => (1, 1),
+            Self::Date => (4, 8),
             Self::Digits { min, max }
             | Self::Secret { min, max }
             | Self::Phone { min, max }
@@ -183,7 +258,7 @@ pub struct Collect {
 }
 
 /// What the session has to do, in order. The last one of a step is [`Effect::Collect`], [`Effect::Do`],
-/// [`Effect::Hold`] or [`Effect::End`]: the next event answers it.
+/// [`Effect::Callback`], [`Effect::Hold`] or [`Effect::End`]: the next event answers it.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Say or show these.
@@ -206,6 +281,11 @@ pub enum Effect {
         /// What.
         text: String,
     },
+    /// What a USSD screen shows now, in place of the text of [`Effect::Say`]: all of it, or one page.
+    Screen(String),
+    /// Reach the caller by a USSD push or a call, since a PIN is not asked by text message, and come back with
+    /// [`Event::Reached`] or [`Event::Unreached`].
+    Callback,
     /// A named point was passed, for statistics.
     Mark(Arc<str>),
     /// Keep the line open until the caller hangs up.

@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! test "third amount" on voice, ussd, sms "RC 70"
-//!   given caller +8613800000001
+//!   given caller +8613800000001; now 2026-11-22 09:30; language sw
 //!   given payment.quote -> day_limit(2000, 50) then ok(0.50, 50.50)
 //!   > 1      < @enter-amount
 //!   > 50     < @over-day-limit; at amount
 //!   > secret < @recharged; sms @receipt; end
 //! ```
 //!
-//! `>` is the caller, `<` what must have been said since, in this order though not alone. A scripted outcome
-//! that no action uses is a fault of the test; an action without a script ends in its first outcome. Between
-//! every two inputs the state is saved and loaded. Nothing here performs an action.
+//! `>` is the caller, `<` what must have been said since, in this order though not alone. Besides what is typed there are
+//! `> silence`, `> hang up`, `> … and hang up` (before the action that the answer leads to has ended) and `> back later`
+//! (drops, and is back within the flow's `resume`; `on ussd` if there). `"words"` must be part of what was said, or on
+//! USSD of the screen; `screen "…"` is all of the screen, ` / ` where a line ends. A scripted outcome
+//! that no action uses is a fault of the test; an action without a script ends in its first outcome. A flow that may not
+//! ask for a PIN by text message goes on by USSD. Between every two inputs the state is saved and loaded, and every screen
+//! must fit. Nothing here performs an action.
 
+pub mod report;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,10 +25,12 @@ use std::sync::Arc;
 
 use crate::dialplan::action::Action;
 use crate::dialplan::catalog::Catalog;
+use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Answer, Channel, Collect, Effect, Event, Input, Start};
 use crate::dialplan::flowtest::script::default_values;
 pub use crate::dialplan::flowtest::script::{Expected, Given, Script, Turn, parse};
-use crate::dialplan::program::{Op, Program};
+use crate::dialplan::pages::Screen;
+use crate::dialplan::program::{Op, PAGE_REPLIES, Program};
 use crate::dialplan::state::State;
 use crate::dialplan::step::step;
 use crate::dialplan::value::Value;
@@ -100,10 +107,18 @@ pub fn run(catalog: &Catalog, flow: &str, scripts: &[Script]) -> (Coverage, Vec<
                 reason,
                 transcript,
             };
+            // The live flow of a command is tested, unless the flow itself is a draft.
+            let tester = catalog.program(flow).is_some_and(|program| program.is_draft());
             let found = match (channel, command) {
-                (Channel::Sms, Some(text)) => catalog.find_sms(text).map(|f| (f.program, f.prefilled)),
-                (Channel::Ussd, Some(code)) => catalog.find_ussd(code).map(|f| (f.program, f.prefilled)),
-                (Channel::Voice, Some(number)) => catalog.find_voice(number).map(|p| (p, BTreeMap::new())),
+                (Channel::Sms, Some(text)) => {
+                    catalog.find_sms(text, tester).map(|f| (f.program, f.prefilled))
+                }
+                (Channel::Ussd, Some(code)) => {
+                    catalog.find_ussd(code, tester).map(|f| (f.program, f.prefilled))
+                }
+                (Channel::Voice, Some(number)) => {
+                    catalog.find_voice(number, tester).map(|p| (p, BTreeMap::new()))
+                }
                 (_, None) => catalog.program(flow).map(|program| (program, BTreeMap::new())),
             };
             let Some((program, prefilled)) = found else {
@@ -130,10 +145,15 @@ struct Conversation<'c> {
     happened: Vec<Happened>,
     collect: Option<Collect>,
     secrets: Vec<String>,
+    /// The caller hangs up while the next action is under way.
+    leaving: bool,
+    /// Nobody answers a call back.
+    unreached: bool,
 }
 
 enum Happened {
     Said { key: Arc<str>, text: String },
+    Shown(String),
     Sent(Arc<str>),
     Did(&'static str),
     Entered(Arc<str>),
@@ -161,27 +181,51 @@ impl<'c> Conversation<'c> {
             happened: Vec::new(),
             collect: None,
             secrets: Vec::new(),
+            leaving: false,
+            unreached: script.given.contains(&Given::Unreached),
         }
     }
 
     fn hold(&mut self, script: &Script, prefilled: BTreeMap<String, String>) -> Held<()> {
-        let caller = script.given.iter().find_map(|given| match given {
-            Given::Caller(caller) => Some(caller.clone()),
-            Given::Outcomes { .. } => None,
-        });
-        let start = Start {
+        let mut start = Start {
             channel: self.channel,
-            caller: caller.flatten(),
+            caller: None,
             language: self.program.settings().default_language.clone(),
             prefilled,
+            at: Moment::default(),
+            restarted: false,
         };
+        for given in &script.given {
+            match given {
+                Given::Caller(caller) => start.caller.clone_from(caller),
+                Given::Now(at) => start.at = *at,
+                Given::Language(tag) if self.program.texts().has_language(tag) => {
+                    start.language.clone_from(tag);
+                }
+                Given::Language(tag) => {
+                    return Err((script.line, format!("there are no messages in the language `{tag}`")));
+                }
+                Given::Unreached | Given::Outcomes { .. } => {}
+            }
+        }
         self.event(Event::Start(start), script.line)?;
-        for turn in &script.turns {
+        let mut turns = script.turns.iter().peekable();
+        if let Some(first) = turns.peek()
+            && first.typed.is_some()
+        {
+            self.read_to_the_end(first)?;
+        }
+        while let Some(turn) = turns.next() {
             if let Some(typed) = &turn.typed {
                 self.reload(turn.line)?;
                 self.happened.clear();
                 let event = self.answer(typed, turn.line)?;
                 self.event(event, turn.line)?;
+            }
+            if let Some(next) = turns.peek() {
+                self.read_to_the_end(next)?;
+            } else {
+                self.read_on(turn.line)?;
             }
             self.expect(turn)?;
         }
@@ -195,12 +239,39 @@ impl<'c> Conversation<'c> {
         }
     }
 
+    /// A last screen of several pages is read to its end, unless the test turns the pages itself.
+    fn read_to_the_end(&mut self, next: &Turn) -> Held<()> {
+        match next.typed.as_deref() {
+            Some(typed) if PAGE_REPLIES.contains(&typed) => Ok(()),
+            _ => self.read_on(next.line),
+        }
+    }
+
+    fn read_on(&mut self, line: usize) -> Held<()> {
+        let [_, on] = PAGE_REPLIES;
+        while self.state.screen.as_ref().is_some_and(|screen| screen.ends) && !self.state.gone {
+            self.transcript.push(format!("> {on}"));
+            self.event(Event::Answer(Answer::Text(on.to_owned())), line)?;
+        }
+        Ok(())
+    }
+
     /// What the caller typed, as the channel would deliver it.
     fn answer(&mut self, typed: &str, line: usize) -> Held<Event> {
         if typed == "hang up" {
             self.transcript.push("> (hangs up)".into());
             return Ok(Event::Hangup);
         }
+        if let Some(channel) = typed.strip_prefix("back later") {
+            return self.back_later(channel.trim(), line);
+        }
+        let typed = match typed.strip_suffix(" and hang up") {
+            Some(typed) => {
+                self.leaving = true;
+                typed.trim_end()
+            }
+            None => typed,
+        };
         let Some(collect) = &self.collect else {
             return Err((line, format!("nothing is asked, but the caller types `{typed}`")));
         };
@@ -233,12 +304,34 @@ impl<'c> Conversation<'c> {
         }))
     }
 
+    fn back_later(&mut self, channel: &str, line: usize) -> Held<Event> {
+        if self.program.resume.is_none() {
+            return Err((line, "the caller is back later, but the flow has no `resume`".into()));
+        }
+        self.channel = match channel {
+            "" => self.channel,
+            "on voice" => Channel::Voice,
+            "on ussd" => Channel::Ussd,
+            "on sms" => Channel::Sms,
+            _ => return Err((line, "a channel after `back later`: `on ussd`".into())),
+        };
+        self.transcript.push(format!("> (drops, and is back later on {})", self.channel));
+        Ok(Event::Resumed(self.channel))
+    }
+
     fn event(&mut self, event: Event, line: usize) -> Held<()> {
         let mut event = event;
         for _ in 0..ACTIONS_MAX {
             let before = self.state.at.step;
             let (state, effects) = step(self.program, self.state.clone(), event);
             self.state = state;
+            if self.leaving && effects.iter().any(|effect| matches!(effect, Effect::Do { .. })) {
+                self.leaving = false;
+                self.transcript.push("> (hangs up)".into());
+                let (state, told) = step(self.program, self.state.clone(), Event::Hangup);
+                self.state = state;
+                self.perform(told, line)?;
+            }
             self.enter(before);
             match self.perform(effects, line)? {
                 Some(next) => event = next,
@@ -273,7 +366,7 @@ impl<'c> Conversation<'c> {
                 Effect::Say(utterances) => {
                     for utterance in utterances {
                         let text = self.program.text(&utterance, &self.state.language, self.channel);
-                        if text.contains("{") || text.is_empty() {
+                        if text.contains('{') || text.is_empty() {
                             return Err((line, format!("`{}` is said as {text:?}", utterance.name)));
                         }
                         self.transcript.push(format!("< @{} {text}", utterance.name));
@@ -289,6 +382,8 @@ impl<'c> Conversation<'c> {
                     self.happened.push(Happened::Did(action.name));
                     return self.outcome(action).map(Some);
                 }
+                Effect::Screen(text) => self.screen(text, line)?,
+                Effect::Callback => return Ok(Some(self.call_back())),
                 Effect::Mark(_) | Effect::Hold => {}
                 Effect::End => {
                     self.transcript.push("< (ends)".into());
@@ -297,6 +392,33 @@ impl<'c> Conversation<'c> {
             }
         }
         Ok(None)
+    }
+
+    fn screen(&mut self, text: String, line: usize) -> Held<()> {
+        let settings = self.program.settings();
+        if !Screen::of(settings, "", "").holds(&text) {
+            return Err((line, format!("this screen is longer than a screen: {text:?}")));
+        }
+        if text.is_empty() {
+            return Err((line, "an empty screen is shown".into()));
+        }
+        // A screen of one page says what was said; pages are shown as they come.
+        if self.state.screen.is_some() || !self.happened.iter().any(|h| matches!(h, Happened::Said { .. })) {
+            self.transcript.push(format!("< screen: {}", text.replace('\n', " / ")));
+        }
+        self.happened.push(Happened::Shown(text));
+        Ok(())
+    }
+
+    /// The PIN is asked on a screen, since a text message may not carry it.
+    fn call_back(&mut self) -> Event {
+        if self.unreached {
+            self.transcript.push("  (the caller is not reached)".into());
+            return Event::Unreached;
+        }
+        self.transcript.push("  (goes on by ussd)".into());
+        self.channel = Channel::Ussd;
+        Event::Reached(Channel::Ussd)
     }
 
     fn outcome(&mut self, action: &'static Action) -> Held<Event> {
@@ -329,10 +451,19 @@ impl<'c> Conversation<'c> {
                 Expected::Said(key) => {
                     happened.any(|h| matches!(h, Happened::Said { key: said, .. } if **said == **key))
                 }
-                Expected::Text(words) => self
-                    .happened
-                    .iter()
-                    .any(|h| matches!(h, Happened::Said { text, .. } if text.contains(words))),
+                Expected::Text(words) => self.happened.iter().any(|h| match h {
+                    Happened::Said { text, .. } => self.channel != Channel::Ussd && text.contains(words),
+                    Happened::Shown(text) => text.contains(words),
+                    _ => false,
+                }),
+                Expected::Screen(_) if self.channel != Channel::Ussd => true,
+                Expected::Screen(wanted) => {
+                    let shown = self.happened.iter().rev().find_map(|h| match h {
+                        Happened::Shown(text) => Some(text.replace('\n', " / ")),
+                        _ => None,
+                    });
+                    shown.as_ref() == Some(wanted)
+                }
                 // In a thread of text messages what is told is itself the message.
                 Expected::Sms(_) if self.channel == Channel::Sms => true,
                 Expected::Sms(key) => happened.any(|h| matches!(h, Happened::Sent(sent) if **sent == **key)),

@@ -6,13 +6,20 @@
 //!   ussd: Over today's limit of {limit}; left: {left}.
 //! ```
 //!
+//! A slot may say how it is read: `{phone:last4}` only its last digits, `{n:digits}` digit by digit, `{n:ordinal}` as a
+//! place in an order, `{n:duration}` seconds as a span of time, `{n:count}`, `{n:masculine}` and `{n:feminine}` as what it
+//! counts wants it. `{n|try|tries}` is a number that counts, and the word for one and for others; `{n|次}` has one word
+//! for all, and `{n:feminine|minute|minutes}` a gender.
+//!
 //! This reads the text only; whether keys and slots agree with the flows and between languages is checked
 //! elsewhere.
+
+use std::fmt;
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
 use nom::character::complete::{char, space0, space1};
-use nom::combinator::{map, opt, recognize, verify};
+use nom::combinator::{map, map_opt, opt, recognize, verify};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, pair, preceded, terminated};
 use nom::{IResult, Parser};
@@ -63,16 +70,18 @@ pub enum Part {
     Slot {
         /// The slot.
         name: String,
-        /// How many last digits only.
-        last: Option<u8>,
+        /// How it is read.
+        reading: Reading,
     },
-    /// `{name|one try|other tries}`: the number and the word that goes with it.
+    /// `{name|try|tries}`: the number and the word that goes with it. With one word both are equal.
     Plural {
         /// The slot.
         name: String,
-        /// After 1.
+        /// How the number is read: [`Reading::Count`] unless a gender is written.
+        reading: Reading,
+        /// After the numbers that the language counts as one.
         one: String,
-        /// After any other number.
+        /// After all others.
         other: String,
     },
     /// `{clip ID}`: a clip of its own.
@@ -84,6 +93,55 @@ pub enum Part {
         /// Milliseconds.
         milliseconds: u32,
     },
+}
+
+/// How a slot is read, as it is written after the colon.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reading {
+    /// As its type is usually read.
+    #[default]
+    Plain,
+    /// `last4`: so many last digits only.
+    Last(u8),
+    /// `digits`: digit by digit.
+    Digits,
+    /// `ordinal`: a place in an order.
+    Ordinal,
+    /// `duration`: seconds, as minutes, hours or days.
+    Duration,
+    /// `count`: a number before what it counts.
+    Count,
+    /// `masculine`
+    Masculine,
+    /// `feminine`
+    Feminine,
+}
+
+impl Reading {
+    /// Those that are a word, without [`Reading::Last`].
+    const WORDS: [(&'static str, Self); 6] = [
+        ("digits", Self::Digits),
+        ("ordinal", Self::Ordinal),
+        ("duration", Self::Duration),
+        ("count", Self::Count),
+        ("masculine", Self::Masculine),
+        ("feminine", Self::Feminine),
+    ];
+
+    /// Whether a number that counts can be read so.
+    const fn counts(self) -> bool {
+        matches!(self, Self::Count | Self::Masculine | Self::Feminine)
+    }
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Last(count) = self {
+            return write!(f, "last{count}");
+        }
+        let word = Self::WORDS.iter().find(|(_, reading)| reading == self);
+        f.write_str(word.map_or("its type is", |(word, _)| word))
+    }
 }
 
 /// Which forms a line of text belongs to.
@@ -205,7 +263,7 @@ fn heading(line: &str) -> Result<MessageSource, Failure> {
 }
 
 fn slot_type(input: &str) -> IResult<&str, &str> {
-    recognize(pair(name, opt(pair(space1, tag("list"))))).parse(input)
+    recognize(pair(alt((tag("yes/no"), name)), opt(pair(space1, tag("list"))))).parse(input)
 }
 
 fn body(message: &mut MessageSource, form: &mut Form, line: &str, at: usize) -> Result<(), Failure> {
@@ -268,16 +326,26 @@ fn number(input: &str) -> IResult<&str, u32> {
     map(digits, |text: &str| text.parse().unwrap_or_default()).parse(input)
 }
 
+/// `:last4`, `:digits` and the like.
+fn reading(input: &str) -> IResult<&str, Reading> {
+    let last = map(preceded(tag("last"), verify(number, |count| (1..=9).contains(count))), |count| {
+        Reading::Last(u8::try_from(count).unwrap_or_default())
+    });
+    let word = map_opt(take_while1(|c: char| c.is_ascii_lowercase()), |word| {
+        Reading::WORDS.iter().find(|(name, _)| *name == word).map(|(_, reading)| *reading)
+    });
+    preceded(char(':'), alt((last, word))).parse(input)
+}
+
 fn slot(input: &str) -> IResult<&str, Part> {
-    let word = || take_while1(|c: char| !"{}|".contains(c));
-    let plural = map(
-        (name, preceded(char('|'), word()), preceded(char('|'), word())),
-        |(name, one, other): (&str, &str, &str)| Part::Plural {
-            name: name.to_owned(),
-            one: one.trim().to_owned(),
-            other: other.trim().to_owned(),
-        },
-    );
+    let word = || preceded(char('|'), take_while1(|c: char| !"{}|".contains(c)));
+    let counting =
+        map(opt(verify(reading, |reading| reading.counts())), |reading| reading.unwrap_or(Reading::Count));
+    let plural =
+        map((name, counting, word(), opt(word())), |(name, reading, one, other): (_, _, &str, _)| {
+            let (name, one, other) = (name.to_owned(), one.trim(), other.unwrap_or(one).trim());
+            Part::Plural { name, reading, one: one.to_owned(), other: other.to_owned() }
+        });
     let clip_id = recognize(separated_list1(char('/'), name));
     let clip = map(preceded((tag("clip"), space1), clip_id), |id: &str| Part::Clip(id.to_owned()));
     let unit = alt((map(tag("ms"), |_| 1), map(tag("s"), |_| 1_000)));
@@ -292,10 +360,9 @@ fn slot(input: &str) -> IResult<&str, Part> {
             milliseconds: (length * unit).min(600_000),
         },
     );
-    let last = preceded(tag(":last"), verify(number, |count| (1..=9).contains(count)));
-    let plain = map((name, opt(last)), |(name, last): (&str, Option<u32>)| Part::Slot {
+    let plain = map((name, opt(reading)), |(name, reading): (&str, Option<Reading>)| Part::Slot {
         name: name.to_owned(),
-        last: last.and_then(|count| u8::try_from(count).ok()),
+        reading: reading.unwrap_or_default(),
     });
     let inside = alt((tone, clip, all_consuming_before_brace(plural), plain));
     delimited(char('{'), delimited(space0, inside, space0), char('}')).parse(input)
@@ -330,7 +397,12 @@ mod tests {
         assert_eq!(types, [("n", "number"), ("all", "money list")]);
         assert_eq!(&text[message.slots[1].1.span.start..message.slots[1].1.span.end], "money list");
         let parts: Vec<&Part> = message.default.iter().map(|part| &part.value).collect();
-        let plural = Part::Plural { name: "n".into(), one: "try".into(), other: "tries".into() };
+        let plural = Part::Plural {
+            name: "n".into(),
+            reading: Reading::Count,
+            one: "try".into(),
+            other: "tries".into(),
+        };
         assert_eq!(parts[1], &plural);
         assert_eq!(parts[2], &Part::Text(" ".into()));
         assert_eq!(message.ussd, message.sms);
@@ -345,8 +417,40 @@ mod tests {
         let parts: Vec<&Part> = file.messages[0].default.iter().map(|part| &part.value).collect();
         assert_eq!(parts[0], &Part::Clip("intro/one".into()));
         assert_eq!(parts[2], &Part::Tone { hertz: [350, 440], milliseconds: 120_000 });
-        assert_eq!(parts[3], &Part::Slot { name: "p".into(), last: Some(4) });
+        assert_eq!(parts[3], &Part::Slot { name: "p".into(), reading: Reading::Last(4) });
         assert_eq!(parts[4], &Part::Tone { hertz: [600, 0], milliseconds: 200 });
+    }
+
+    #[test]
+    fn slots_say_how_they_are_read() {
+        for (text, wanted) in [
+            ("n", Reading::Plain),
+            ("n:last9", Reading::Last(9)),
+            ("n:digits", Reading::Digits),
+            ("n:ordinal", Reading::Ordinal),
+            ("n:duration", Reading::Duration),
+            ("n:count", Reading::Count),
+            ("n:feminine", Reading::Feminine),
+        ] {
+            let (file, faults) = parse(&format!("a(n: number)\n  {{{text}}}\n"));
+            assert_eq!(faults, [""; 0], "{text}");
+            let slot = Part::Slot { name: "n".into(), reading: wanted };
+            assert_eq!(file.messages[0].default[0].value, slot);
+        }
+        for (text, wanted, words) in [
+            ("n|次", Reading::Count, ["次", "次"]),
+            ("n:feminine|minute|minutes", Reading::Feminine, ["minute", "minutes"]),
+            ("n:masculine| essai | essais ", Reading::Masculine, ["essai", "essais"]),
+        ] {
+            let (file, _) = parse(&format!("a(n: number)\n  {{{text}}}\n"));
+            let [one, other] = words.map(str::to_owned);
+            let plural = Part::Plural { name: "n".into(), reading: wanted, one, other };
+            assert_eq!(file.messages[0].default[0].value, plural);
+        }
+        for text in ["n:last0", "n:last10", "n:first", "n:", "n:ordinal|a|b", "n|a|b|c", "n|"] {
+            let (_, faults) = parse(&format!("a(n: number)\n  {{{text}}}\n"));
+            assert_eq!(faults.len(), 1, "{text}");
+        }
     }
 
     #[test]

@@ -8,12 +8,17 @@
 pub mod action;
 pub mod catalog;
 mod check;
+pub mod civil;
 pub mod diagnostic;
+pub mod diff;
 pub mod event;
 pub mod expression;
 pub mod flowtest;
+pub mod graph;
+pub mod gsm;
 pub mod message;
 pub mod numbers;
+pub mod pages;
 pub mod program;
 pub mod route;
 pub mod speak;

@@ -9,6 +9,7 @@ use crate::dialplan::catalog::Settings;
 use crate::dialplan::event::Channel;
 use crate::dialplan::expression::Expression;
 use crate::dialplan::speak::{Sound, Texts, Utterance};
+use crate::dialplan::syntax::ast::{CheckDigit, OpenSpan};
 use crate::dialplan::value::{Type, Value};
 
 /// Answers in one session before it is ended politely, whatever the flow says.
@@ -17,6 +18,16 @@ pub const INPUTS_MAX: u16 = 64;
 pub const VISITS_DEFAULT: u8 = 8;
 /// Wrong answers in one visit of a step, unless the flow says `tries`.
 pub const TRIES_DEFAULT: u8 = 3;
+/// Items of a list that a menu offers; further ones are left out.
+pub const ITEMS_MAX: usize = 60;
+/// Items on one page of a spoken menu when they are more than its keys.
+pub const ITEMS_A_PAGE: usize = 7;
+/// The keys for the page before and the page after, in a spoken menu of several pages.
+pub const PAGE_KEYS: [char; 2] = ['8', '9'];
+/// The replies for the page before and the page after, on a screen of several pages.
+pub const PAGE_REPLIES: [&str; 2] = ["98", "99"];
+/// Pages of one screen at most; what does not fit is cut.
+pub const PAGES_MAX: usize = 8;
 /// Answered questions that `back` remembers.
 pub const HISTORY_MAX: usize = 16;
 /// Operations in one step of the engine; the checker proves that none needs so many.
@@ -52,12 +63,35 @@ pub struct Variable {
     pub ty: Type,
 }
 
-/// A step of a program.
+/// A step of a program. A step of a sub-flow is there once for each call, as `call-step/sub-step`.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Its name in the flow.
     pub name: Arc<str>,
     pub(crate) ops: Vec<Op>,
+    pub(crate) limits: Limits,
+}
+
+/// When a caller who cannot be helped is given up, and where that leads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Limits {
+    /// Wrong answers in one visit of a step.
+    pub(crate) tries: u8,
+    pub(crate) tries_then: Target,
+    /// Entries of one step in one session.
+    pub(crate) visits: u8,
+    pub(crate) visits_then: Target,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tries: TRIES_DEFAULT,
+            tries_then: Target::End,
+            visits: VISITS_DEFAULT,
+            visits_then: Target::End,
+        }
+    }
 }
 
 /// Where control goes.
@@ -82,6 +116,8 @@ pub(crate) enum Reading {
     Secret,
     Phone,
     Money,
+    YesNo,
+    Date,
 }
 
 /// A question for a variable.
@@ -101,6 +137,7 @@ pub(crate) struct Ask {
     pub(crate) barge_in: bool,
     pub(crate) confirmation: bool,
     pub(crate) wait: Duration,
+    pub(crate) check: Option<CheckDigit>,
 }
 
 /// One key of a menu.
@@ -108,7 +145,20 @@ pub(crate) struct Ask {
 pub(crate) struct Choice {
     pub(crate) key: char,
     pub(crate) label: Option<Speech>,
+    /// The language that the label is said in, whatever the session's.
+    pub(crate) language: Option<Arc<str>>,
     pub(crate) block: Vec<Op>,
+}
+
+/// An option for each item of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Each {
+    pub(crate) list: Expression,
+    pub(crate) item: u16,
+    pub(crate) label: Speech,
+    pub(crate) block: Vec<Op>,
+    /// What happens instead of the menu when the list is empty.
+    pub(crate) empty: Vec<Op>,
 }
 
 /// A question with keys for answers, or an announcement that waits for a key.
@@ -119,6 +169,7 @@ pub(crate) struct Menu {
     pub(crate) silent: Vec<(u8, Speech)>,
     pub(crate) wrong: Vec<(u8, Speech)>,
     pub(crate) choices: Vec<Choice>,
+    pub(crate) each: Option<Box<Each>>,
     pub(crate) barge_in: bool,
     pub(crate) wait: Duration,
     /// Whether its answer counts as an answered question for `back`.
@@ -166,6 +217,10 @@ pub(crate) enum Op {
         target: Target,
     },
     Mark(Arc<str>),
+    /// Another language from here on.
+    Language(Arc<str>),
+    /// Variables of a sub-flow are forgotten when it is called.
+    Clear(Vec<u16>),
     Goto(Target),
     /// Branches are in the order of the action's outcomes.
     Do {
@@ -187,6 +242,8 @@ pub(crate) enum Parameter {
 #[derive(Clone, Debug)]
 pub struct Program {
     pub(crate) name: String,
+    /// The author's number for it.
+    pub(crate) number: u32,
     pub(crate) version: Arc<str>,
     pub(crate) steps: Vec<Step>,
     pub(crate) variables: Vec<Variable>,
@@ -200,6 +257,14 @@ pub struct Program {
     pub(crate) back: Option<char>,
     pub(crate) main: Option<char>,
     pub(crate) pin_on_sms: PinOnSms,
+    /// When it is open, and the step for other times.
+    pub(crate) open: Vec<OpenSpan>,
+    pub(crate) open_else: Target,
+    /// How long a caller who dropped may go on.
+    pub(crate) resume: Option<Duration>,
+    /// The step that runs when the caller goes before the end; the last one.
+    pub(crate) hangup: Option<u16>,
+    pub(crate) draft: bool,
     pub(crate) texts: Arc<Texts>,
     pub(crate) settings: Arc<Settings>,
 }
@@ -211,7 +276,25 @@ impl Program {
         &self.name
     }
 
-    /// The version of the catalogue that it belongs to.
+    /// The author's number for it.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether it answers testers only.
+    #[must_use]
+    pub const fn is_draft(&self) -> bool {
+        self.draft
+    }
+
+    /// How long a caller who dropped may go on.
+    #[must_use]
+    pub const fn resume(&self) -> Option<Duration> {
+        self.resume
+    }
+
+    /// A hash of everything that can change what it does: equal versions behave equally.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -257,6 +340,11 @@ impl Program {
     #[must_use]
     pub fn text(&self, utterance: &Utterance, language: &str, channel: Channel) -> String {
         self.texts.text(utterance, language, channel)
+    }
+
+    /// When a caller is given up in a step.
+    pub(crate) fn limits(&self, step: u16) -> Limits {
+        self.steps.get(usize::from(step)).map(|step| step.limits).unwrap_or_default()
     }
 
     pub(crate) fn op(&self, step: u16, op: u16) -> Option<&Op> {

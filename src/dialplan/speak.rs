@@ -3,13 +3,17 @@
 //! One message has a form for each channel, made of words and slots. Words are one clip each; slots are
 //! spoken by the rules of `numbers.say` and shown in figures.
 
+mod render;
+
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialplan::event::{Channel, Effect};
-use crate::dialplan::numbers::{LIST_MAX, Numbers};
+use crate::dialplan::numbers::{Agreement, Numbers};
 use crate::dialplan::program::Program;
-use crate::dialplan::value::Value;
+use crate::dialplan::speak::render::{Speaker, Writer};
+use crate::dialplan::value::{Type, Value};
 
 /// The pause between two utterances of one prompt.
 pub const PAUSE_BETWEEN: Duration = Duration::from_millis(150);
@@ -35,11 +39,45 @@ pub enum System {
     Trouble,
     /// How a menu's option is said: slots `key` and `label`.
     Option,
+    /// Neither yes nor no.
+    WrongYesNo,
+    /// Not a day.
+    WrongDate,
+    /// The label of yes.
+    Yes,
+    /// The label of no.
+    No,
+    /// The words that mean yes in a text message, with commas between.
+    YesWords,
+    /// The words that mean no.
+    NoWords,
+    /// The label of the next page of a menu's list, spoken.
+    More,
+    /// The label of the page before.
+    Before,
+    /// The line on a screen that leads to the next page.
+    PageMore,
+    /// The line that leads to the page before.
+    PageBefore,
+    /// A PIN is not asked by text message.
+    PinRefused,
+    /// The PIN will be asked on a screen or by a call.
+    PinCallback,
+    /// The caller could not be reached for the PIN.
+    PinUnreached,
+    /// Whether to go on where the conversation broke off.
+    Resume,
+    /// The label of going on.
+    ResumeGoOn,
+    /// The label of starting again.
+    ResumeAgain,
+    /// The conversation cannot be gone on with and starts again.
+    ResumeVanished,
 }
 
 impl System {
     /// All of them, in the order of the texts' table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 25] = [
         Self::WrongKey,
         Self::WrongDigits,
         Self::WrongPhone,
@@ -48,6 +86,34 @@ impl System {
         Self::Silence,
         Self::Trouble,
         Self::Option,
+        Self::WrongYesNo,
+        Self::WrongDate,
+        Self::Yes,
+        Self::No,
+        Self::YesWords,
+        Self::NoWords,
+        Self::More,
+        Self::Before,
+        Self::PageMore,
+        Self::PageBefore,
+        Self::PinRefused,
+        Self::PinCallback,
+        Self::PinUnreached,
+        Self::Resume,
+        Self::ResumeGoOn,
+        Self::ResumeAgain,
+        Self::ResumeVanished,
+    ];
+
+    /// Those that are read or shown and never spoken.
+    pub const WRITTEN: [Self; 7] = [
+        Self::YesWords,
+        Self::NoWords,
+        Self::PageMore,
+        Self::PageBefore,
+        Self::PinRefused,
+        Self::PinCallback,
+        Self::PinUnreached,
     ];
 
     /// The key of the message.
@@ -62,6 +128,23 @@ impl System {
             Self::Silence => "input.silence",
             Self::Trouble => "trouble",
             Self::Option => "menu.option",
+            Self::WrongYesNo => "input.yes-no",
+            Self::WrongDate => "input.date",
+            Self::Yes => "answer.yes",
+            Self::No => "answer.no",
+            Self::YesWords => "words.yes",
+            Self::NoWords => "words.no",
+            Self::More => "menu.more",
+            Self::Before => "menu.before",
+            Self::PageMore => "page.more",
+            Self::PageBefore => "page.before",
+            Self::PinRefused => "pin.refused",
+            Self::PinCallback => "pin.callback",
+            Self::PinUnreached => "pin.unreached",
+            Self::Resume => "resume.question",
+            Self::ResumeGoOn => "resume.continue",
+            Self::ResumeAgain => "resume.restart",
+            Self::ResumeVanished => "resume.vanished",
         }
     }
 
@@ -76,6 +159,24 @@ impl System {
     }
 }
 
+/// What is pressed or replied for an option of a menu.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Key {
+    /// A key of a telephone.
+    Sign(char),
+    /// The number of an item on a screen.
+    Number(u8),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sign(sign) => write!(f, "{sign}"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
 /// A message with its values: what a session says, logs by name, or shows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Utterance {
@@ -85,7 +186,10 @@ pub struct Utterance {
     /// Its values, in the order of its slots.
     pub slots: Vec<Value>,
     /// The key, if it is the label of a menu's option.
-    pub option: Option<char>,
+    pub option: Option<Key>,
+    /// The language that it is said in, if not the session's: an option to choose a language, or what was told before
+    /// the language changed.
+    pub language: Option<Arc<str>>,
 }
 
 /// A piece of a spoken prompt.
@@ -107,10 +211,19 @@ pub(crate) struct Words {
 /// How a slot is rendered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
-    Number,
+    Number(Agreement),
+    /// A place in an order.
+    Ordinal,
+    /// Seconds, as minutes, hours or days.
+    Duration,
     Money,
+    /// Digit by digit, whatever it is.
     Digits,
     Phone,
+    Date,
+    Time,
+    /// `answer.yes` or `answer.no`.
+    YesNo,
     /// Only the last digits of a number or a reference.
     Last(u8),
     Text,
@@ -132,8 +245,10 @@ pub(crate) enum Piece {
         slot: usize,
         format: Format,
     },
+    /// A number and what it counts.
     Plural {
         slot: usize,
+        agreement: Agreement,
         one: Words,
         other: Words,
     },
@@ -150,7 +265,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    fn form(&self, channel: Channel) -> &[Piece] {
+    pub(crate) fn form(&self, channel: Channel) -> &[Piece] {
         match channel {
             Channel::Voice => &self.voice,
             Channel::Ussd => &self.ussd,
@@ -166,12 +281,16 @@ pub(crate) struct Language {
     /// By message index.
     pub(crate) messages: Vec<Message>,
     pub(crate) numbers: Numbers,
+    /// Whether it has clips. Without any it serves screens, and calls speak the default language.
+    pub(crate) spoken: bool,
 }
 
 /// The messages of all languages. The first language is the default.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     pub(crate) names: Vec<Arc<str>>,
+    /// By message index, the types of its slots; none for the key and the label of an option.
+    pub(crate) slots: Vec<Vec<Type>>,
     pub(crate) languages: Vec<Language>,
     /// Indices of [`System::ALL`].
     pub(crate) system: Vec<u16>,
@@ -203,15 +322,72 @@ impl Texts {
         (index, name.unwrap_or_else(|| Arc::from(system.key())))
     }
 
-    fn language(&self, tag: &str) -> Option<&Language> {
-        self.languages.iter().find(|language| language.tag == tag).or_else(|| self.languages.first())
+    /// Whether calls are spoken in the language: it has messages and clips.
+    #[must_use]
+    pub fn is_spoken(&self, tag: &str) -> bool {
+        self.languages.iter().any(|language| language.tag == tag && language.spoken)
+    }
+
+    /// The languages that have messages and no clips: they serve screens only.
+    pub fn screens_only(&self) -> impl Iterator<Item = &str> {
+        self.languages.iter().filter(|language| !language.spoken).map(|language| language.tag.as_str())
+    }
+
+    /// The keys of all messages.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// The types of a message's slots, in order; none for the key and the label of an option.
+    #[must_use]
+    pub fn slots(&self, key: &str) -> &[Type] {
+        let index = self.names.iter().position(|name| &**name == key);
+        index.and_then(|index| self.slots.get(index)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A message by its key, with its values: as an option of a menu if `option` gives the key.
+    #[must_use]
+    pub fn utterance(&self, key: &str, slots: Vec<Value>, option: Option<Key>) -> Option<Utterance> {
+        let index = self.names.iter().position(|name| &**name == key)?;
+        let name = self.names.get(index)?.clone();
+        Some(Utterance { message: u16::try_from(index).ok()?, name, slots, option, language: None })
+    }
+
+    /// The number rules of a language.
+    #[must_use]
+    pub fn numbers(&self, tag: &str) -> Option<&Numbers> {
+        self.languages.iter().find(|language| language.tag == tag).map(|language| &language.numbers)
+    }
+
+    /// What a message says by voice, with `…` where its slots are: for the script of a voice artist.
+    #[must_use]
+    pub fn sentence(&self, key: &str, tag: &str) -> String {
+        let index = self.names.iter().position(|name| &**name == key);
+        let language = self.languages.iter().find(|language| language.tag == tag);
+        let message = index.and_then(|index| language?.messages.get(index));
+        let pieces = message.map(|message| message.voice.as_slice()).unwrap_or_default();
+        let texts = pieces.iter().map(|piece| match piece {
+            Piece::Words(words) => words.text.to_string(),
+            Piece::Plural { one, other, .. } if one == other => format!("… {}", one.text),
+            Piece::Plural { one, other, .. } => format!("… {} / {}", one.text, other.text),
+            Piece::Slot { .. } | Piece::Sound(_) => "…".to_owned(),
+        });
+        texts.collect()
+    }
+
+    /// The language that a session in `tag` is served in on a channel.
+    fn language(&self, tag: &str, channel: Channel) -> Option<&Language> {
+        let serves = |language: &&Language| language.spoken || channel != Channel::Voice;
+        let wanted = self.languages.iter().find(|language| language.tag == tag).filter(serves);
+        wanted.or_else(|| self.languages.first())
     }
 
     /// The clips and pauses of an utterance, in order.
     #[must_use]
     pub fn sounds(&self, utterance: &Utterance, language: &str) -> Vec<Sound> {
         let mut out = Vec::new();
-        if let Some(language) = self.language(language) {
+        let language = utterance.language.as_deref().unwrap_or(language);
+        if let Some(language) = self.language(language, Channel::Voice) {
             Speaker { texts: self, language, out: &mut out }.utterance(utterance);
         }
         out
@@ -220,164 +396,20 @@ impl Texts {
     /// The utterance in words: a screen's text, or what the clips say when the channel is voice.
     #[must_use]
     pub fn text(&self, utterance: &Utterance, language: &str, channel: Channel) -> String {
-        let Some(language) = self.language(language) else { return String::new() };
+        let language = utterance.language.as_deref().unwrap_or(language);
+        let Some(language) = self.language(language, channel) else { return String::new() };
         let mut out = String::new();
         Writer { texts: self, language, channel, out: &mut out }.utterance(utterance);
         out
     }
 
-    fn message(language: &Language, index: u16) -> Option<&Message> {
+    pub(crate) fn message(language: &Language, index: u16) -> Option<&Message> {
         language.messages.get(usize::from(index))
     }
 
     /// The message that an utterance is built from: its own, or the one for options with its own inside.
-    fn frame(&self, utterance: &Utterance) -> u16 {
+    pub(crate) fn frame(&self, utterance: &Utterance) -> u16 {
         if utterance.option.is_some() { self.system(System::Option).0 } else { utterance.message }
-    }
-}
-
-/// Turns an utterance into sounds.
-struct Speaker<'t> {
-    texts: &'t Texts,
-    language: &'t Language,
-    out: &'t mut Vec<Sound>,
-}
-
-impl Speaker<'_> {
-    fn utterance(&mut self, utterance: &Utterance) {
-        self.message(self.texts.frame(utterance), utterance);
-    }
-
-    fn message(&mut self, index: u16, utterance: &Utterance) {
-        let language = self.language;
-        let Some(message) = Texts::message(language, index) else { return };
-        for piece in &message.voice {
-            match piece {
-                Piece::Words(words) => self.words(words),
-                Piece::Sound(id) => self.out.push(Sound::Clip(id.clone())),
-                Piece::Slot { format: Format::Key, .. } => {
-                    let digit = utterance.option.and_then(|key| language.numbers.key(key));
-                    self.out.extend(digit.map(Sound::Clip));
-                }
-                Piece::Slot { format: Format::Label, .. } => self.message(utterance.message, utterance),
-                Piece::Slot { slot, format } => {
-                    if let Some(value) = utterance.slots.get(*slot) {
-                        self.slot(value, format, utterance);
-                    }
-                }
-                Piece::Plural { slot, one, other } => {
-                    if let Some(Value::Int(count)) = utterance.slots.get(*slot) {
-                        language.numbers.number(*count, self.out);
-                        self.words(if *count == 1 { one } else { other });
-                    }
-                }
-            }
-        }
-    }
-
-    fn words(&mut self, words: &Words) {
-        self.out.push(match &words.clip {
-            Some(clip) => Sound::Clip(clip.clone()),
-            None => Sound::Pause(PAUSE_PUNCTUATION),
-        });
-    }
-
-    fn slot(&mut self, value: &Value, format: &Format, utterance: &Utterance) {
-        let numbers = &self.language.numbers;
-        match (format, value) {
-            (Format::Number, Value::Int(number)) => numbers.number(*number, self.out),
-            (Format::Money, Value::Money(money)) => numbers.money(*money, self.out),
-            (Format::Digits, Value::Digits(digits)) => numbers.digits(digits, self.out),
-            (Format::Phone, Value::Phone(phone)) => numbers.phone(phone, &self.texts.country, self.out),
-            (Format::Last(count), Value::Phone(phone)) => {
-                numbers.digits(last(phone.digits(), *count), self.out)
-            }
-            (Format::Last(count), Value::Digits(digits)) => numbers.digits(last(digits, *count), self.out),
-            (Format::Choice { words, other }, Value::Text(word)) => {
-                self.message(choose(words, *other, word), utterance);
-            }
-            (Format::List(item), Value::List(values)) => {
-                let count = values.len().min(LIST_MAX);
-                for (index, value) in values.iter().take(LIST_MAX).enumerate() {
-                    if index > 0 {
-                        self.language.numbers.between(index + 1 == count, self.out);
-                    }
-                    self.slot(value, item, utterance);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Turns an utterance into text.
-struct Writer<'t> {
-    texts: &'t Texts,
-    language: &'t Language,
-    channel: Channel,
-    out: &'t mut String,
-}
-
-impl Writer<'_> {
-    fn utterance(&mut self, utterance: &Utterance) {
-        self.message(self.texts.frame(utterance), utterance);
-    }
-
-    fn message(&mut self, index: u16, utterance: &Utterance) {
-        let language = self.language;
-        let Some(message) = Texts::message(language, index) else { return };
-        for piece in message.form(self.channel) {
-            match piece {
-                Piece::Words(words) => self.out.push_str(&words.text),
-                Piece::Sound(id) => {
-                    self.out.push('[');
-                    self.out.push_str(id);
-                    self.out.push(']');
-                }
-                Piece::Slot { format: Format::Key, .. } => self.out.extend(utterance.option),
-                Piece::Slot { format: Format::Label, .. } => self.message(utterance.message, utterance),
-                Piece::Slot { slot, format } => {
-                    if let Some(value) = utterance.slots.get(*slot) {
-                        self.slot(value, format, utterance);
-                    }
-                }
-                Piece::Plural { slot, one, other } => {
-                    if let Some(Value::Int(count)) = utterance.slots.get(*slot) {
-                        let words = if *count == 1 { one } else { other };
-                        self.out.push_str(&format!("{count} {}", words.text));
-                    }
-                }
-            }
-        }
-    }
-
-    fn slot(&mut self, value: &Value, format: &Format, utterance: &Utterance) {
-        let numbers = &self.language.numbers;
-        match (format, value) {
-            (Format::Number, Value::Int(number)) => self.out.push_str(&number.to_string()),
-            (Format::Money, Value::Money(money)) => self.out.push_str(&numbers.show_money(*money)),
-            (Format::Digits, Value::Digits(text)) | (Format::Text, Value::Text(text)) => {
-                self.out.push_str(text)
-            }
-            (Format::Phone, Value::Phone(phone)) => {
-                self.out.push_str(&numbers.show_phone(phone, &self.texts.country));
-            }
-            (Format::Last(count), Value::Phone(phone)) => self.out.push_str(last(phone.digits(), *count)),
-            (Format::Last(count), Value::Digits(digits)) => self.out.push_str(last(digits, *count)),
-            (Format::Choice { words, other }, Value::Text(word)) => {
-                self.message(choose(words, *other, word), utterance);
-            }
-            (Format::List(item), Value::List(values)) => {
-                let count = values.len().min(LIST_MAX);
-                for (index, value) in values.iter().take(LIST_MAX).enumerate() {
-                    if index > 0 {
-                        self.out.push_str(&self.language.numbers.show_between(index + 1 == count));
-                    }
-                    self.slot(value, item, utterance);
-                }
-            }
-            _ => {}
-        }
     }
 }
 
@@ -391,12 +423,4 @@ pub fn screen(program: &Program, effects: &[Effect], language: &str, channel: Ch
     let lines: Vec<String> =
         said.flatten().map(|utterance| program.text(utterance, language, channel)).collect();
     lines.join("\n")
-}
-
-fn choose(words: &[(&'static str, u16)], other: u16, word: &str) -> u16 {
-    words.iter().find(|(candidate, _)| *candidate == word).map_or(other, |(_, message)| *message)
-}
-
-fn last(digits: &str, count: u8) -> &str {
-    digits.get(digits.len().saturating_sub(count.into())..).unwrap_or(digits)
 }

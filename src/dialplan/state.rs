@@ -1,7 +1,10 @@
 //! Where a conversation stands. It can be saved at every wait and never holds a secret.
 
+mod compact;
+
 use std::collections::BTreeMap;
 
+use crate::dialplan::civil::Moment;
 use crate::dialplan::event::Channel;
 use crate::dialplan::program::Program;
 use crate::dialplan::value::Value;
@@ -19,6 +22,10 @@ pub enum Wait {
     Outcome,
     /// The caller to hang up.
     Hangup,
+    /// The caller to be reached on a channel where a PIN may be asked.
+    Callback,
+    /// Whether a caller who is back wants to go on.
+    Resume,
     /// Nothing: it is over.
     Over,
 }
@@ -86,13 +93,16 @@ pub struct State {
     /// Where.
     pub at: Point,
     /// The variables, by the program's index.
+    #[serde(with = "compact::variables")]
     pub(crate) vars: Vec<Option<Value>>,
     /// Slots of a one-shot command that no question has used yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) prefilled: BTreeMap<String, String>,
     /// Wrong answers in this visit of the step.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) wrong: u8,
     /// Silences in this visit of the step.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) silent: u8,
     /// How often each step was entered.
     pub(crate) visits: Vec<u8>,
@@ -101,9 +111,38 @@ pub struct State {
     /// Answered questions, oldest first.
     pub(crate) history: Vec<Answered>,
     /// Assignments since the oldest answered question: variable, former value.
+    #[serde(with = "compact::log")]
     pub(crate) undo: Vec<(u16, Option<Value>)>,
     /// Whether keys typed before the next question must be dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fresh: bool,
+    /// When the session began.
+    pub(crate) began: Moment,
+    /// The caller has gone while a payment was under way: nothing is asked any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gone: bool,
+    /// The page of a menu's list that was last spoken.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) page: u16,
+    /// A screen of several pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) screen: Option<Pages>,
+}
+
+/// A text that does not fit one screen.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub(crate) struct Pages {
+    /// All of it.
+    pub(crate) text: String,
+    /// The page that is shown, from 0.
+    pub(crate) shown: u8,
+    /// Whether the conversation ends with the last page.
+    pub(crate) ends: bool,
+}
+
+/// What is usual is not written.
+fn is_none<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 impl State {
@@ -127,6 +166,10 @@ impl State {
             history: Vec::new(),
             undo: Vec::new(),
             fresh: false,
+            began: Moment::default(),
+            gone: false,
+            page: 0,
+            screen: None,
         }
     }
 

@@ -5,14 +5,21 @@
 
 mod answering;
 mod asking;
+mod leaving;
+mod menus;
 mod reading;
+mod resuming;
 mod saying;
+mod screens;
 
 use crate::dialplan::action::{Action, Meaning};
+use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Argument, Effect, Event, Start};
-use crate::dialplan::program::{HISTORY_MAX, OPERATIONS_MAX, Op, Parameter, Program, Target};
+use crate::dialplan::expression::Scope;
+use crate::dialplan::program::{HISTORY_MAX, Limits, OPERATIONS_MAX, Op, Parameter, Program, Target};
 use crate::dialplan::speak::System;
 use crate::dialplan::state::{Answered, Point, State, Wait};
+use crate::dialplan::syntax::ast::OpenSpan;
 use crate::dialplan::value::Value;
 use crate::secret::Secret;
 
@@ -23,10 +30,21 @@ pub fn step(program: &Program, state: State, event: Event) -> (State, Vec<Effect
     let mut engine = Engine { program, state, effects: Vec::new(), secret: None };
     match (engine.state.wait, event) {
         (Wait::Over, _) => {}
-        (_, Event::Hangup) => engine.over(),
+        (_, Event::Hangup) => engine.hung_up(),
         (Wait::Start, Event::Start(start)) => engine.start(start),
-        (Wait::Answer, Event::Answer(answer)) => engine.answered(answer),
-        (Wait::Outcome, Event::Outcome { name, values }) => engine.outcome(&name, values),
+        (Wait::Answer | Wait::Resume, Event::Answer(answer)) => {
+            if let Some(answer) = engine.read_on(answer.plain()) {
+                engine.answered(answer);
+                engine.show();
+            }
+        }
+        (Wait::Outcome, Event::Outcome { name, values }) => {
+            engine.outcome(&name, values);
+            engine.show();
+        }
+        (Wait::Callback, Event::Reached(channel)) => engine.reached(channel),
+        (Wait::Callback, Event::Unreached) => engine.unreached(),
+        (_, Event::Resumed(channel)) => engine.resumed(channel),
         _ => {}
     }
     (engine.state, engine.effects)
@@ -56,14 +74,24 @@ impl<'p> Engine<'p> {
         state.channel = start.channel;
         state.caller = start.caller;
         state.prefilled = start.prefilled;
+        state.began = start.at;
         if self.program.texts.has_language(&start.language) {
             state.language = start.language;
         }
-        self.begin();
+        if start.restarted {
+            self.say_system(System::ResumeVanished, Vec::new());
+        }
+        let target = if is_open(&self.program.open, self.state.began) {
+            Target::Step(0)
+        } else {
+            self.program.open_else
+        };
+        self.begin(target);
+        self.show();
     }
 
     /// The first step, with the variables that a session starts with.
-    fn begin(&mut self) {
+    fn begin(&mut self, target: Target) {
         let state = &mut self.state;
         state.history.clear();
         state.undo.clear();
@@ -75,7 +103,11 @@ impl<'p> Engine<'p> {
         }
         state.wrong = 0;
         state.silent = 0;
-        if self.enter(0) != Control::Stopped {
+        let control = match target {
+            Target::Step(step) => self.enter(step),
+            Target::End => self.end(),
+        };
+        if control != Control::Stopped {
             self.run();
         }
     }
@@ -96,15 +128,26 @@ impl<'p> Engine<'p> {
         self.trouble();
     }
 
+    /// When a caller is given up in the step that is being run: a sub-flow may say it for its own.
+    fn limits(&self) -> Limits {
+        self.program.limits(self.state.at.step)
+    }
+
+    /// When a caller is given up in the flow that was called.
+    fn flow_limits(&self) -> Limits {
+        self.program.limits(0)
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { variables: &self.state.vars, began: self.state.began }
+    }
+
     fn perform(&mut self, operation: &'p Op, at: Point) -> Control {
         match operation {
             Op::Given { slot, then } => self.given(slot, then, at),
             Op::Ask(ask) => self.ask(ask, at),
-            Op::Menu(menu) => {
-                self.say_menu(menu, None);
-                self.wait_for_key(menu, at)
-            }
-            Op::Must { condition, otherwise } => match condition.truth(&self.state.vars) {
+            Op::Menu(menu) => self.menu(menu, at),
+            Op::Must { condition, otherwise } => match condition.truth(self.scope()) {
                 Some(true) => Control::Next,
                 Some(false) => {
                     self.say(otherwise);
@@ -116,12 +159,12 @@ impl<'p> Engine<'p> {
                 self.say(speech);
                 Control::Next
             }
-            Op::Set { variable, value } => match value.evaluate(&self.state.vars) {
+            Op::Set { variable, value } => match value.evaluate(self.scope()) {
                 Some(value) => self.assign(*variable, value),
                 None => self.trouble(),
             },
             Op::SendSms(speech) => self.send_sms(speech),
-            Op::If { condition, target } => match condition.truth(&self.state.vars) {
+            Op::If { condition, target } => match condition.truth(self.scope()) {
                 Some(true) => self.go(*target),
                 Some(false) => Control::Next,
                 None => self.trouble(),
@@ -130,8 +173,16 @@ impl<'p> Engine<'p> {
                 self.effects.push(Effect::Mark(name.clone()));
                 Control::Next
             }
+            Op::Language(tag) => self.switch_language(tag),
+            Op::Clear(variables) => {
+                for variable in variables {
+                    self.put(*variable, None);
+                }
+                Control::Next
+            }
             Op::Goto(target) => self.go(*target),
             Op::Do { action, arguments, .. } => self.act(action, arguments, at),
+            Op::Hold if self.state.gone => self.end(),
             Op::Hold => {
                 self.state.at = at;
                 self.state.wait = Wait::Hangup;
@@ -175,8 +226,9 @@ impl<'p> Engine<'p> {
     fn again_from_start(&mut self, step: u16) -> Control {
         self.state.wrong = self.state.wrong.saturating_add(1);
         self.state.fresh = true;
-        if self.state.wrong >= self.program.tries {
-            return self.give_up(self.program.tries_then);
+        let limits = self.limits();
+        if self.state.wrong >= limits.tries {
+            return self.give_up(limits.tries_then);
         }
         self.state.at = Point { step, op: 0 };
         Control::Jumped
@@ -186,7 +238,8 @@ impl<'p> Engine<'p> {
         self.state.at = Point { step, op: 0 };
         let Some(visits) = self.state.visits.get_mut(usize::from(step)) else { return self.trouble() };
         *visits = visits.saturating_add(1);
-        if *visits > self.program.visits { self.give_up(self.program.visits_then) } else { Control::Jumped }
+        let limits = self.program.limits(step);
+        if *visits > limits.visits { self.give_up(limits.visits_then) } else { Control::Jumped }
     }
 
     /// Goes where a flow ends when the caller cannot be helped. That step is entered uncounted: it cannot
@@ -224,7 +277,7 @@ impl<'p> Engine<'p> {
 
     fn main(&mut self) {
         self.state.prefilled.clear();
-        self.begin();
+        self.begin(Target::Step(0));
     }
 
     fn remember(&mut self, at: Point) {
@@ -241,8 +294,17 @@ impl<'p> Engine<'p> {
     }
 
     fn assign(&mut self, variable: u16, value: Value) -> Control {
-        let Some(slot) = self.state.vars.get_mut(usize::from(variable)) else { return self.trouble() };
-        let former = slot.replace(value);
+        if usize::from(variable) >= self.state.vars.len() {
+            return self.trouble();
+        }
+        self.put(variable, Some(value));
+        Control::Next
+    }
+
+    /// Sets or forgets a variable, so that `back` can undo it.
+    fn put(&mut self, variable: u16, value: Option<Value>) {
+        let Some(slot) = self.state.vars.get_mut(usize::from(variable)) else { return };
+        let former = std::mem::replace(slot, value);
         // Only the first value since the last answer is one to go back to.
         if let Some(answered) = self.state.history.last() {
             let since = self.state.undo.get(usize::from(answered.undo)..).unwrap_or_default();
@@ -250,7 +312,6 @@ impl<'p> Engine<'p> {
                 self.state.undo.push((variable, former));
             }
         }
-        Control::Next
     }
 
     fn over(&mut self) {
@@ -279,7 +340,7 @@ impl<'p> Engine<'p> {
         let mut arguments = Vec::with_capacity(parameters.len());
         for parameter in parameters {
             let argument = match parameter {
-                Parameter::Value(expression) => expression.evaluate(&self.state.vars).map(Argument::Value),
+                Parameter::Value(expression) => expression.evaluate(self.scope()).map(Argument::Value),
                 Parameter::Secret(variable) => match self.secret.take() {
                     Some((of, secret)) if of == *variable => Some(Argument::Secret(secret)),
                     _ => None,
@@ -330,5 +391,69 @@ impl<'p> Engine<'p> {
         }
         self.state.fresh = index != 0;
         self.block_and_run(&branch.block);
+    }
+}
+
+/// Whether a moment is in one of the spans; without spans it always is. A span that ends at or before its beginning
+/// ends on the next day, and belongs to the day that it begins on.
+fn is_open(spans: &[OpenSpan], at: Moment) -> bool {
+    let today = at.date.weekday();
+    let begins = |span: &OpenSpan, weekday: u8| span.days & (1 << weekday) != 0;
+    spans.is_empty()
+        || spans.iter().any(|span| {
+            if span.from < span.to {
+                begins(span, today) && span.from <= at.time && at.time < span.to
+            } else {
+                (begins(span, today) && span.from <= at.time)
+                    || (begins(span, (today + 6) % 7) && at.time < span.to)
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialplan::civil::{Date, Time};
+
+    #[test]
+    fn opening_hours_belong_to_the_day_that_they_begin_on() {
+        let span = |days, from: &str, to: &str| OpenSpan {
+            days,
+            from: Time::parse(from).unwrap(),
+            to: Time::parse(to).unwrap(),
+        };
+        // 2026-11-20 is a Friday.
+        let at = |day, time: &str| Moment {
+            date: Date::new(2026, 11, day).unwrap(),
+            time: Time::parse(time).unwrap(),
+        };
+        let office = [span(0b001_1111, "08:00", "18:00"), span(0b010_0000, "09:00", "12:00")];
+        for (day, time, open) in [
+            (20, "07:59", false),
+            (20, "08:00", true),
+            (20, "17:59", true),
+            (20, "18:00", false),
+            (21, "08:30", false),
+            (21, "11:59", true),
+            (22, "10:00", false),
+        ] {
+            assert_eq!(is_open(&office, at(day, time)), open, "{day} {time}");
+        }
+        // Friday night ends on Saturday morning; Sunday's night ends on Monday's.
+        let night = [span(0b101_0000, "22:00", "06:00")];
+        for (day, time, open) in [
+            (20, "05:00", false),
+            (20, "22:00", true),
+            (21, "05:59", true),
+            (21, "06:00", false),
+            (21, "23:00", false),
+            (22, "05:00", false),
+            (22, "23:00", true),
+            (23, "05:59", true),
+        ] {
+            assert_eq!(is_open(&night, at(day, time)), open, "{day} {time}");
+        }
+        assert!(is_open(&[span(0b1000, "00:00", "00:00")], at(19, "12:00")), "a whole Thursday");
+        assert!(is_open(&[], at(20, "03:00")));
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::dialplan::action::Field;
+use crate::dialplan::civil::{Date, Time};
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 
@@ -15,6 +17,24 @@ pub struct Family {
     pub name: &'static str,
     /// The words.
     pub words: &'static [&'static str],
+}
+
+/// A value of several named fields, which only actions make.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Record {
+    /// Its name as a type.
+    pub name: &'static str,
+    /// Its fields, in the order of [`Value::Record`].
+    pub fields: &'static [Field],
+}
+
+impl Record {
+    /// The index and type of a field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<(usize, Type)> {
+        let (index, field) = self.fields.iter().enumerate().find(|(_, field)| field.name == name)?;
+        Some((index, field.ty))
+    }
 }
 
 /// The type of a variable, a parameter or a slot.
@@ -38,6 +58,12 @@ pub enum Type {
     Name(&'static str),
     /// One word of a family.
     Choice(&'static Family),
+    /// A day.
+    Date,
+    /// A time of day.
+    Time,
+    /// Several named fields.
+    Record(&'static Record),
     /// Several of one type.
     List(&'static Self),
 }
@@ -54,6 +80,9 @@ impl fmt::Display for Type {
             Self::Secret => f.write_str("secret"),
             Self::Name(name) => f.write_str(name),
             Self::Choice(family) => f.write_str(family.name),
+            Self::Date => f.write_str("date"),
+            Self::Time => f.write_str("time"),
+            Self::Record(record) => f.write_str(record.name),
             Self::List(item) => write!(f, "{item} list"),
         }
     }
@@ -77,6 +106,12 @@ pub enum Value {
     Text(String),
     /// [`Type::List`]
     List(Vec<Self>),
+    /// [`Type::Date`]
+    Date(Date),
+    /// [`Type::Time`]
+    Time(Time),
+    /// [`Type::Record`]: its fields in order.
+    Record(Vec<Self>),
 }
 
 impl Value {
@@ -88,9 +123,15 @@ impl Value {
             | (Self::Int(_), Type::Int)
             | (Self::Money(_), Type::Money)
             | (Self::Phone(_), Type::Phone)
+            | (Self::Date(_), Type::Date)
+            | (Self::Time(_), Type::Time)
             | (Self::Text(_), Type::Text | Type::Name(_) | Type::Choice(_)) => true,
             (Self::Digits(digits), Type::Digits) => digits.bytes().all(|b| b.is_ascii_digit()),
             (Self::List(items), Type::List(item)) => items.iter().all(|value| value.is(*item)),
+            (Self::Record(values), Type::Record(record)) => {
+                values.len() == record.fields.len()
+                    && values.iter().zip(record.fields).all(|(value, field)| value.is(field.ty))
+            }
             _ => false,
         }
     }

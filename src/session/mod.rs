@@ -14,16 +14,18 @@ pub mod collect;
 mod perform;
 pub mod question;
 pub mod registry;
+mod saved;
 pub mod transcript;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Answer, Channel, Effect, Event, Start};
 use crate::dialplan::program::Program;
 use crate::dialplan::speak::{PAUSE_BETWEEN, Utterance};
-use crate::dialplan::state::State;
+use crate::dialplan::state::{State, Wait};
 use crate::dialplan::step::step;
 use crate::msisdn::Msisdn;
 use crate::payment::row::Id;
@@ -31,7 +33,7 @@ use crate::payment::run::Payments;
 use crate::session::question::Question;
 
 pub use crate::dialplan::speak::Sound;
-pub use perform::{Performed, Task};
+pub use perform::{Performed, Performing, Task};
 
 /// How a session begins.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Opening {
     pub language: String,
     /// Slots of a one-shot command.
     pub prefilled: BTreeMap<String, String>,
+    /// Whether the flow is a draft: no real money moves.
+    pub draft: bool,
 }
 
 /// One caller's conversation.
@@ -60,6 +64,8 @@ pub struct Session {
     account: Option<Id>,
     /// The latest payment that was asked for; receipts belong to it.
     payment: Option<Id>,
+    /// The revision that is stored; 0 when nothing is.
+    revision: i64,
     /// Counts the session as live for as long as it exists.
     _place: Option<registry::Place>,
 }
@@ -69,6 +75,8 @@ pub struct Session {
 pub struct Turn {
     /// In this order.
     pub say: Vec<Utterance>,
+    /// What a USSD screen shows of it now: all, or one page.
+    pub screen: Option<String>,
     /// Then this.
     pub then: Then,
 }
@@ -80,6 +88,8 @@ pub enum Then {
     Collect(Question),
     /// Give the task to [`Session::perform`] and come back with [`Session::resume`]; the words may be said meanwhile.
     Perform(Task),
+    /// Reach the caller on a channel where a PIN may be asked, and come back with [`Session::reached`].
+    Callback,
     /// Keep the line until the caller goes.
     Hold,
     /// End when all is said.
@@ -92,7 +102,18 @@ impl Session {
     pub fn new(program: Arc<Program>, opening: Opening, payments: Payments, clock: Clock) -> Self {
         let state = Some(State::new(&program));
         let id = Id::new(clock.now().0);
-        Self { id, program, state, opening, payments, clock, account: None, payment: None, _place: None }
+        Self {
+            id,
+            program,
+            state,
+            opening,
+            payments,
+            clock,
+            account: None,
+            payment: None,
+            revision: 0,
+            _place: None,
+        }
     }
 
     /// Its id, for logs.
@@ -107,18 +128,48 @@ impl Session {
         &self.program
     }
 
-    /// The first turn.
+    /// The first turn: of a conversation that broke off, if the flow says `resume` and the caller is back in time.
+    ///
+    /// # Errors
+    /// When a receipt cannot be queued, or what was saved not be read.
+    pub async fn start(&mut self) -> Result<Turn, Error> {
+        match self.take_up().await? {
+            Some(turn) => Ok(turn),
+            None => self.begin(false).await,
+        }
+    }
+
+    /// The first turn in place of a conversation that cannot be gone on with: its flow has changed since. The caller is told
+    /// so.
     ///
     /// # Errors
     /// When a receipt cannot be queued.
-    pub async fn start(&mut self) -> Result<Turn, Error> {
+    pub async fn start_anew(&mut self) -> Result<Turn, Error> {
+        self.begin(true).await
+    }
+
+    async fn begin(&mut self, restarted: bool) -> Result<Turn, Error> {
         let start = Start {
             channel: self.opening.channel,
             caller: self.opening.caller.clone(),
             language: self.opening.language.clone(),
             prefilled: self.opening.prefilled.clone(),
+            at: Moment::from_minutes(self.clock.now().minutes(&self.payments.settings().zone))
+                .unwrap_or_default(),
+            restarted,
         };
         self.advance(Event::Start(start)).await
+    }
+
+    /// The turn of a caller who dropped and is back, perhaps on another channel: asks whether to go on. While an action is
+    /// under way there is nothing to say; the turn of its outcome follows.
+    ///
+    /// # Errors
+    /// When a receipt cannot be queued.
+    pub async fn come_back(&mut self, channel: Channel) -> Result<Option<Turn>, Error> {
+        let under_way = self.awaits_outcome();
+        let turn = self.advance(Event::Resumed(channel)).await?;
+        Ok((!under_way).then_some(turn))
     }
 
     /// The turn after an answer.
@@ -127,6 +178,14 @@ impl Session {
     /// When a receipt cannot be queued.
     pub async fn answer(&mut self, answer: Answer) -> Result<Turn, Error> {
         self.advance(Event::Answer(answer)).await
+    }
+
+    /// The turn after the caller was reached on another channel, or could not be.
+    ///
+    /// # Errors
+    /// When a receipt cannot be queued.
+    pub async fn reached(&mut self, channel: Option<Channel>) -> Result<Turn, Error> {
+        self.advance(channel.map_or(Event::Unreached, Event::Reached)).await
     }
 
     /// The turn after an action.
@@ -142,23 +201,70 @@ impl Session {
         let effects = self.step(event);
         let mut say = Vec::new();
         let mut then = Then::End;
+        let mut screen = None;
         for effect in effects {
             match effect {
                 Effect::Say(utterances) => say.extend(utterances),
                 Effect::SendSms { to, text, .. } => self.payments.queue_sms(self.payment, &to, text).await?,
+                Effect::Screen(text) => screen = Some(text),
+                Effect::Callback => then = Then::Callback,
                 Effect::Mark(name) => tracing::debug!(session = %self.id, mark = %name, "mark"),
                 Effect::Collect(collect) => then = Then::Collect(Question::new(collect)),
-                Effect::Do { action, arguments } => then = Then::Perform(Task { action, arguments }),
+                Effect::Do { action, arguments } => {
+                    let task = Task { action, arguments };
+                    if task.moves_money() {
+                        self.payment = Some(Id::new(self.clock.now().0));
+                        // So that a caller who drops now hears what came of it when he is back.
+                        self.save().await?;
+                    }
+                    then = Then::Perform(task);
+                }
                 Effect::Hold => then = Then::Hold,
                 Effect::End => then = Then::End,
             }
         }
-        Ok(Turn { say, then })
+        if self.state.as_ref().is_some_and(State::is_over) {
+            self.forget().await;
+        }
+        Ok(Turn { say, screen, then })
     }
 
-    /// The caller is gone: what is under way in the payment core goes on without him.
+    /// The caller is gone. What the flow does on a hang-up is done. If money is moving, its outcome is awaited and told by
+    /// text message, so this may take as long as a payment; any other action under way is dropped.
+    ///
+    /// # Errors
+    /// When a text message cannot be queued.
+    pub async fn leave(mut self, under_way: Option<Performing>) -> Result<(), Error> {
+        self.save_for_return().await?;
+        let mut turn = self.advance(Event::Hangup).await?;
+        let mut under_way = under_way;
+        while self.awaits_outcome() {
+            let performed = match (under_way.take(), turn.then) {
+                (Some(future), _) => future.await,
+                (None, Then::Perform(task)) => self.perform(task).await,
+                (None, _) => return Ok(()),
+            };
+            turn = self.resume(performed).await?;
+        }
+        Ok(())
+    }
+
+    /// The caller is gone while nothing is under way, and the flow does nothing about it.
     pub fn hang_up(&mut self) {
         let _ = self.step(Event::Hangup);
+    }
+
+    fn awaits_outcome(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.wait == Wait::Outcome)
+    }
+
+    /// The channel that the conversation is on now: it begins on that of its opening, and may be taken up on another.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        match &self.state {
+            Some(state) if state.wait != Wait::Start => state.channel,
+            _ => self.opening.channel,
+        }
     }
 
     fn step(&mut self, event: Event) -> Vec<Effect> {
@@ -189,7 +295,7 @@ impl Session {
     #[must_use]
     pub fn text(&self, say: &[Utterance]) -> String {
         let texts: Vec<String> =
-            say.iter().map(|u| self.program.text(u, self.language(), self.opening.channel)).collect();
+            say.iter().map(|u| self.program.text(u, self.language(), self.channel())).collect();
         texts.join("\n")
     }
 }

@@ -3,6 +3,7 @@
 //! One function for each action; the outcome names and the order of their values are those of the table.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use crate::dialplan::action::Action;
 use crate::dialplan::event::Channel as Way;
@@ -44,6 +45,20 @@ pub struct Performed {
     pub(super) account: Option<Id>,
 }
 
+impl Performed {
+    /// The outcome's name and values, for a record of the conversation; nothing when the action failed on our side.
+    #[must_use]
+    pub fn outcome(&self) -> Option<(&str, &[Value])> {
+        match &self.event {
+            Event::Outcome { name, values } if name != FAILED => Some((name, values)),
+            _ => None,
+        }
+    }
+}
+
+/// An action being performed.
+pub type Performing = Pin<Box<dyn Future<Output = Performed> + Send>>;
+
 /// The refusal class of an amount over the limit of one payment, which `recharge.pay` has no outcome of its own for.
 const LIMIT_REACHED: &str = "limit_reached";
 
@@ -51,20 +66,18 @@ const LIMIT_REACHED: &str = "limit_reached";
 type Answer = (&'static str, Vec<Value>);
 
 impl Session {
-    /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it (the
-    /// caller hung up) leaves a payment that has begun to go on by itself. What fails on our side is logged; the dialplan
+    /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
+    /// leaves a payment that has begun to go on by itself. What fails on our side is logged; the dialplan
     /// is then given an outcome that no action has, and tells the caller that there is trouble.
-    pub fn perform(&mut self, task: Task) -> impl Future<Output = Performed> + Send + use<> {
+    pub fn perform(&self, task: Task) -> impl Future<Output = Performed> + Send + use<> {
         let desk = Desk {
             payments: self.payments.clone(),
             caller: self.opening.caller.clone(),
-            channel: channel(self.opening.channel),
+            channel: channel(self.channel()),
+            draft: self.opening.draft,
             account: self.account,
-            payment: Id::new(self.clock.now().0),
+            payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
-        if task.moves_money() {
-            self.payment = Some(desk.payment);
-        }
         let (session, account) = (self.id, self.account);
         async move {
             let action = task.name();
@@ -76,6 +89,17 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The outcome of a payment that was under way when its caller dropped.
+    pub(super) fn paid(&self, outcome: &PayOutcome) -> Event {
+        let money = |minor| Value::Money(Money::new(minor, self.payments.settings().currency));
+        let (name, values) = paid(outcome, money);
+        Event::Outcome { name: name.to_owned(), values }
+    }
+}
+
+/// What every money action answers in a draft.
+const SUSPENDED: &str = "suspended";
 /// Not an outcome of any action.
 const FAILED: &str = "failed";
 
@@ -92,6 +116,8 @@ struct Desk {
     payments: Payments,
     caller: Option<Msisdn>,
     channel: Channel,
+    /// Whether the flow is a draft: it moves no money.
+    draft: bool,
     account: Option<Id>,
     /// The id of the payment, should this action make one.
     payment: Id,
@@ -100,6 +126,10 @@ struct Desk {
 impl Desk {
     async fn perform(mut self, task: Task) -> Result<Performed, Error> {
         let action = task.action.name;
+        if self.draft && task.moves_money() {
+            let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
+            return Ok(Performed { event, account: self.account });
+        }
         let mut given = task.arguments.into_iter();
         let (name, values) = match action {
             "caller.identify" => self.identify().await?,
@@ -180,31 +210,36 @@ impl Desk {
             repeat,
         };
         let outcome = self.payments.pay(request).await?;
-        let values = match &outcome {
-            PayOutcome::Delivered { receipt } | PayOutcome::Pending { receipt } => {
-                vec![Value::Digits(receipt.clone())]
-            }
-            PayOutcome::WrongPin { left } => vec![Value::Int(i64::from(*left))],
-            PayOutcome::PaymentLimit { .. } => {
-                return Ok(("refused", vec![Value::Text(LIMIT_REACHED.to_owned())]));
-            }
-            PayOutcome::DayLimit { limit_minor, left_minor, .. }
-            | PayOutcome::UserLimit { limit_minor, left_minor, .. } => {
-                vec![self.money(*limit_minor), self.money(*left_minor)]
-            }
-            PayOutcome::Insufficient { left_minor } => vec![self.money(*left_minor)],
-            PayOutcome::Duplicate { minutes_ago, fee_minor, .. } => {
-                vec![Value::Int(*minutes_ago), self.money(*fee_minor)]
-            }
-            PayOutcome::Refused { class } => vec![Value::Text(spoken(class).to_owned())],
-            PayOutcome::Locked | PayOutcome::StillProcessing | PayOutcome::Suspended => Vec::new(),
-        };
-        Ok((outcome.name(), values))
+        Ok(paid(&outcome, |minor| self.money(minor)))
     }
 
     fn money(&self, minor: i64) -> Value {
         Value::Money(Money::new(minor, self.payments.settings().currency))
     }
+}
+
+/// The outcome's name and values of a payment.
+fn paid(outcome: &PayOutcome, money: impl Fn(i64) -> Value) -> Answer {
+    let values = match outcome {
+        PayOutcome::Delivered { receipt } | PayOutcome::Pending { receipt } => {
+            vec![Value::Digits(receipt.clone())]
+        }
+        PayOutcome::WrongPin { left } => vec![Value::Int(i64::from(*left))],
+        PayOutcome::PaymentLimit { .. } => {
+            return ("refused", vec![Value::Text(LIMIT_REACHED.to_owned())]);
+        }
+        PayOutcome::DayLimit { limit_minor, left_minor, .. }
+        | PayOutcome::UserLimit { limit_minor, left_minor, .. } => {
+            vec![money(*limit_minor), money(*left_minor)]
+        }
+        PayOutcome::Insufficient { left_minor } => vec![money(*left_minor)],
+        PayOutcome::Duplicate { minutes_ago, fee_minor, .. } => {
+            vec![Value::Int(*minutes_ago), money(*fee_minor)]
+        }
+        PayOutcome::Refused { class } => vec![Value::Text(spoken(class).to_owned())],
+        PayOutcome::Locked | PayOutcome::StillProcessing | PayOutcome::Suspended => Vec::new(),
+    };
+    (outcome.name(), values)
 }
 
 /// The word of the dialplan's refusal family for a carrier's class. What is our own fault (float, credentials) is
@@ -253,7 +288,18 @@ fn secret(action: &'static str, argument: Option<Argument>) -> Result<Secret, Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialplan::action::REFUSAL;
+    use crate::dialplan::action::{ACTIONS, REFUSAL};
+
+    #[test]
+    fn every_money_action_can_be_suspended() {
+        for action in ACTIONS.iter().filter(|action| action.moves_money()) {
+            assert!(
+                action.outcome(SUSPENDED).is_some_and(|(_, outcome)| outcome.values.is_empty()),
+                "{}",
+                action.name
+            );
+        }
+    }
 
     #[test]
     fn every_class_has_a_word_of_the_family() {

@@ -6,7 +6,6 @@
 //!                          └─► end: BYE when the last word has been played
 //! ```
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +15,11 @@ use tokio::sync::mpsc;
 use crate::rtp::{Clip, Codec, Idle, Media, MediaEvent, Report, StreamConfig};
 use crate::session::collect::{Collector, Entry, Step, TypeAhead};
 use crate::session::question::Question;
-use crate::session::{Error, Performed, Session, Then, Turn};
+use crate::session::{Error, Performed, Performing, Session, Then, Turn};
 use crate::sip::event::{CallKey, Command, Event, Incoming};
 use crate::sip::sdp;
 use crate::voice::Switchboard;
+use crate::voice::clips::Clips;
 
 /// The first words wait for the ACK, but no longer than this: it may be lost, and the caller's ear is open.
 const ACK_PATIENCE: Duration = Duration::from_millis(200);
@@ -27,8 +27,6 @@ const ACK_PATIENCE: Duration = Duration::from_millis(200);
 const CODECS: [sdp::Codec; 2] = [sdp::Codec::Pcmu, sdp::Codec::Pcma];
 /// A call in which the flow waits for nothing but a hang-up ends after this.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
-
-type Performing = Pin<Box<dyn Future<Output = Performed> + Send>>;
 
 /// Where keys come from. A phone that sends both kinds presses each key once: the first kind seen is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +40,8 @@ pub(super) struct Call {
     board: Arc<Switchboard>,
     key: CallKey,
     session: Session,
+    /// Those of the session's edition, whatever is served meanwhile.
+    clips: Clips,
     media: Media,
     peer: std::net::IpAddr,
     local: std::net::IpAddr,
@@ -66,12 +66,18 @@ enum Wake {
 }
 
 impl Call {
-    pub(super) fn new(board: Arc<Switchboard>, incoming: &Incoming, session: Session, media: Media) -> Self {
+    pub(super) fn new(
+        board: Arc<Switchboard>,
+        incoming: &Incoming,
+        (session, clips): (Session, Clips),
+        media: Media,
+    ) -> Self {
         let local = board.rules.external.unwrap_or_else(|| incoming.local.ip());
         Self {
             board,
             key: incoming.call,
             session,
+            clips,
             media,
             peer: incoming.source.ip(),
             local,
@@ -106,7 +112,17 @@ impl Call {
             tracing::error!(call = self.key.number(), session = %self.session.id(), "call ended: {error}");
         }
         self.command(Command::Hangup { call: self.key }).await;
-        self.session.hang_up();
+        self.leave(events, reports).await;
+    }
+
+    /// The call is over and its media port free; a payment under way still tells its outcome by text message.
+    async fn leave(self, events: mpsc::Receiver<Event>, reports: mpsc::Receiver<Report>) {
+        let Self { session, media, performing, key, .. } = self;
+        drop((media, events, reports));
+        let id = session.id();
+        if let Err(error) = session.leave(performing).await {
+            tracing::error!(call = key.number(), session = %id, "after the call: {error}");
+        }
     }
 
     async fn converse(
@@ -188,7 +204,7 @@ impl Call {
                 let said: Vec<&str> = turn.say.iter().map(|utterance| &*utterance.name).collect();
                 tracing::debug!(session = %self.session.id(), said = %said.join(" "), "said");
             }
-            let clips = self.board.clips.of(&self.session.sounds(&turn.say));
+            let clips = self.clips.of(&self.session.sounds(&turn.say));
             match turn.then {
                 Then::Collect(question) => {
                     let (collector, step) = Collector::begin(self.now(), question.keys(), &mut self.ahead);
@@ -213,6 +229,8 @@ impl Call {
                     self.performing = Some(Box::pin(self.session.perform(task)));
                     return Ok(());
                 }
+                // A call can ask for a PIN itself: this follows on text messages only.
+                Then::Callback => turn = self.session.reached(None).await?,
                 Then::Hold => {
                     self.play(clips);
                     return Ok(());

@@ -52,10 +52,8 @@ pub struct Rules {
 pub struct Switchboard {
     /// Who is believed, and how media is taken.
     pub rules: Rules,
-    /// Where sessions come from.
-    pub registry: Registry,
-    /// What is played.
-    pub clips: Clips,
+    /// Where sessions come from, and the clips that they say.
+    pub registry: Registry<Clips>,
     /// Where media ports come from.
     pub engine: Engine,
     /// To the SIP endpoint.
@@ -128,8 +126,8 @@ impl Switchboard {
     async fn take(self: &Arc<Self>, incoming: Incoming, calls: &TaskTracker) -> Option<mpsc::Sender<Event>> {
         let key = incoming.call;
         let caller = self.caller(&incoming);
-        let session = match self.registry.open_voice(&incoming.request_user, caller.clone()) {
-            Ok(session) => session,
+        let (session, clips) = match self.registry.open_voice(&incoming.request_user, caller.clone()) {
+            Ok(opened) => opened,
             Err(why) => {
                 let status = match why {
                     Unserved::NoFlow => 404,
@@ -154,7 +152,7 @@ impl Switchboard {
             caller = ?caller, "call"
         );
         let (events_in, events) = mpsc::channel(CALL_EVENTS_MAX);
-        let call = Call::new(self.clone(), &incoming, session, media);
+        let call = Call::new(self.clone(), &incoming, (session, clips), media);
         calls.spawn(call.run(incoming.offer, events, reports));
         Some(events_in)
     }

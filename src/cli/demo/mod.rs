@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::ledger::{kind, read};
 use super::world::{Surroundings, World, currency};
 use super::{say, say_json, serve};
-use crate::app::dialplans::Places;
+use crate::app::reload::Wanted;
 use crate::app::{Daemon, Plant};
 use crate::clock::Clock;
 use crate::config::{Rtp, Sip, Trunk};
@@ -76,7 +76,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (core, world) = World::open(&clock, Some(callback)).await?.split();
     let (trace_in, trace) = mpsc::channel(LADDER_MAX);
     let plant = Plant {
-        places: Places::default(),
+        wanted: Wanted::default(),
+        config: None,
+        control: None,
         sip: Sip { listen: sip, external: None, calls_max: 2000, trunks: vec![loopback()] },
         rtp: Rtp { ports: (0, 0), threads: 1, symmetric: false, silent_after: None },
         http,
@@ -208,8 +210,9 @@ fn seconds_of(milliseconds: u128) -> serde_json::Value {
 
 async fn call(daemon: &Daemon, from: &str, pin: &str, tell: &impl Fn(String)) -> anyhow::Result<()> {
     let words: HashMap<String, String> =
-        daemon.catalog.clips_needed("en").into_iter().map(|c| (c.id, c.text)).collect();
-    let clips = daemon.clips.all().filter(|c| !c.name().starts_with("tone/")).cloned().collect();
+        daemon.dialplans.catalog().clips_needed("en").into_iter().map(|c| (c.id, c.text)).collect();
+    let clips = daemon.dialplans.clips();
+    let clips = clips.all().filter(|c| !c.name().starts_with("tone/")).cloned().collect();
     let mut phone = Phone::call(daemon.sip, SERVICE, from, clips).await?;
     let mut told = 0;
     for (message, keys, shown) in [

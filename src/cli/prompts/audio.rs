@@ -1,5 +1,9 @@
-//! From what a speech engine writes to a prompt: resampled, trimmed, levelled.
+//! From what a speech engine or a person recorded to a prompt: one channel, resampled, trimmed, levelled.
+//!
+//! Pure arithmetic on samples and the reading of one file; it decides nothing about which clip is whose.
 
+use std::io::Cursor;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -14,47 +18,66 @@ const LEVEL: f32 = 0.112;
 const CROSSINGS: f32 = 24.0;
 /// Where the filter cuts, of the new rate: 3.6 kHz for 8 kHz.
 const CUTOFF: f32 = 0.45;
+/// Sample rates that are read.
+const RATES: RangeInclusive<u32> = 4_000..=192_000;
 /// Fade in and out, in seconds: no click where clips meet.
 const FADE: f32 = 0.004;
 
 /// Reads a WAV file and makes a prompt of it, with `pad` seconds of quiet left before and after the words.
 pub(super) fn prompt_from(path: &Path, rate: u32, pad: f32, seconds_max: u32) -> anyhow::Result<Vec<f32>> {
-    let (samples, from) = read(path)?;
-    if samples.len() > usize::try_from(u64::from(from) * u64::from(seconds_max)).unwrap_or(usize::MAX) {
-        bail!("longer than {seconds_max} seconds");
-    }
-    let resampled = resample(&samples, from, rate);
+    let (samples, from) = read(path, seconds_max)?;
+    let resampled = if from == rate { samples } else { resample(&samples, from, rate) };
     let trimmed = trim(&resampled, rate, pad);
     if trimmed.is_empty() {
-        bail!("silence: the engine cannot say this text");
+        bail!("there is only silence in it");
     }
     Ok(level(trimmed, rate))
 }
 
-fn read(path: &Path) -> anyhow::Result<(Vec<f32>, u32)> {
-    let mut reader = hound::WavReader::open(path).context("not a WAV file")?;
+/// The samples of any usual WAV file as one channel, and its rate.
+fn read(path: &Path, seconds_max: u32) -> anyhow::Result<(Vec<f32>, u32)> {
+    let mut reader = hound::WavReader::open(path).context("not a WAV file of plain samples")?;
     let spec = reader.spec();
-    if spec.channels != 1 || spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int {
-        bail!("one channel of 16 bits is wanted");
+    if !RATES.contains(&spec.sample_rate) {
+        bail!("{} samples a second: between 4000 and 192000 are wanted", spec.sample_rate);
     }
-    let samples = reader.samples::<i16>().map(|sample| sample.map(|s| f32::from(s) / 32_768.0));
-    Ok((samples.collect::<Result<_, _>>().context("a broken WAV file")?, spec.sample_rate))
+    if u64::from(reader.duration()) > u64::from(spec.sample_rate) * u64::from(seconds_max) {
+        bail!("longer than {seconds_max} seconds");
+    }
+    let samples: Vec<f32> = match spec.sample_format {
+        hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<_, _>>(),
+        hound::SampleFormat::Int => {
+            let full = 2.0_f32.powi(i32::from(spec.bits_per_sample) - 1);
+            #[expect(clippy::cast_precision_loss, reason = "24 bits of a sample are more than anybody hears")]
+            let scaled = |sample: Result<i32, _>| sample.map(|sample| sample as f32 / full);
+            reader.samples::<i32>().map(scaled).collect()
+        }
+    }
+    .context("a broken WAV file")?;
+    if samples.iter().any(|sample| !sample.is_finite()) {
+        bail!("a broken WAV file: a sample is no number");
+    }
+    let channels = usize::from(spec.channels.max(1));
+    let mixed =
+        samples.chunks(channels).map(|frame| frame.iter().sum::<f32>() / f32::from(spec.channels.max(1)));
+    Ok((mixed.collect(), spec.sample_rate))
 }
 
-/// Writes a prompt.
-pub(super) fn write(path: &Path, rate: u32, samples: &[f32]) -> anyhow::Result<()> {
+/// A WAV file of a prompt.
+pub(super) fn encode(rate: u32, samples: &[f32]) -> anyhow::Result<Vec<u8>> {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: rate,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
-    let mut writer =
-        hound::WavWriter::create(path, spec).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file = Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).context("cannot begin the WAV file")?;
     for sample in samples {
-        writer.write_sample(quantised(*sample))?;
+        writer.write_sample(quantised(*sample)).context("cannot write the WAV file")?;
     }
-    writer.finalize().context("cannot finish the WAV file")
+    writer.finalize().context("cannot finish the WAV file")?;
+    Ok(file.into_inner())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the value is clamped to the range of i16 first")]
@@ -185,10 +208,47 @@ mod tests {
     fn a_written_prompt_is_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");
-        write(&path, 8_000, &sine(500.0, 8_000, 0.1)).unwrap();
+        std::fs::write(&path, encode(8_000, &sine(500.0, 8_000, 0.1)).unwrap()).unwrap();
         assert!(is_prompt(&path, 8_000));
         assert!(!is_prompt(&path, 16_000));
-        let (samples, rate) = read(&path).unwrap();
+        let (samples, rate) = read(&path, 1).unwrap();
         assert_eq!((samples.len(), rate), (800, 8_000));
+        assert!(read(&path, 0).unwrap_err().to_string().contains("longer"));
+        std::fs::write(&path, encode(8_000, &[0.0; 800]).unwrap()).unwrap();
+        let silent = prompt_from(&path, 8_000, 0.01, 1).unwrap_err();
+        assert!(silent.to_string().contains("silence"), "{silent}");
+        std::fs::write(&path, b"RIFFnothing").unwrap();
+        assert!(prompt_from(&path, 8_000, 0.01, 1).is_err());
+    }
+
+    #[test]
+    fn recordings_of_every_usual_format_become_the_same_prompt() {
+        let dir = tempfile::tempdir().unwrap();
+        for (rate, channels, bits, format) in [
+            (48_000, 2, 24, hound::SampleFormat::Int),
+            (44_100, 1, 16, hound::SampleFormat::Int),
+            (16_000, 1, 32, hound::SampleFormat::Float),
+            (8_000, 1, 8, hound::SampleFormat::Int),
+        ] {
+            let path = dir.path().join("a.wav");
+            let spec =
+                hound::WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: format };
+            let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+            for sample in sine(500.0, rate, 0.5) {
+                for _ in 0..channels {
+                    match format {
+                        hound::SampleFormat::Float => writer.write_sample(sample).unwrap(),
+                        hound::SampleFormat::Int => {
+                            let sample = i32::from(quantised(sample)) << 8;
+                            writer.write_sample(sample >> (24 - bits)).unwrap();
+                        }
+                    }
+                }
+            }
+            writer.finalize().unwrap();
+            let made = prompt_from(&path, 8_000, 0.03, 5).unwrap();
+            assert!(made.len().abs_diff(4_000) < 60, "{rate}: {}", made.len());
+            assert!((rms(&made) - LEVEL).abs() < 0.01, "{rate}: {}", rms(&made));
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Types of expressions: literals take the type that their place wants, everything else must have it.
 
+use std::collections::BTreeSet;
+
 use crate::dialplan::catalog::Settings;
 use crate::dialplan::check::scope::Scope;
-use crate::dialplan::diagnostic::{Code, Diagnostic};
+use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::{Expression, Operator};
 use crate::dialplan::syntax::ast;
-use crate::dialplan::syntax::span::{Span, Spanned};
+use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::{Type, Value};
 use crate::money::{Currency, Money};
 
@@ -65,13 +67,7 @@ impl Typer<'_> {
     fn typed(&mut self, written: &Spanned<ast::Expression>, wanted: Option<Type>) -> Typed {
         let known = |value, ty| Typed { expression: Expression::Value(value), ty: Some(ty) };
         match &written.value {
-            ast::Expression::Variable(name) => {
-                let Some(index) = self.scope.used(name, written.span, self.file, self.diagnostics) else {
-                    return unknown();
-                };
-                self.uses.push((index, written.span));
-                Typed { expression: Expression::Variable(index), ty: self.scope.type_of(name) }
-            }
+            ast::Expression::Variable(name) => self.variable(name, written.span),
             ast::Expression::Truth(truth) => known(Value::Bool(*truth), Type::Bool),
             ast::Expression::Text(text) => match wanted {
                 Some(Type::Digits) if text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -89,8 +85,74 @@ impl Typer<'_> {
                 Typed { expression: Expression::Not(Box::new(inner)), ty: Some(Type::Bool) }
             }
             ast::Expression::Least(list) => self.least(list),
+            ast::Expression::Date(date) => known(Value::Date(*date), Type::Date),
+            ast::Expression::Time(time) => known(Value::Time(*time), Type::Time),
+            ast::Expression::Count(list) => self.count(list),
+            ast::Expression::Known(name) => self.known(name),
             ast::Expression::Binary(operator, left, right) => self.binary(*operator, left, right, wanted),
         }
+    }
+
+    /// A variable, a part of a record, or when the conversation began.
+    fn variable(&mut self, name: &str, span: Span) -> Typed {
+        if self.scope.index(name).is_none() {
+            match name {
+                "today" => return Typed { expression: Expression::Today, ty: Some(Type::Date) },
+                "now" => return Typed { expression: Expression::Now, ty: Some(Type::Time) },
+                _ => {}
+            }
+            if let Some((record, field)) = name.split_once('.') {
+                return self.field(record, field, span);
+            }
+        }
+        let Some(index) = self.scope.used(name, span, self.diagnostics) else { return unknown() };
+        self.uses.push((index, span));
+        Typed { expression: Expression::Variable(index), ty: self.scope.type_at(index) }
+    }
+
+    fn field(&mut self, name: &str, field: &str, span: Span) -> Typed {
+        let Some(index) = self.scope.used(name, span, self.diagnostics) else { return unknown() };
+        self.uses.push((index, span));
+        let record = match self.scope.type_at(index) {
+            Some(Type::Record(record)) => record,
+            Some(ty) => {
+                let text = format!("`{name}` is {ty}, which has no parts");
+                self.fault(Code::F041, span, text, None);
+                return unknown();
+            }
+            None => return unknown(),
+        };
+        let Some((number, ty)) = record.field(field) else {
+            let names = || record.fields.iter().map(|field| field.name);
+            let hint = match did_you_mean(field, names()) {
+                Some(close) => format!("did you mean `{name}.{close}`?"),
+                None => format!("its parts are {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            self.fault(Code::F013, span, format!("a {} has no `{field}`", record.name), Some(hint));
+            return unknown();
+        };
+        let number = u16::try_from(number).unwrap_or(u16::MAX);
+        let expression = Expression::Field(Box::new(Expression::Variable(index)), number);
+        Typed { expression, ty: Some(ty) }
+    }
+
+    fn known(&mut self, name: &Name) -> Typed {
+        let Some(index) = self.scope.used(&name.value, name.span, self.diagnostics) else { return unknown() };
+        if self.scope.type_at(index) == Some(Type::Secret) {
+            self.secret(name.span);
+        }
+        Typed { expression: Expression::Known(index), ty: Some(Type::Bool) }
+    }
+
+    fn count(&mut self, list: &Spanned<ast::Expression>) -> Typed {
+        let inner = self.any(list);
+        if let Some(ty) = inner.ty
+            && !matches!(ty, Type::List(_) | Type::Secret)
+        {
+            let text = format!("the type here is {ty}, but a list is wanted after `count`");
+            self.fault(Code::F041, list.span, text, None);
+        }
+        Typed { expression: Expression::Count(Box::new(inner.expression)), ty: Some(Type::Int) }
     }
 
     fn least(&mut self, list: &Spanned<ast::Expression>) -> Typed {
@@ -150,7 +212,16 @@ impl Typer<'_> {
         let join = |a: Expression, b: Expression| Expression::Binary(operator, Box::new(a), Box::new(b));
         match operator {
             Operator::And | Operator::Or => {
-                let (a, b) = (self.expect(left, Type::Bool), self.expect(right, Type::Bool));
+                let a = self.expect(left, Type::Bool);
+                let before = self.uses.len();
+                let b = self.expect(right, Type::Bool);
+                // The right side is only looked at when the left one leaves it open.
+                let sure = known_when(&a, operator == Operator::And);
+                let mut position = 0;
+                self.uses.retain(|(variable, _)| {
+                    position += 1;
+                    position <= before || !sure.contains(variable)
+                });
                 Typed { expression: join(a, b), ty: Some(Type::Bool) }
             }
             Operator::In => {
@@ -168,12 +239,38 @@ impl Typer<'_> {
             }
             _ => {
                 let sum = matches!(operator, Operator::Add | Operator::Subtract);
+                if sum && self.is_day(&left.value) {
+                    let (day, days) = (self.expect(left, Type::Date), self.expect(right, Type::Int));
+                    return Typed { expression: join(day, days), ty: Some(Type::Date) };
+                }
                 let equality = matches!(operator, Operator::Equal | Operator::NotEqual);
                 let wanted = wanted.filter(|ty| sum && *ty != Type::Bool);
-                let (a, b, ty) = self.pair(left, right, wanted, equality);
+                let (a, b, ty) = self.pair(left, right, wanted, (equality, sum));
                 Typed { expression: join(a, b), ty: if sum { ty } else { Some(Type::Bool) } }
             }
         }
+    }
+
+    /// Whether days are counted from this: `today`, a date, or a variable that holds one.
+    fn is_day(&self, written: &ast::Expression) -> bool {
+        match written {
+            ast::Expression::Date(_) => true,
+            ast::Expression::Variable(name) => match self.scope.type_of(name) {
+                Some(ty) => ty == Type::Date,
+                None if name == "today" => true,
+                None => name.split_once('.').is_some_and(|(record, field)| {
+                    let Some(Type::Record(record)) = self.scope.type_of(record) else { return false };
+                    record.field(field).is_some_and(|(_, ty)| ty == Type::Date)
+                }),
+            },
+            ast::Expression::Binary(Operator::Add | Operator::Subtract, left, _) => self.is_day(&left.value),
+            _ => false,
+        }
+    }
+
+    /// Whether values of a type can be put in order; if not, says so.
+    fn ordered(&mut self, ty: Option<Type>, span: Span) -> bool {
+        matches!(ty, Some(Type::Date | Type::Time)) || self.countable(ty, span)
     }
 
     /// Whether values of a type can be added and put in order; if not, says so.
@@ -195,7 +292,7 @@ impl Typer<'_> {
         left: &Spanned<ast::Expression>,
         right: &Spanned<ast::Expression>,
         wanted: Option<Type>,
-        equality: bool,
+        (equality, sum): (bool, bool),
     ) -> (Expression, Expression, Option<Type>) {
         let literal =
             |e: &ast::Expression| matches!(e, ast::Expression::Number(_) | ast::Expression::Text(_));
@@ -207,7 +304,9 @@ impl Typer<'_> {
         if ty == Some(Type::Secret) {
             self.secret(leading.span);
             ty = None;
-        } else if !equality && !self.countable(ty, leading.span) {
+        } else if sum && !self.countable(ty, leading.span) {
+            ty = None;
+        } else if !sum && !equality && !self.ordered(ty, leading.span) {
             ty = None;
         }
         let second = match ty {
@@ -215,6 +314,20 @@ impl Typer<'_> {
             None => self.any(following).expression,
         };
         if swap { (second, first.expression, ty) } else { (first.expression, second, ty) }
+    }
+}
+
+/// The variables that are set for sure when a condition is as it is said.
+pub(super) fn known_when(condition: &Expression, truth: bool) -> BTreeSet<u16> {
+    match condition {
+        Expression::Known(variable) if truth => BTreeSet::from([*variable]),
+        Expression::Not(inner) => known_when(inner, !truth),
+        Expression::Binary(operator @ (Operator::And | Operator::Or), left, right) => {
+            let (left, right) = (known_when(left, truth), known_when(right, truth));
+            // Both sides are as said, or at least one is and nobody knows which.
+            if (*operator == Operator::And) == truth { &left | &right } else { &left & &right }
+        }
+        _ => BTreeSet::new(),
     }
 }
 

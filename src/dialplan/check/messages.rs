@@ -8,8 +8,8 @@ use crate::dialplan::action::FAMILIES;
 use crate::dialplan::catalog::{FILE_MAX, Settings, Sources, Tone};
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::event::Channel;
-use crate::dialplan::message::{MessageFile, MessageSource, Part, Template};
-use crate::dialplan::numbers::Numbers;
+use crate::dialplan::message::{MessageFile, MessageSource, Part, Reading, Template};
+use crate::dialplan::numbers::{Agreement, Numbers};
 use crate::dialplan::speak::{Format, Language, Message, Piece, System, Texts, Words};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::{Family, Type};
@@ -51,6 +51,8 @@ static LISTS: &[(&str, Type)] = &[
     ("money list", Type::List(&Type::Money)),
     ("phone list", Type::List(&Type::Phone)),
     ("digits list", Type::List(&Type::Digits)),
+    ("date list", Type::List(&Type::Date)),
+    ("text list", Type::List(&Type::Text)),
 ];
 
 static SIMPLE: &[(&str, Slot)] = &[
@@ -59,6 +61,9 @@ static SIMPLE: &[(&str, Slot)] = &[
     ("phone", Slot::Value(Type::Phone)),
     ("digits", Slot::Value(Type::Digits)),
     ("text", Slot::Value(Type::Text)),
+    ("yes/no", Slot::Value(Type::Bool)),
+    ("date", Slot::Value(Type::Date)),
+    ("time", Slot::Value(Type::Time)),
     ("key", Slot::Key),
     ("label", Slot::Label),
 ];
@@ -80,9 +85,10 @@ pub(super) fn build(sources: &Sources, settings: &Settings, diagnostics: &mut Ve
             diagnostics.push(Diagnostic::error(Code::F002, &source.name, Span::new(0, 0), limit));
             continue;
         }
-        let (file, faults) = MessageFile::parse(&source.name, &source.text);
+        let (mut file, faults) = MessageFile::parse(&source.name, &source.text);
         index.broken |= !faults.is_empty();
         diagnostics.extend(faults);
+        complete(&mut file);
         files.push(file);
     }
     files.sort_by_key(|file| (file.language != settings.default_language, file.language.clone()));
@@ -104,6 +110,33 @@ pub(super) fn build(sources: &Sources, settings: &Settings, diagnostics: &mut Ve
     index
 }
 
+/// The shipped messages, from which a file takes what Keytone says by itself and it does not word anew: nobody has to
+/// write all of that before a first flow.
+static SHIPPED: &[(&str, &str)] = &[
+    ("en", include_str!("../../../dialplans/messages/en.msg")),
+    ("es", include_str!("../../../dialplans/messages/es.msg")),
+    ("fr", include_str!("../../../dialplans/messages/fr.msg")),
+    ("sw", include_str!("../../../dialplans/messages/sw.msg")),
+    ("zh", include_str!("../../../dialplans/messages/zh.msg")),
+];
+
+fn complete(file: &mut MessageFile) {
+    let Some((_, text)) = SHIPPED.iter().find(|(language, _)| *language == file.language) else { return };
+    let own = |key: &str| file.messages.iter().any(|message| message.key.value == key);
+    let missing: BTreeSet<&str> =
+        System::ALL.iter().map(|system| system.key()).filter(|key| !own(key)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let (shipped, _) = MessageFile::parse(&file.file, text);
+    for mut message in shipped.messages {
+        if missing.contains(message.key.value.as_str()) {
+            message.key.span = Span::new(0, 0);
+            file.messages.push(message);
+        }
+    }
+}
+
 /// The keys and slots of the default language, which the others follow.
 fn declare(index: &mut Index, reference: &MessageFile, diagnostics: &mut Vec<Diagnostic>) {
     for message in &reference.messages {
@@ -113,6 +146,13 @@ fn declare(index: &mut Index, reference: &MessageFile, diagnostics: &mut Vec<Dia
             .map(|(name, ty)| (name.value.clone(), typed(reference, ty, diagnostics)))
             .collect();
         let number = u16::try_from(index.texts.names.len()).unwrap_or(u16::MAX);
+        let types = |slots: &[(String, Slot)]| {
+            let types = slots.iter().filter_map(|(_, slot)| match slot {
+                Slot::Value(ty) => Some(*ty),
+                _ => None,
+            });
+            types.collect::<Vec<Type>>()
+        };
         let entry = Entry { index: number, slots, file: reference.file.clone(), span: message.key.span };
         if let Some(first) = index.entries.get(&message.key.value) {
             let text = format!("the message `{}` is written twice", message.key.value);
@@ -125,6 +165,7 @@ fn declare(index: &mut Index, reference: &MessageFile, diagnostics: &mut Vec<Dia
             );
             continue;
         }
+        index.texts.slots.push(types(&entry.slots));
         index.entries.insert(message.key.value.clone(), entry);
         index.texts.names.push(Arc::from(message.key.value.as_str()));
     }
@@ -248,7 +289,15 @@ fn language(
             );
         }
     }
-    Language { tag: tag.clone(), messages, numbers }
+    Language { tag: tag.clone(), messages, numbers, spoken: is_spoken(sources, tag) }
+}
+
+/// Whether a language has any clip. While clips are not checked, every language counts as spoken.
+fn is_spoken(sources: &Sources, tag: &str) -> bool {
+    let prefix = format!("{tag}/");
+    sources.clips.as_ref().is_none_or(|present| {
+        present.range(prefix.clone()..).next().is_some_and(|clip| clip.starts_with(&prefix))
+    })
 }
 
 struct Builder<'b> {
@@ -334,20 +383,21 @@ impl Builder<'_> {
                 Part::Tone { hertz, milliseconds } => {
                     out.push(Piece::Sound(Arc::from(Tone::id(*hertz, *milliseconds))));
                 }
-                Part::Plural { name, one, other } => {
+                Part::Plural { name, reading, one, other } => {
                     let Some((slot, ty)) = self.find(name, entry, part.span) else { continue };
                     if !matches!(ty, Slot::Value(Type::Int) | Slot::Unknown) {
                         let text = format!("`{name}` is no number: it has no singular and plural");
                         self.error(Code::F052, part.span, text);
                         continue;
                     }
+                    let same = one == other;
                     let one = self.words(one, key, &mut number, channel);
-                    let other = self.words(other, key, &mut number, channel);
-                    out.push(Piece::Plural { slot, one, other });
+                    let other = if same { one.clone() } else { self.words(other, key, &mut number, channel) };
+                    out.push(Piece::Plural { slot, agreement: agreement(*reading), one, other });
                 }
-                Part::Slot { name, last } => {
+                Part::Slot { name, reading } => {
                     let Some((slot, ty)) = self.find(name, entry, part.span) else { continue };
-                    if let Some(format) = self.format(name, ty, *last, part.span, channel) {
+                    if let Some(format) = self.format(name, ty, *reading, part.span, channel) {
                         out.push(Piece::Slot { slot, format });
                     }
                 }
@@ -386,7 +436,7 @@ impl Builder<'_> {
         &mut self,
         name: &str,
         ty: Slot,
-        last: Option<u8>,
+        reading: Reading,
         span: Span,
         channel: Channel,
     ) -> Option<Format> {
@@ -396,29 +446,42 @@ impl Builder<'_> {
             Slot::Unknown => return None,
             Slot::Value(ty) => ty,
         };
-        match (ty, last) {
-            (Type::Phone | Type::Digits, Some(count)) => return Some(Format::Last(count)),
-            (_, Some(_)) => {
-                let text = format!("`{name}` is {ty}: only phone numbers and digits have last digits");
-                self.error(Code::F052, span, text);
-                return None;
-            }
-            _ => {}
-        }
-        match ty {
-            Type::List(item) => self
-                .format(name, Slot::Value(*item), None, span, channel)
+        match (ty, reading) {
+            (Type::List(item), _) => self
+                .format(name, Slot::Value(*item), reading, span, channel)
                 .map(|item| Format::List(Box::new(item))),
-            Type::Choice(family) => self.choice(family, span),
-            Type::Int => Some(Format::Number),
-            Type::Money => Some(Format::Money),
-            Type::Digits => Some(Format::Digits),
-            Type::Phone => Some(Format::Phone),
-            Type::Text if channel != Channel::Voice => Some(Format::Text),
-            _ => {
+            (Type::Phone | Type::Digits, Reading::Last(count)) => Some(Format::Last(count)),
+            (Type::Phone | Type::Digits | Type::Int, Reading::Digits) => Some(Format::Digits),
+            (Type::Int, Reading::Ordinal) => Some(Format::Ordinal),
+            (Type::Int, Reading::Duration) => Some(Format::Duration),
+            (Type::Int, Reading::Plain | Reading::Count | Reading::Masculine | Reading::Feminine) => {
+                Some(Format::Number(agreement(reading)))
+            }
+            (Type::Choice(family), Reading::Plain) => self.choice(family, span),
+            (Type::Money, Reading::Plain) => Some(Format::Money),
+            (Type::Digits, Reading::Plain) => Some(Format::Digits),
+            (Type::Phone, Reading::Plain) => Some(Format::Phone),
+            (Type::Date, Reading::Plain) => Some(Format::Date),
+            (Type::Time, Reading::Plain) => Some(Format::Time),
+            (Type::Bool, Reading::Plain) => Some(Format::YesNo),
+            (Type::Text, Reading::Plain) if channel != Channel::Voice => Some(Format::Text),
+            (_, Reading::Plain) => {
                 let text = format!("`{name}` is {ty}, which cannot be spoken");
                 self.error(Code::F041, span, text).hint =
                     Some("give the message a `voice:` line without it".into());
+                None
+            }
+            (_, Reading::Last(_)) => {
+                let text = format!("`{name}` is {ty}: only phone numbers and digits have last digits");
+                self.error(Code::F052, span, text);
+                None
+            }
+            (_, reading) => {
+                let text = format!("`{name}` is {ty}, which is not read as {reading}");
+                self.error(Code::F052, span, text).hint = Some(
+                    "`digits` reads phone numbers, digits and numbers; the other readings are of numbers"
+                        .into(),
+                );
                 None
             }
         }
@@ -438,6 +501,15 @@ impl Builder<'_> {
             return None;
         };
         Some(Format::Choice { words, other })
+    }
+}
+
+fn agreement(reading: Reading) -> Agreement {
+    match reading {
+        Reading::Count => Agreement::Counting,
+        Reading::Masculine => Agreement::Masculine,
+        Reading::Feminine => Agreement::Feminine,
+        _ => Agreement::Alone,
     }
 }
 
@@ -479,7 +551,9 @@ fn language_of(file: &str) -> &str {
 /// Reports clips that a call would miss.
 pub(super) fn clips(index: &Index, texts: &Texts, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) {
     let Some(present) = &sources.clips else { return };
-    for tag in texts.languages() {
+    // A language without any clip serves screens only. The default one must speak.
+    let silent = |tag: &str| tag != texts.default_language() && !texts.is_spoken(tag);
+    for tag in texts.languages().filter(|tag| !silent(tag)) {
         let mut missing: BTreeMap<String, usize> = BTreeMap::new();
         for clip in texts.clips(tag) {
             if !present.contains(&clip.id) {
@@ -495,7 +569,7 @@ pub(super) fn clips(index: &Index, texts: &Texts, sources: &Sources, diagnostics
             let file = sources.messages.iter().find(|source| language_of(&source.name) == tag);
             let file = file.map_or("messages", |source| source.name.as_str());
             let fault = Diagnostic::error(Code::F060, file, Span::new(0, 0), text);
-            diagnostics.push(fault.hint(format!("make them: keytone prompts build --lang {tag}")));
+            diagnostics.push(fault.hint(format!("make them: keytone prompts build {tag}")));
         }
         for (key, count) in missing {
             let file = sources.messages.iter().find(|source| language_of(&source.name) == tag);
@@ -506,7 +580,7 @@ pub(super) fn clips(index: &Index, texts: &Texts, sources: &Sources, diagnostics
             let clips = if count == 1 { "a clip is".to_owned() } else { format!("{count} clips are") };
             let text = format!("{clips} missing for {what} in `{tag}`");
             let fault = Diagnostic::error(Code::F060, file, span, text)
-                .hint(format!("make them: keytone prompts build --lang {tag}"));
+                .hint(format!("make them: keytone prompts build {tag}"));
             diagnostics.push(fault);
         }
     }

@@ -1,125 +1,139 @@
-//! From the tree of a flow to its program, and to the graph that the checker walks.
+//! From the tree of a flow, and of all that it calls, to its program, and to the graph that the checker walks.
 //!
 //! Names become indices, messages and actions are compared with what they take. The program is only used when
 //! no fault was found in any file, so what stands for a faulty part in it does not matter.
 
+mod head;
 mod lines;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialplan::catalog::Settings;
 use crate::dialplan::check::STEPS_MAX;
+use crate::dialplan::check::calls::{Frame, Layout, Subs, Written};
 use crate::dialplan::check::expressions::Typer;
 use crate::dialplan::check::graph::{Graph, Node, Place as GraphPlace};
 use crate::dialplan::check::messages::{Index, Slot};
-use crate::dialplan::check::resolve::lines::Lines;
+use crate::dialplan::check::resolve::lines::{Called, Lines};
 use crate::dialplan::check::scope::Scope;
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{
-    FIRST_DIGIT, Program, Speech, Step, TRIES_DEFAULT, Target, VISITS_DEFAULT, Variable,
-};
-use crate::dialplan::route::Element;
+use crate::dialplan::program::{FIRST_DIGIT, Limits, Program, Speech, Step, Target, Variable};
 use crate::dialplan::speak::Texts;
-use crate::dialplan::syntax::ast::{self, Destination, Flow, GlobalKey};
+use crate::dialplan::syntax::ast::{self, Destination, Flow, Line};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::{Type, Value};
 
-/// The file that a flow stands in and what it is compiled with.
+/// The name of the hidden step that runs when the caller goes.
+const HANGUP: &str = "on hangup";
+
+/// What all flows of a folder are compiled with.
 pub(super) struct Place<'p> {
-    pub(super) file: &'p str,
-    pub(super) version: &'p Arc<str>,
     pub(super) texts: &'p Arc<Texts>,
     pub(super) settings: &'p Arc<Settings>,
+    pub(super) index: &'p Index,
+    pub(super) subs: &'p Subs<'p>,
 }
 
-/// Resolves a flow; faults go to `diagnostics`, the messages that it says to `used`.
-pub(super) fn resolve(
-    place: &Place<'_>,
-    flow: &Flow,
-    index: &Index,
-    used: &mut BTreeSet<u16>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Program {
-    let mut scope = Scope::of(flow, place.file, diagnostics);
+/// A flow that was resolved.
+pub(super) struct Resolved {
+    pub(super) program: Program,
+    /// The messages that it says.
+    pub(super) used: BTreeSet<u16>,
+    /// The files that it is made from: its own first.
+    pub(super) files: Vec<Arc<str>>,
+    /// Where each step stands.
+    pub(super) places: Vec<(Arc<str>, Span)>,
+}
+
+/// Resolves a flow, or a sub-flow that nothing calls; faults go to `diagnostics`. The program's version is not set.
+pub(super) fn resolve(place: &Place<'_>, written: &Written, diagnostics: &mut Vec<Diagnostic>) -> Resolved {
+    let layout = Layout::of(written, place.subs, diagnostics);
+    let mut scope = Scope::of(&layout, diagnostics);
+    let mut used = BTreeSet::new();
     let mut resolver = Resolver {
         place,
-        flow,
-        index,
-        used,
+        layout: &layout,
+        frame: 0,
+        index: place.index,
+        used: &mut used,
         diagnostics,
         scope: &mut scope,
+        limits: Vec::new(),
+        called: BTreeMap::new(),
         unknown_steps: BTreeSet::new(),
         unknown_messages: BTreeSet::new(),
         twice: false,
     };
-    resolver.duplicate_steps();
-    resolver.routes();
-    let back = resolver.global_key(GlobalKey::Back);
-    let main = resolver.global_key(GlobalKey::Main);
-    let start = resolver.start();
-    let (tries, tries_then) = resolver.limit(flow.tries.as_ref(), TRIES_DEFAULT);
-    let (visits, visits_then) = resolver.limit(flow.visits.as_ref().or(flow.tries.as_ref()), VISITS_DEFAULT);
-    let visits = if flow.visits.is_some() { visits } else { VISITS_DEFAULT };
-    let giving_up = Node::Fork(vec![jump_node(tries_then, true), jump_node(visits_then, true), Vec::new()]);
-    let (mut steps, mut places) = (Vec::new(), Vec::new());
-    for (number, step) in flow.steps.iter().enumerate().take(STEPS_MAX) {
-        let lines = Lines::new(&mut resolver, number, giving_up.clone(), (back, main));
-        let (ops, mut nodes, broken) = lines.step(step);
-        // Too many visits lead away before anything of the step happens.
-        nodes.insert(0, Node::Fork(vec![jump_node(visits_then, true), Vec::new()]));
-        steps.push(Step { name: Arc::from(step.name.value.as_str()), ops });
-        places.push(GraphPlace { name: step.name.clone(), nodes, broken });
-    }
-    let give_up = [&flow.tries, &flow.visits].into_iter().flatten();
-    let give_up = give_up.filter_map(|(_, to)| Some((resolver.step_index(to)?, to.span()))).collect();
+    let head = resolver.heads();
+    let mut body = resolver.steps(&head);
+    let hangup = resolver.hangup(&head, &mut body);
     let incomplete = !resolver.unknown_steps.is_empty() || resolver.twice;
-    let started = start.iter().map(|(variable, _)| *variable).collect();
+    let give_up = resolver.give_up();
+    let started = resolver.set_at_start(&head);
+    let places = body.places.iter().map(|place| (place.file.clone(), place.name.span)).collect();
     Graph {
-        file: place.file,
-        places,
+        places: body.places,
         scope: &scope,
         start: started,
-        main_key: main.is_some(),
+        starts: std::iter::once(0).chain(target_step(head.open_else)).collect(),
+        main_key: head.main.is_some(),
         give_up,
+        hangup,
         incomplete,
     }
     .check(diagnostics);
-    program(place, flow, &scope, Parts { steps, start, tries, tries_then, visits, visits_then, back, main })
+    let files = layout.frames.iter().map(|frame| frame.file.clone());
+    let mut seen = BTreeSet::new();
+    let files = files.filter(|file| seen.insert(file.clone())).collect();
+    Resolved { program: program(place, written, &scope, head, body.steps), used, files, places }
 }
 
-struct Parts {
-    steps: Vec<Step>,
+/// What the head of a flow says.
+struct Head {
     start: Vec<(u16, Value)>,
-    tries: u8,
-    tries_then: Target,
-    visits: u8,
-    visits_then: Target,
     back: Option<char>,
     main: Option<char>,
+    open_else: Target,
 }
 
-fn program(place: &Place<'_>, flow: &Flow, scope: &Scope, parts: Parts) -> Program {
+/// The steps, for the program and for the graph.
+#[derive(Default)]
+struct Body {
+    steps: Vec<Step>,
+    places: Vec<GraphPlace>,
+}
+
+fn program(place: &Place<'_>, written: &Written, scope: &Scope, head: Head, steps: Vec<Step>) -> Program {
+    let flow = &written.flow;
     let variables = scope
         .found
         .iter()
         .map(|found| Variable { name: found.name.clone(), ty: found.ty.unwrap_or(Type::Text) });
+    let limits = steps.first().map(|step| step.limits).unwrap_or_default();
+    let hangup = flow.on_hangup.as_ref().and_then(|_| u16::try_from(steps.len().checked_sub(1)?).ok());
     Program {
-        name: flow.name.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
-        version: place.version.clone(),
-        steps: parts.steps,
+        name: written.name().to_owned(),
+        number: flow.version,
+        version: Arc::from(""),
+        steps,
         variables: variables.collect(),
-        start: parts.start,
-        caller: scope.index("caller"),
-        tries: parts.tries,
-        tries_then: parts.tries_then,
-        visits: parts.visits,
-        visits_then: parts.visits_then,
-        back: parts.back,
-        main: parts.main,
+        start: head.start,
+        caller: scope.caller(),
+        tries: limits.tries,
+        tries_then: limits.tries_then,
+        visits: limits.visits,
+        visits_then: limits.visits_then,
+        back: head.back,
+        main: head.main,
         pin_on_sms: flow.pin_on_sms.unwrap_or_default(),
+        open: flow.open.as_ref().map(|open| open.value.spans.clone()).unwrap_or_default(),
+        open_else: head.open_else,
+        resume: flow.resume.as_ref().map(|resume| resume.value),
+        hangup,
+        draft: flow.draft.is_some(),
         texts: place.texts.clone(),
         settings: place.settings.clone(),
     }
@@ -132,116 +146,126 @@ fn jump_node(target: Target, giving_up: bool) -> Vec<Node> {
     }
 }
 
+fn target_step(target: Target) -> Option<usize> {
+    match target {
+        Target::Step(step) => Some(step.into()),
+        Target::End => None,
+    }
+}
+
 struct Resolver<'r> {
     place: &'r Place<'r>,
-    flow: &'r Flow,
+    layout: &'r Layout<'r>,
+    /// The frame whose lines are being resolved.
+    frame: usize,
     index: &'r Index,
     used: &'r mut BTreeSet<u16>,
     diagnostics: &'r mut Vec<Diagnostic>,
     scope: &'r mut Scope,
+    /// By frame.
+    limits: Vec<Limits>,
+    /// What the callers of frames do with their outcomes.
+    called: BTreeMap<usize, Called>,
     /// Steps and messages that were reported as missing: each is reported once.
-    unknown_steps: BTreeSet<String>,
+    unknown_steps: BTreeSet<(usize, String)>,
     unknown_messages: BTreeSet<String>,
     /// Whether two steps have one name: only the first can be reached.
     twice: bool,
 }
 
-impl Resolver<'_> {
+impl<'r> Resolver<'r> {
+    fn own(&self) -> &'r Frame<'r> {
+        // The layout has a frame for the flow itself, and the others are numbered by it.
+        #[expect(clippy::indexing_slicing, reason = "frames are only entered by their numbers in the layout")]
+        &self.layout.frames[self.frame]
+    }
+
+    fn flow(&self) -> &'r Flow {
+        self.own().flow
+    }
+
+    fn file(&self) -> &'r Arc<str> {
+        &self.own().file
+    }
+
+    /// The flow that callers reach: the one at the root of all calls.
+    fn root(&self) -> &'r Flow {
+        self.layout.frames.first().map_or_else(|| self.flow(), |frame| frame.flow)
+    }
+
+    fn enter(&mut self, frame: usize) {
+        self.frame = frame;
+        self.scope.enter(frame, self.own());
+    }
+
     fn error(&mut self, code: Code, span: Span, text: impl Into<String>, hint: impl Into<String>) {
-        let diagnostic = Diagnostic::error(code, self.place.file, span, text);
+        let diagnostic = Diagnostic::error(code, self.file(), span, text);
         self.diagnostics.push(diagnostic.hint(hint));
     }
 
-    fn duplicate_steps(&mut self) {
-        for (number, step) in self.flow.steps.iter().enumerate() {
-            let first = self.flow.steps.iter().take(number).find(|other| other.name.value == step.name.value);
-            if let Some(first) = first.filter(|_| !step.name.value.is_empty()) {
-                self.twice = true;
-                let text = format!("there are two steps named `{}`", step.name.value);
-                self.diagnostics.push(
-                    Diagnostic::error(Code::F003, self.place.file, step.name.span, text)
-                        .here("again")
-                        .label(self.place.file, first.name.span, "first")
-                        .hint("give one of them another name"),
-                );
-            }
+    fn steps(&mut self, head: &Head) -> Body {
+        let mut body = Body::default();
+        let layout = self.layout;
+        for (number, (frame, index)) in layout.order.iter().enumerate() {
+            self.enter(*frame);
+            let Some(step) = self.flow().steps.get(*index) else { continue };
+            let name = format!("{}{}", self.own().prefix, step.name.value);
+            self.step(number, &Spanned::new(name, step.name.span), step, Some(*index), head, &mut body);
         }
-        if self.flow.steps.len() > STEPS_MAX {
-            let span = self.flow.name.as_ref().map_or(Span::new(0, 0), |name| name.span);
-            self.error(Code::F002, span, format!("a flow has at most {STEPS_MAX} steps"), "divide it");
-        }
-        if self.flow.steps.is_empty()
-            && let Some(name) = &self.flow.name
-        {
-            self.error(Code::F031, name.span, "this flow has no step", "write `step NAME` and its lines");
-        }
+        self.enter(0);
+        body
     }
 
-    /// The slots of commands are variables that some question asks for.
-    fn routes(&mut self) {
-        for pattern in self.flow.ussd.iter().chain(&self.flow.sms) {
-            for element in &pattern.value {
-                let Element::Slot { name, .. } = &element.value else { continue };
-                let variable = self.scope.used(name, element.span, self.place.file, self.diagnostics);
-                if variable.is_some() && self.scope.type_of(name) == Some(Type::Secret) {
-                    let hint = "it would be shown on the caller's screen and stay in it";
-                    self.error(Code::F080, element.span, "a secret cannot be part of a command", hint);
-                }
-            }
+    fn step(
+        &mut self,
+        number: usize,
+        name: &Name,
+        step: &ast::Step,
+        index: Option<usize>,
+        head: &Head,
+        body: &mut Body,
+    ) {
+        let limits = self.limits.get(self.frame).copied().unwrap_or_default();
+        let give_up = [limits.tries_then, limits.visits_then].map(|target| jump_node(target, true));
+        let giving_up = Node::Fork(give_up.into_iter().chain([Vec::new()]).collect());
+        let child = index.and_then(|index| self.own().calls.get(&index).copied());
+        let lines = Lines::new(self, (number, child), giving_up, (head.back, head.main));
+        let (ops, mut nodes, broken) = lines.step(step);
+        // Too many visits lead away before anything of the step happens.
+        if index.is_some() {
+            nodes.insert(0, Node::Fork(vec![jump_node(limits.visits_then, true), Vec::new()]));
         }
+        body.steps.push(Step { name: Arc::from(name.value.as_str()), ops, limits });
+        body.places.push(GraphPlace { file: self.file().clone(), name: name.clone(), nodes, broken });
     }
 
-    fn global_key(&mut self, wanted: GlobalKey) -> Option<char> {
-        let flow = self.flow;
-        let mut keys = flow.keys.iter().filter(|(_, meaning)| *meaning == wanted);
-        let key = keys.next().map(|(key, _)| key.value);
-        if let Some((second, _)) = keys.next() {
-            self.error(Code::F003, second.span, "this key was already chosen", "choose one key");
+    /// The lines of `on hangup` as the last step.
+    fn hangup(&mut self, head: &Head, body: &mut Body) -> Option<usize> {
+        let lines = self.flow().on_hangup.as_ref()?;
+        let number = body.steps.len();
+        let name = Spanned::new(HANGUP.to_owned(), lines.span);
+        let mut step = ast::Step { name: name.clone(), menu: false, lines: lines.value.clone() };
+        if !step.lines.iter().any(|line| matches!(line.value, Line::Goto(_))) {
+            step.lines.push(Spanned::new(Line::Goto(Destination::End(lines.span)), lines.span));
         }
-        // Both meanings are asked for in turn: a key with two is reported for one of them.
-        if wanted == GlobalKey::Main
-            && let Some((other, _)) =
-                flow.keys.iter().find(|(other, m)| *m != wanted && Some(other.value) == key)
-        {
-            let text = format!("the key {} cannot mean both", other.value);
-            self.error(Code::F072, other.span, text, "choose another key for one of them");
-        }
-        key
+        self.step(number, &name, &step, None, head, body);
+        Some(number)
     }
 
-    fn start(&mut self) -> Vec<(u16, Value)> {
-        let flow = self.flow;
-        let mut out = Vec::new();
-        for (name, value) in &flow.start {
-            let ty = self.scope.type_of(&name.value);
-            if ty == Some(Type::Secret) {
-                self.error(Code::F080, name.span, "a secret cannot be given", "ask the caller for it");
-                continue;
-            }
-            match (self.scope.index(&name.value), self.value(value, ty)) {
-                (Some(variable), Expression::Value(value)) => out.push((variable, value)),
-                _ => self.error(
-                    Code::F041,
-                    value.span,
-                    "a session can only start with a plain value",
-                    "write a number, `yes`, `no` or a text",
-                ),
-            }
+    /// What is set when a conversation begins; a sub-flow that is looked at alone has its parameters too.
+    fn set_at_start(&mut self, head: &Head) -> BTreeSet<u16> {
+        let mut set: BTreeSet<u16> = head.start.iter().map(|(variable, _)| *variable).collect();
+        if let Some(signature) = self.own().signature() {
+            set.extend(signature.parameters.iter().filter_map(|(name, _)| self.scope.index(&name.value)));
+            set.extend(self.scope.caller());
         }
-        out
-    }
-
-    fn limit(&mut self, limit: Option<&(u8, Destination)>, default: u8) -> (u8, Target) {
-        match limit {
-            Some((count, to)) => (*count, self.target(to)),
-            None => (default, Target::End),
-        }
+        set
     }
 
     fn step_index(&self, to: &Destination) -> Option<usize> {
         match to {
-            Destination::Step(name) => self.flow.steps.iter().position(|step| step.name.value == name.value),
-            Destination::End(_) => None,
+            Destination::Step(name) => self.own().steps.get(name.value.as_str()).copied(),
+            Destination::End(_) | Destination::Return(..) => None,
         }
     }
 
@@ -250,10 +274,11 @@ impl Resolver<'_> {
         if let Some(index) = self.step_index(to) {
             return Target::Step(u16::try_from(index).unwrap_or(u16::MAX));
         }
-        // A step whose own line was not understood may be the one that is meant.
-        let unread = self.flow.steps.iter().any(|step| step.name.value.is_empty());
-        if self.unknown_steps.insert(name.value.clone()) && !unread {
-            let steps = self.flow.steps.iter().map(|step| step.name.value.as_str());
+        let flow = self.flow();
+        // A step whose own line was not understood may be the one that is meant; one of too many is not there.
+        let unread = flow.steps.iter().any(|step| step.name.value.is_empty()) || flow.steps.len() > STEPS_MAX;
+        if self.unknown_steps.insert((self.frame, name.value.clone())) && !unread {
+            let steps = flow.steps.iter().map(|step| step.name.value.as_str());
             let hint = match did_you_mean(&name.value, steps) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("write `step {}` and its lines", name.value),
@@ -264,13 +289,31 @@ impl Resolver<'_> {
     }
 
     fn typer(&mut self) -> Typer<'_> {
+        let file = self.file();
         Typer {
             scope: self.scope,
             settings: self.place.settings,
-            file: self.place.file,
+            file,
             diagnostics: self.diagnostics,
             uses: Vec::new(),
         }
+    }
+
+    /// A language that messages are written in.
+    fn language(&mut self, tag: &Name) -> Arc<str> {
+        let texts = self.place.texts;
+        if !texts.has_language(&tag.value) && !self.index.broken {
+            let hint = match did_you_mean(&tag.value, texts.languages()) {
+                Some(close) => format!("did you mean `{close}`?"),
+                None => format!(
+                    "write `messages/{}.msg`; there is {}",
+                    tag.value,
+                    texts.languages().collect::<Vec<_>>().join(", ")
+                ),
+            };
+            self.error(Code::F019, tag.span, format!("there are no messages in `{}`", tag.value), hint);
+        }
+        Arc::from(tag.value.as_str())
     }
 
     /// A value whose place may want a type.
@@ -306,7 +349,7 @@ impl Resolver<'_> {
                 format!("write `@{key}({})`", names.join(", "))
             };
             self.diagnostics.push(
-                Diagnostic::error(Code::F012, self.place.file, message.key.span, text)
+                Diagnostic::error(Code::F012, self.file(), message.key.span, text)
                     .label(&entry.file, entry.span, "its slots are given here")
                     .hint(hint),
             );

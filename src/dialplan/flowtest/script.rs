@@ -4,10 +4,11 @@ use std::fmt;
 
 use crate::dialplan::action::{Action, Outcome};
 use crate::dialplan::catalog::Settings;
+use crate::dialplan::civil::{Date, Moment, Time};
 use crate::dialplan::diagnostic::{Code, Diagnostic};
 use crate::dialplan::event::Channel;
 use crate::dialplan::syntax::span::Span;
-use crate::dialplan::value::{Type, Value};
+use crate::dialplan::value::{Record, Type, Value};
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 
@@ -29,8 +30,14 @@ pub struct Script {
 /// A line `given …`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Given {
-    /// The caller's number, or that there is none.
+    /// `caller +8613800000001`: the caller's number, or that there is none.
     Caller(Option<Msisdn>),
+    /// `now 2026-11-22 09:30`: when the session begins, in the market's zone.
+    Now(Moment),
+    /// `language sw`: the language that it begins in.
+    Language(String),
+    /// `unreached`: nobody answers when a PIN is to be asked on another channel.
+    Unreached,
     /// How an action ends, the first time, the second time, and so on.
     Outcomes {
         /// The action.
@@ -58,6 +65,8 @@ pub enum Expected {
     Said(String),
     /// `"words"`: the words were part of what was said.
     Text(String),
+    /// `screen "…"`: the whole screen on USSD, ` / ` where a line ends.
+    Screen(String),
     /// `sms @key`: the message was sent.
     Sms(String),
     /// `at step`: the conversation stands there.
@@ -73,6 +82,7 @@ impl fmt::Display for Expected {
         match self {
             Self::Said(key) => write!(f, "@{key}"),
             Self::Text(words) => write!(f, "{words:?}"),
+            Self::Screen(words) => write!(f, "screen {words:?}"),
             Self::Sms(key) => write!(f, "sms @{key}"),
             Self::At(step) => write!(f, "at {step}"),
             Self::Does(action) => write!(f, "does {action}"),
@@ -127,7 +137,7 @@ fn line(scripts: &mut Vec<Script>, text: &str, number: usize, settings: &Setting
     }
     let script = scripts.last_mut().ok_or("`test \"name\" on voice, ussd` first")?;
     if let Some(rest) = text.strip_prefix("given ") {
-        for part in rest.split(';') {
+        for part in divided(rest, ";") {
             script.given.push(given(part.trim(), settings)?);
         }
         return Ok(());
@@ -139,7 +149,7 @@ fn line(scripts: &mut Vec<Script>, text: &str, number: usize, settings: &Setting
         },
         None => (None, text.strip_prefix('<').ok_or("`given …`, `> what is typed` or `< what is said`")?),
     };
-    let expected = expected.split(';').map(str::trim).filter(|part| !part.is_empty());
+    let expected = divided(expected, ";").into_iter().filter(|part| !part.is_empty());
     let expected = expected.map(one).collect::<Result<Vec<_>, _>>()?;
     match (typed, script.turns.last_mut()) {
         (Some(""), _) => return Err("what is typed after `>`".into()),
@@ -182,14 +192,19 @@ fn one(part: &str) -> Result<Expected, String> {
         return Ok(Expected::End);
     }
     let named = |prefix: &str| part.strip_prefix(prefix).map(|rest| rest.trim().to_owned());
-    let quoted = part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(str::to_owned);
+    let quoted = unquoted(part).map(str::to_owned);
+    let screen = part.strip_prefix("screen ").and_then(unquoted).map(str::to_owned);
     named("@")
         .map(Expected::Said)
+        .or(screen.map(Expected::Screen))
         .or_else(|| named("sms @").map(Expected::Sms))
         .or_else(|| named("at ").map(Expected::At))
         .or_else(|| named("does ").map(Expected::Does))
         .or_else(|| quoted.map(Expected::Text))
-        .ok_or_else(|| "`@message`, `sms @message`, `\"words\"`, `at step`, `does action` or `end`".into())
+        .ok_or_else(|| {
+            "`@message`, `sms @message`, `\"words\"`, `screen \"words\"`, `at step`, `does action` or `end`"
+                .into()
+        })
 }
 
 fn given(text: &str, settings: &Settings) -> Result<Given, String> {
@@ -201,10 +216,23 @@ fn given(text: &str, settings: &Settings) -> Result<Given, String> {
         let caller = Msisdn::parse(number).map_err(|_| "a number such as +8613800000001, or `none`")?;
         return Ok(Given::Caller(Some(caller)));
     }
-    let (name, outcomes) = text.split_once("->").ok_or("`caller NUMBER` or `ACTION -> outcome(values)`")?;
+    if let Some(now) = text.strip_prefix("now ") {
+        let want = "a day and a time such as 2026-11-22 09:30";
+        let (date, time) = now.trim().split_once(' ').ok_or(want)?;
+        let (date, time) = (Date::parse(date).ok_or(want)?, Time::parse(time.trim()).ok_or(want)?);
+        return Ok(Given::Now(Moment { date, time }));
+    }
+    if let Some(tag) = text.strip_prefix("language ") {
+        return Ok(Given::Language(tag.trim().to_owned()));
+    }
+    if text == "unreached" {
+        return Ok(Given::Unreached);
+    }
+    let want = "`caller NUMBER`, `now DAY TIME`, `language TAG`, `unreached` or `ACTION -> outcome(values)`";
+    let (name, outcomes) = text.split_once("->").ok_or(want)?;
     let name = name.trim();
     let action = Action::find(name).ok_or_else(|| format!("an action; there is no `{name}`"))?;
-    let outcomes = outcomes.split(" then ").map(|text| outcome(action, text.trim(), settings));
+    let outcomes = divided(outcomes, " then ").into_iter().map(|text| outcome(action, text, settings));
     Ok(Given::Outcomes { action: name.to_owned(), outcomes: outcomes.collect::<Result<Vec<_>, _>>()? })
 }
 
@@ -217,7 +245,7 @@ fn outcome(action: &Action, text: &str, settings: &Settings) -> Result<(String, 
     if values.trim().is_empty() {
         return Ok((name.to_owned(), default_values(Some(outcome), settings)));
     }
-    let parts: Vec<&str> = values.split(',').map(str::trim).collect();
+    let parts = divided(values, ",");
     if parts.len() != outcome.values.len() {
         return Err(format!("the values of `{}`", outcome.signature()));
     }
@@ -228,17 +256,80 @@ fn outcome(action: &Action, text: &str, settings: &Settings) -> Result<(String, 
     Ok((name.to_owned(), values.collect::<Result<Vec<_>, _>>()?))
 }
 
+fn unquoted(text: &str) -> Option<&str> {
+    text.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+}
+
+/// The parts between separators that stand outside of quotes and brackets, trimmed.
+fn divided<'t>(text: &'t str, separator: &str) -> Vec<&'t str> {
+    let (mut parts, mut from, mut depth, mut quoted) = (Vec::new(), 0, 0_usize, false);
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        if !quoted && depth == 0 && at >= from && rest.starts_with(separator) {
+            parts.push(text.get(from..at).unwrap_or_default().trim());
+            from = at + separator.len();
+        }
+        match c {
+            '"' => quoted = !quoted,
+            '(' | '[' if !quoted => depth += 1,
+            ')' | ']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    parts.push(text.get(from..).unwrap_or_default().trim());
+    parts
+}
+
+/// How deep lists and records may be nested in a value.
+const VALUE_DEPTH_MAX: usize = 4;
+
 fn value(ty: Type, text: &str, settings: &Settings) -> Option<Value> {
+    value_within(ty, text, settings, VALUE_DEPTH_MAX)
+}
+
+/// `bill(204813, "City Water", "W** L**", 80.00, 2026-12-31)`
+fn record(record: &Record, text: &str, settings: &Settings, depth: usize) -> Option<Value> {
+    let values = text.strip_prefix(record.name)?.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let values = divided(values, ",");
+    if values.len() != record.fields.len() {
+        return None;
+    }
+    let fields = record.fields.iter().zip(values);
+    fields
+        .map(|(field, text)| value_within(field.ty, text, settings, depth))
+        .collect::<Option<Vec<_>>>()
+        .map(Value::Record)
+}
+
+/// `[50, 100]`, or `50 100` for what has no spaces of its own; nothing between the brackets is an empty list.
+fn list(item: Type, text: &str, settings: &Settings, depth: usize) -> Option<Value> {
+    let items = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some("") => Vec::new(),
+        Some(items) => divided(items, ","),
+        None => text.split_whitespace().collect(),
+    };
+    items
+        .into_iter()
+        .map(|one| value_within(item, one, settings, depth))
+        .collect::<Option<Vec<_>>>()
+        .map(Value::List)
+}
+
+fn value_within(ty: Type, text: &str, settings: &Settings, depth: usize) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
     let value = match ty {
         Type::Bool => Value::Bool(text == "yes"),
         Type::Int => Value::Int(text.parse().ok()?),
         Type::Money => Value::Money(Money::parse(text, settings.currency).ok()?),
         Type::Phone => Value::Phone(Msisdn::parse(text).ok()?),
         Type::Digits => Value::Digits(text.to_owned()),
-        Type::Text | Type::Name(_) | Type::Choice(_) => Value::Text(text.to_owned()),
-        Type::List(item) => Value::List(
-            text.split_whitespace().map(|one| value(*item, one, settings)).collect::<Option<_>>()?,
-        ),
+        Type::Text | Type::Name(_) | Type::Choice(_) => {
+            Value::Text(unquoted(text).unwrap_or(text).to_owned())
+        }
+        Type::List(item) => list(*item, text, settings, depth)?,
+        Type::Date => Value::Date(Date::parse(text)?),
+        Type::Time => Value::Time(Time::parse(text)?),
+        Type::Record(of) => record(of, text, settings, depth)?,
         Type::Secret => return None,
     };
     value.is(ty).then_some(value)
@@ -259,6 +350,11 @@ pub(super) fn default_values(outcome: Option<&Outcome>, settings: &Settings) -> 
             Type::Choice(_) => Value::Text("other".into()),
             Type::List(Type::Money) => Value::List(vec![money(5_000), money(10_000)]),
             Type::List(item) => Value::List(vec![default(*item, settings)]),
+            Type::Date => Date::new(2026, 12, 31).map_or(Value::Bool(false), Value::Date),
+            Type::Time => Time::new(12, 0).map_or(Value::Bool(false), Value::Time),
+            Type::Record(record) => {
+                Value::Record(record.fields.iter().map(|field| default(field.ty, settings)).collect())
+            }
         }
     }
     outcome

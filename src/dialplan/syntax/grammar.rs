@@ -5,29 +5,38 @@
 //! of line.
 
 mod expressions;
+mod head;
+mod lines;
 
 use std::time::Duration;
 
 use nom::branch::alt;
-use nom::combinator::{cut, map, opt, value, verify};
+use nom::combinator::{cut, map, opt};
 use nom::error::{ErrorKind, ParseError};
-use nom::multi::{many0, separated_list0, separated_list1};
+use nom::multi::{separated_list0, separated_list1};
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Input, Parser};
 
 use crate::dialplan::program::PinOnSms;
-use crate::dialplan::route::Element;
 use crate::dialplan::syntax::ast::{
-    Action, AskType, Destination, Expression, GivenThen, GlobalKey, Line, Message, Options, Pattern,
+    Destination, Expression, GlobalKey, Line, Message, Opening, Param, Pattern,
 };
 use crate::dialplan::syntax::grammar::expressions::expression;
+use crate::dialplan::syntax::grammar::head::heading;
+use crate::dialplan::syntax::grammar::lines::step_line;
 use crate::dialplan::syntax::lexer::{Kind, Token};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 
 /// A line anywhere in a flow.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Statement {
-    Flow(Name, u32),
+    Flow(Name, u32, Option<Span>),
+    Sub(Name, u32, Vec<(Name, Name)>),
+    Gives(Vec<(Name, Vec<(Name, Name)>)>),
+    Param(Param),
+    Open(Opening),
+    Resume(Duration),
+    OnHangup,
     Step(Name, bool),
     Voice(Vec<Name>),
     Ussd(Pattern),
@@ -118,7 +127,6 @@ pub(super) fn statement(words: &[Token<'_>]) -> Result<Statement, (Span, &'stati
 }
 
 fn line<'t, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let heading = alt((flow, step, serve, pin_on_sms, keys, tries, visits, start));
     let begins = "a line such as `ask`, `tell`, `do`, `on`, `set`, `if`, `must`, `->`, a key, or `step NAME`";
     let (rest, statement) = match alt((heading, map(step_line, Statement::Line))).parse(input) {
         Err(nom::Err::Error(fault)) if fault.left == input.0.len() => {
@@ -191,61 +199,68 @@ fn key<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Spanned<char>, Error
     })
 }
 
-fn destination<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
-    map(name("the step to go to, or `end`"), |name| {
-        if name.value == "end" { Destination::End(name.span) } else { Destination::Step(name) }
+/// A variable that a line declares: fields belong to records, which only actions make.
+fn variable<'t: 'l, 'l>(want: &'static str) -> impl Parser<Words<'t, 'l>, Output = Name, Error = Fault> {
+    word(want, |token| {
+        let plain = token.kind == Kind::Name && !token.text.contains('.');
+        plain.then(|| Spanned::new(token.text.to_owned(), token.span))
     })
 }
 
-fn arrow<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
-    preceded(symbol("->", "`->` and the step to go to"), cut(destination()))
+/// A step, or `end`.
+fn place<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
+    let want = "the step to go to, or `end`";
+    let step = word(want, |token| {
+        let step = token.kind == Kind::Name && token.text != "return";
+        step.then(|| Spanned::new(token.text.to_owned(), token.span))
+    });
+    map(step, |name| if name.value == "end" { Destination::End(name.span) } else { Destination::Step(name) })
 }
 
-fn message<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Message> {
-    let want = "a message such as `@goodbye`";
-    let arguments = delimited(
+/// `->` and a step or `end`.
+fn jump<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
+    preceded(symbol("->", "`->` and the step to go to"), cut(place()))
+}
+
+/// `->` and a step, `end` or `return outcome(…)`.
+fn arrow<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
+    let leave = map(returning(), |(name, values)| Destination::Return(name, values));
+    preceded(symbol("->", "`->` and the step to go to"), cut(alt((leave, place()))))
+}
+
+fn returning<'t: 'l, 'l>()
+-> impl Parser<Words<'t, 'l>, Output = (Name, Vec<Spanned<Expression>>), Error = Fault> {
+    preceded(keyword("return", "return"), cut((name("an outcome of `gives`"), values)))
+}
+
+/// Values in parentheses, or none.
+fn values<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Vec<Spanned<Expression>>> {
+    let list = delimited(
         symbol("(", "`(`"),
-        cut(separated_list1(comma(), expression)),
+        cut(separated_list0(comma(), expression)),
         cut(symbol(")", "`,` and another value, or `)`")),
     );
-    map(
-        preceded(symbol("@", want), cut((name("the message's key right after `@`"), opt(arguments)))),
-        |(key, arguments)| Message { key, arguments: arguments.unwrap_or_default() },
-    )
-    .parse(input)
+    map(opt(list), Option::unwrap_or_default).parse(input)
 }
 
-// ---- the head of a flow
-
-fn flow<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let version = word("the flow's number, such as 1", |token| {
-        (token.kind == Kind::Number).then(|| token.text.parse::<u32>().ok())?
-    });
-    map(preceded(keyword("flow", "flow"), cut((name("the flow's name"), version))), |(name, version)| {
-        Statement::Flow(name, version)
+/// A time within bounds, in milliseconds.
+fn duration<'t: 'l, 'l>(
+    want: &'static str,
+    bounds: std::ops::RangeInclusive<u64>,
+) -> impl Parser<Words<'t, 'l>, Output = Duration, Error = Fault> {
+    word(want, move |token| {
+        let digits = token.text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let number: u64 = digits.parse().ok()?;
+        let unit = match token.text.get(digits.len()..)? {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        let milliseconds = number.checked_mul(unit).filter(|ms| bounds.contains(ms))?;
+        (token.kind == Kind::Duration).then_some(Duration::from_millis(milliseconds))
     })
-    .parse(input)
-}
-
-fn step<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let kind = alt((value(false, keyword("step", "step")), value(true, keyword("menu", "menu"))));
-    map((kind, cut(verify(name("the step's name"), |name: &Name| name.value != "end"))), |(menu, name)| {
-        Statement::Step(name, menu)
-    })
-    .parse(input)
-}
-
-fn serve<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let number = word("the number that is called", |token| {
-        (token.kind == Kind::Number && token.text.len() <= 20 && !token.text.contains('.'))
-            .then(|| Spanned::new(token.text.to_owned(), token.span))
-    });
-    let voice = preceded(keyword("voice", "voice"), cut(separated_list1(comma(), number)));
-    let ussd = preceded(keyword("ussd", "ussd"), cut(ussd_pattern));
-    let sms = preceded(keyword("sms", "sms"), cut(sms_pattern));
-    let served = alt((map(voice, Statement::Voice), map(ussd, Statement::Ussd), map(sms, Statement::Sms)));
-    let want = "`voice NUMBER`, `ussd *CODE#` or `sms \"WORD {slot}\"`";
-    preceded(keyword("serve", "serve"), cut(instead(want, served))).parse(input)
 }
 
 /// Gives a list of alternatives one expectation of its own when none of them begins here.
@@ -259,273 +274,16 @@ fn instead<'t: 'l, 'l, T>(
     }
 }
 
-fn ussd_pattern<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Pattern> {
-    let want = "a code such as `*125#` or `*125*{amount}#`";
-    let digits = word(want, |token| {
-        (token.kind == Kind::Number && !token.text.contains('.'))
-            .then(|| Spanned::new(Element::Literal(token.text.to_owned()), token.span))
-    });
-    let slot = map(
-        delimited(symbol("{", want), cut(name("a slot's name")), cut(symbol("}", "`}`"))),
-        |name: Name| Spanned::new(Element::Slot { name: name.value, optional: false }, name.span),
-    );
-    let element = alt((digits, slot));
-    let elements = preceded(symbol("*", want), separated_list1(symbol("*", want), element));
-    let (rest, (elements, end)) = (elements, symbol("#", "`#` at the end of the code")).parse(input)?;
-    let start = input.0.first().map_or(end, |token| token.span);
-    Ok((rest, Spanned::new(elements, start.to(end))))
-}
-
-fn sms_pattern<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Pattern> {
-    let want = "a text such as \"RC {amount} [{phone}]\": a keyword, slots, optional slots last";
-    let (rest, pattern) = word(want, |token| (token.kind == Kind::Text).then_some(*token)).parse(input)?;
-    let mut elements: Vec<Spanned<Element>> = Vec::new();
-    for part in pattern.text.split_whitespace() {
-        let offset = part.as_ptr() as usize - pattern.text.as_ptr() as usize;
-        let start = pattern.span.start + 1 + offset;
-        let span = Span::new(start, start + part.len());
-        let optional = part.starts_with('[');
-        let inner =
-            if optional { part.strip_prefix('[').and_then(|p| p.strip_suffix(']')) } else { Some(part) };
-        let slot = inner.and_then(|inner| inner.strip_prefix('{')?.strip_suffix('}'));
-        let after_optional =
-            elements.last().is_some_and(|e| matches!(e.value, Element::Slot { optional: true, .. }));
-        let named = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        };
-        let element = match slot {
-            Some(name) if named(name) && !elements.is_empty() && (optional || !after_optional) => {
-                Element::Slot { name: name.to_owned(), optional }
-            }
-            None if !optional && !after_optional && part.chars().all(char::is_alphanumeric) => {
-                Element::Literal(part.to_owned())
-            }
-            _ => return fault(input, want),
-        };
-        elements.push(Spanned::new(element, span));
-    }
-    if elements.is_empty() {
-        return fault(input, want);
-    }
-    Ok((rest, Spanned::new(elements, pattern.span)))
-}
-
-fn pin_on_sms<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let want = "`refuse`, `callback`, `reply` or `none`";
-    let policy = alt((
-        value(PinOnSms::Refuse, keyword("refuse", want)),
-        value(PinOnSms::Callback, keyword("callback", want)),
-        value(PinOnSms::Reply, keyword("reply", want)),
-        value(PinOnSms::None, keyword("none", want)),
-    ));
-    let line =
-        (keyword("pin", "pin"), cut(keyword("on", "`on sms`")), cut(keyword("sms", "`sms`")), cut(policy));
-    map(line, |(_, _, _, policy)| Statement::PinOnSms(policy)).parse(input)
-}
-
-fn keys<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let want = "`back` or `main`";
-    let meaning = || {
-        alt((value(GlobalKey::Back, keyword("back", want)), value(GlobalKey::Main, keyword("main", want))))
-    };
-    let list = separated_list1(comma(), (key(), cut(meaning())));
-    map(preceded(keyword("keys", "keys"), cut(list)), Statement::Keys).parse(input)
-}
-
-fn limit<'t: 'l, 'l>(
-    text: &'static str,
-) -> impl Parser<Words<'t, 'l>, Output = (u8, Destination), Error = Fault> {
-    let count = verify(small("a count from 1 to 99"), |n: &Spanned<u8>| (1..=99).contains(&n.value));
-    let then = preceded(keyword("then", "`then` and a step"), destination());
-    preceded(keyword(text, text), cut(map((count, then), |(count, then)| (count.value, then))))
-}
-
-fn tries<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    map(limit("tries"), |(count, then)| Statement::Tries(count, then)).parse(input)
-}
-
-fn visits<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    map(limit("visits"), |(count, then)| Statement::Visits(count, then)).parse(input)
-}
-
-fn start<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
-    let assignment = (name("a variable"), preceded(symbol("=", "`=` and a value"), expression));
-    let line = preceded((keyword("start", "start"), cut(keyword("with", "`with`"))), cut(assignment));
-    map(line, |(name, value)| Statement::Start(name, value)).parse(input)
-}
-
-// ---- the lines of a step
-
-fn step_line<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    alt((
-        given,
-        ask,
-        wordings,
-        must,
-        perform,
-        on,
-        option,
-        key_line,
-        condition,
-        map(arrow(), Line::Goto),
-        map(preceded(keyword("mark", "mark"), cut(name("a name"))), Line::Mark),
-        hold,
-        map(action, |action| Line::Action(action.value)),
-    ))
-    .parse(input)
-}
-
-fn given<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    let choose = preceded(keyword("choose", "choose"), cut(key()));
-    let then = alt((map(choose, GivenThen::Choose), map(arrow(), GivenThen::Goto)));
-    let want = "`-> step` or `choose KEY`";
-    let line = preceded(keyword("given", "given"), cut((name("a slot of `serve`"), instead(want, then))));
-    map(line, |(slot, then)| Line::Given(slot, then)).parse(input)
-}
-
-fn ask<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    let want = "a type: `digits`, `money`, `phone` or `secret`";
-    let kind = |text, kind| map(keyword(text, want), move |span| Spanned::new(kind, span));
-    let kinds = alt((
-        kind("digits", AskType::Digits),
-        kind("money", AskType::Money),
-        kind("phone", AskType::Phone),
-        kind("secret", AskType::Secret),
-    ));
-    let target = preceded(
-        keyword("for", "`for NAME: TYPE`"),
-        cut((name("the variable for the answer"), preceded(symbol(":", "`:` and a type"), kinds))),
-    );
-    let line = preceded(keyword("ask", "ask"), cut((message, opt(target), options)));
-    map(line, |(message, target, options)| match target {
-        Some((name, kind)) => Line::Ask(message, name, kind, options),
-        None => Line::Question(message, options),
-    })
-    .parse(input)
-}
-
-fn options<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Options> {
-    let want = "`4 digits`, `4..8 digits`, `quiet`, `no barge-in` or `wait 8s`";
-    let mut out = Options::default();
-    let mut input = input;
-    while let Ok((rest, _)) = comma().parse(input) {
-        let range = (small(want), opt(preceded(symbol("..", "`..`"), cut(small("the most digits")))));
-        let digits = map((range, cut(keyword("digits", "`digits`"))), |((min, max), _)| {
-            let max = max.unwrap_or_else(|| min.clone());
-            Spanned::new((min.value, max.value), min.span.to(max.span))
-        });
-        let wait = preceded(keyword("wait", want), cut(duration));
-        let barge = (keyword("no", want), cut(keyword("barge-in", "`barge-in`")));
-        let mut option = instead(
-            want,
-            alt((
-                map(digits, |digits| Options { digits: Some(digits), ..Options::default() }),
-                map(keyword("quiet", want), |_| Options { quiet: true, ..Options::default() }),
-                map(barge, |_| Options { no_barge_in: true, ..Options::default() }),
-                map(wait, |wait| Options { wait: Some(wait), ..Options::default() }),
-            )),
-        );
-        let (rest, one) = cut(|input| option.parse(input)).parse(rest)?;
-        out.digits = one.digits.or(out.digits);
-        out.quiet |= one.quiet;
-        out.no_barge_in |= one.no_barge_in;
-        out.wait = one.wait.or(out.wait);
-        input = rest;
-    }
-    Ok((input, out))
-}
-
-fn duration<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Duration> {
-    word("a time such as `5s`", |token| {
-        let digits = token.text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u64 = digits.parse().ok()?;
-        let unit = match token.text.get(digits.len()..)? {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            _ => return None,
-        };
-        let milliseconds = number.checked_mul(unit).filter(|ms| (100..=600_000).contains(ms))?;
-        (token.kind == Kind::Duration).then_some(Duration::from_millis(milliseconds))
-    })
-    .parse(input)
-}
-
-fn wordings<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    let count = || map(opt(small("a number")), |count| count.map_or(1, |count| count.value));
-    alt((
-        map(preceded(keyword("again", "again"), cut(message)), Line::Again),
-        map(preceded(keyword("silent", "silent"), cut((count(), message))), |(n, m)| Line::Silent(n, m)),
-        map(preceded(keyword("wrong", "wrong"), cut((count(), message))), |(n, m)| Line::Wrong(n, m)),
-    ))
-    .parse(input)
-}
-
-fn must<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    let otherwise = preceded(keyword("else", "`else` and a message"), message);
-    map(preceded(keyword("must", "must"), cut((expression, otherwise))), |(condition, otherwise)| {
-        Line::Must(condition, otherwise)
-    })
-    .parse(input)
-}
-
-fn perform<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
+fn message<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Message> {
+    let want = "a message such as `@goodbye`";
     let arguments = delimited(
         symbol("(", "`(`"),
-        cut(separated_list0(comma(), expression)),
+        cut(separated_list1(comma(), expression)),
         cut(symbol(")", "`,` and another value, or `)`")),
     );
-    let line = preceded(keyword("do", "do"), cut((name("an action such as `topup.route`"), opt(arguments))));
-    map(line, |(action, arguments)| Line::Do(action, arguments.unwrap_or_default())).parse(input)
-}
-
-fn on<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    let values = delimited(
-        symbol("(", "`(`"),
-        cut(separated_list1(comma(), name("a name for the value"))),
-        cut(symbol(")", "`,` and another name, or `)`")),
-    );
-    let line = preceded(
-        keyword("on", "on"),
-        cut((name("an outcome of the action"), opt(values), many0(action), arrow())),
-    );
-    map(line, |(outcome, values, actions, to)| Line::On(outcome, values.unwrap_or_default(), actions, to))
-        .parse(input)
-}
-
-fn option<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    map((key(), cut((message, many0(action), arrow()))), |(key, (label, actions, to))| {
-        Line::Option(key, label, actions, to)
-    })
+    map(
+        preceded(symbol("@", want), cut((name("the message's key right after `@`"), opt(arguments)))),
+        |(key, arguments)| Message { key, arguments: arguments.unwrap_or_default(), language: None },
+    )
     .parse(input)
-}
-
-fn key_line<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    map(preceded(keyword("key", "key"), cut((key(), many0(action), arrow()))), |(key, actions, to)| {
-        Line::Key(key, actions, to)
-    })
-    .parse(input)
-}
-
-fn condition<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    map(preceded(keyword("if", "if"), cut((expression, arrow()))), |(condition, to)| Line::If(condition, to))
-        .parse(input)
-}
-
-fn hold<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Line> {
-    let rest = cut((keyword("for", "`for hang-up`"), keyword("hang-up", "`hang-up`")));
-    value(Line::Hold, preceded(keyword("wait", "wait"), rest)).parse(input)
-}
-
-fn action<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Action>> {
-    let want = "`tell`, `set`, `send sms` or `->`";
-    let assignment = (name("a variable"), preceded(symbol("=", "`=` and a value"), expression));
-    let tell = map(preceded(keyword("tell", want), cut(message)), Action::Tell);
-    let set = map(preceded(keyword("set", want), cut(assignment)), |(name, value)| Action::Set(name, value));
-    let sms = preceded((keyword("send", want), cut(keyword("sms", "`sms`"))), cut(message));
-    let (rest, action) = alt((tell, set, map(sms, Action::SendSms))).parse(input)?;
-    let used = input.0.len() - rest.0.len();
-    let first = input.0.first().map(|token| token.span).unwrap_or_default();
-    let last = used.checked_sub(1).and_then(|last| input.0.get(last)).map_or(first, |token| token.span);
-    Ok((rest, Spanned::new(action, first.to(last))))
 }

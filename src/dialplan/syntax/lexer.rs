@@ -1,11 +1,11 @@
 //! Words of one line: a whole word first, then what it can be, so that a fault covers all of it.
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take_while, take_while1};
-use nom::character::complete::{anychar, char};
-use nom::combinator::{map, recognize};
+use nom::bytes::complete::{tag, take_while, take_while_m_n, take_while1};
+use nom::character::complete::{anychar, char, satisfy};
+use nom::combinator::{map, not, recognize};
 use nom::multi::many0;
-use nom::sequence::{delimited, pair, preceded};
+use nom::sequence::{delimited, pair, preceded, terminated};
 use nom::{IResult, Parser};
 
 use crate::dialplan::syntax::span::Span;
@@ -22,6 +22,10 @@ pub(super) enum Kind {
     Number,
     /// Digits and a unit of time.
     Duration,
+    /// `08:00`, whether or not there is such a time.
+    Time,
+    /// `2026-12-31`, whether or not there is such a day.
+    Date,
     /// `"…"`, without the quotes.
     Text,
     /// `->`, `..`, `<=` and single characters.
@@ -39,18 +43,24 @@ pub(super) struct Token<'t> {
 }
 
 /// The words of a line that begins at byte `at` of the file; a comment is none.
+#[cfg(test)]
 pub(super) fn tokens(line: &str, at: usize) -> Vec<Token<'_>> {
+    words(line, at).0
+}
+
+/// The words of a line that begins at byte `at` of the file, and its comment from the dashes on.
+pub(super) fn words(line: &str, at: usize) -> (Vec<Token<'_>>, Option<&str>) {
     let mut out = Vec::new();
     let mut rest = line;
     loop {
         let trimmed = rest.trim_start();
         let fresh = trimmed.len() < rest.len() || rest.len() == line.len();
         rest = trimmed;
-        if rest.is_empty() || (fresh && rest.starts_with("--")) {
-            return out;
+        if fresh && rest.starts_with("--") {
+            return (out, Some(rest));
         }
         let start = line.len() - rest.len();
-        let Ok((next, (kind, text))) = token(rest) else { return out };
+        let Ok((next, (kind, text))) = token(rest) else { return (out, None) };
         let end = line.len() - next.len();
         out.push(Token { kind, text, span: Span::new(at + start, at + end) });
         rest = next;
@@ -66,11 +76,21 @@ fn token(input: &str) -> IResult<&str, (Kind, &str)> {
         map(recognize(pair(take_while1(|c: char| c.is_alphanumeric()), tail)), |text| (classify(text), text));
     let single = map(recognize(anychar), |text: &str| {
         (
-            if text.chars().all(|c| "(),:@=<>+-*#{}[]".contains(c)) { Kind::Symbol } else { Kind::Strange },
+            if text.chars().all(|c| "(),:@=<>+-*#{}[]/".contains(c)) { Kind::Symbol } else { Kind::Strange },
             text,
         )
     });
-    alt((quoted, open_quote, pairs, word, single)).parse(input)
+    alt((quoted, open_quote, pairs, clock, word, single)).parse(input)
+}
+
+/// A time of day or a day: they hold characters that end other words.
+fn clock(input: &str) -> IResult<&str, (Kind, &str)> {
+    let digits = |least, most| take_while_m_n(least, most, |c: char| c.is_ascii_digit());
+    let time = map(recognize((digits(1, 2), char(':'), digits(2, 2))), |text| (Kind::Time, text));
+    let date = map(recognize((digits(4, 4), char('-'), digits(2, 2), char('-'), digits(2, 2))), |text| {
+        (Kind::Date, text)
+    });
+    terminated(alt((time, date)), not(satisfy(|c| c.is_alphanumeric() || c == '_'))).parse(input)
 }
 
 /// The rest of a word: `-`, `_` and `.` belong to it when a letter or digit follows.
@@ -96,7 +116,7 @@ fn classify(word: &str) -> Kind {
         rest.strip_prefix('.').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
     match rest {
         "" => Kind::Number,
-        "ms" | "s" | "m" => Kind::Duration,
+        "ms" | "s" | "m" | "h" => Kind::Duration,
         _ if decimals => Kind::Number,
         _ => Kind::Strange,
     }
@@ -122,6 +142,18 @@ mod tests {
         assert_eq!(kinds("*125#").len(), 3);
         assert_eq!(kinds("é$"), [(Strange, "é"), (Strange, "$")]);
         assert_eq!(kinds("-- all of it"), []);
+        use Kind::{Date, Time};
+        assert_eq!(kinds("08:00-18:00"), [(Time, "08:00"), (Symbol, "-"), (Time, "18:00")]);
+        assert_eq!(kinds("2026-12-31 25:99"), [(Date, "2026-12-31"), (Time, "25:99")]);
+        assert_eq!(kinds("2026-12-311")[0], (Strange, "2026-12-311"));
+        assert_eq!(kinds("yes/no 2h"), [(Name, "yes"), (Symbol, "/"), (Name, "no"), (Duration, "2h")]);
+    }
+
+    #[test]
+    fn a_comment_is_kept_aside() {
+        assert_eq!(words("  -> end  -- allow F071: x", 0).1, Some("-- allow F071: x"));
+        assert_eq!(words("a--b", 0).1, None, "dashes in a word are no comment");
+        assert_eq!(words("", 0), (vec![], None));
     }
 
     #[test]

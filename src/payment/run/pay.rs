@@ -23,7 +23,7 @@ use crate::payment::fold::{ids, suspension_keys};
 use crate::payment::limits;
 use crate::payment::pin;
 use crate::payment::reference;
-use crate::payment::row::{AttemptRow, PaymentRow, State};
+use crate::payment::row::{Id, AttemptRow, PaymentRow, State};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};
@@ -302,6 +302,19 @@ impl Payments {
             && known.target == request.phone
             && known.amount_minor == request.amount_minor;
         if same { self.wait(known, changes).await } else { Err(Error::IdReused) }
+    }
+
+    /// What came of a payment that was asked for before, as [`Payments::pay`] would have told it. Nothing when no payment of
+    /// this id was ever authorised.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn outcome_of(&self, id: Id) -> Result<Option<PayOutcome>, Error> {
+        let mut changes = self.changes();
+        match self.inner.store.payment(id).await? {
+            Some(known) => self.wait(known, &mut changes).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Waits for a definite outcome, at most as long as the market lets a caller wait.

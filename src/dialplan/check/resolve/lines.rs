@@ -1,48 +1,86 @@
 //! The lines of one step: operations for the program, nodes for the graph.
 
 mod actions;
+mod calls;
+mod questions;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::dialplan::action::Action;
-use crate::dialplan::check::graph::Node;
-use crate::dialplan::check::resolve::{Resolver, first_key, jump_node};
-use crate::dialplan::check::scope::answer_type;
+use crate::dialplan::check::expressions::known_when;
+use crate::dialplan::check::graph::{Node, said};
+use crate::dialplan::check::resolve::{Resolver, jump_node};
 use crate::dialplan::diagnostic::Code;
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{Ask, Branch, Choice, Given, Menu, Op, Parameter, Reading, Speech};
-use crate::dialplan::route::Element;
-use crate::dialplan::syntax::ast::{self, AskType, Destination, GivenThen, Line, Options};
+use crate::dialplan::program::{Branch, Menu, Op, Parameter, Speech};
+use crate::dialplan::syntax::ast::{self, Destination, Line, Signature};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::Type;
 
-/// The most digits of any input.
-const DIGITS_MAX: u8 = 40;
-/// The most digits of an amount.
-const MONEY_DIGITS_MAX: u8 = 9;
+/// What ends in outcomes.
+enum Awaited {
+    /// An action with its arguments; nothing if there is no such action.
+    Action(Option<&'static Action>, Vec<Parameter>),
+    /// A sub-flow; nothing if there is no such sub-flow.
+    Sub(Option<Signature>),
+}
 
-/// A `do` whose outcomes are being gathered.
+/// A `do` or a `call` whose outcomes are being gathered.
 struct Pending {
     name: Name,
-    action: Option<&'static Action>,
-    parameters: Vec<Parameter>,
-    /// By the outcome's index.
+    awaited: Awaited,
+    /// Of an action, by the outcome's index.
     branches: Vec<(usize, Branch)>,
     seen: Vec<Name>,
     ways: Vec<Vec<Node>>,
+    called: Called,
+}
+
+/// What a caller does with the outcomes of a call, by name: each `return` does it in its own place.
+#[derive(Default)]
+pub(super) struct Called(BTreeMap<String, Returned>);
+
+/// What follows a `return`.
+#[derive(Clone)]
+struct Returned {
+    /// Variables of the caller for the values.
+    bind: Vec<u16>,
+    ops: Vec<Op>,
+    nodes: Vec<Node>,
+}
+
+/// A menu whose options are being gathered.
+struct Open {
+    menu: Menu,
+    /// What happens after each option.
+    ways: Vec<Vec<Node>>,
+    keys: Vec<Spanned<char>>,
+    /// What happens when its list is empty.
+    empty: Option<(Vec<Op>, Vec<Node>, Span)>,
+    /// The place of its `each`.
+    each: Option<Span>,
+    span: Span,
+}
+
+impl Open {
+    fn new(menu: Menu, span: Span) -> Self {
+        Self { menu, ways: Vec::new(), keys: Vec::new(), empty: None, each: None, span }
+    }
 }
 
 /// The lines of one step while they are read.
 pub(super) struct Lines<'l, 'r> {
     resolver: &'l mut Resolver<'r>,
     number: usize,
+    /// The frame that the step calls.
+    child: Option<usize>,
     giving_up: Node,
     back: Option<char>,
     main: Option<char>,
     ops: Vec<Op>,
     nodes: Vec<Node>,
-    menu: Option<(Menu, Vec<Vec<Node>>, Span)>,
+    menu: Option<Open>,
     pending: Option<Pending>,
     /// Whether the step has gone on: nothing after that can run.
     gone: bool,
@@ -55,13 +93,14 @@ pub(super) struct Lines<'l, 'r> {
 impl<'l, 'r> Lines<'l, 'r> {
     pub(super) fn new(
         resolver: &'l mut Resolver<'r>,
-        number: usize,
+        (number, child): (usize, Option<usize>),
         giving_up: Node,
         (back, main): (Option<char>, Option<char>),
     ) -> Self {
         Self {
             resolver,
             number,
+            child,
             giving_up,
             back,
             main,
@@ -98,6 +137,8 @@ impl<'l, 'r> Lines<'l, 'r> {
             line.value,
             Line::Option(..)
                 | Line::Key(..)
+                | Line::Each(_)
+                | Line::Empty(..)
                 | Line::Again(_)
                 | Line::Silent(..)
                 | Line::Wrong(..)
@@ -125,28 +166,17 @@ impl<'l, 'r> Lines<'l, 'r> {
             Line::Wrong(count, message) => self.wording(line.span, message, Some(*count), false),
             Line::Option(key, label, actions, to) => self.option(key, Some(label), actions, to),
             Line::Key(key, actions, to) => self.option(key, None, actions, to),
-            Line::Must(condition, otherwise) => {
-                let condition = self.condition(condition);
-                let (otherwise, uses) = self.speech(otherwise);
-                let mut way = use_nodes(uses);
-                way.push(Node::Jump { to: self.number, giving_up: false });
-                self.nodes.push(Node::Fork(vec![way, Vec::new()]));
-                self.ops.push(Op::Must { condition, otherwise });
-            }
+            Line::Each(each) => self.each(each, line.span),
+            Line::Empty(message, actions, to) => self.empty(message.as_ref(), actions, to, line.span),
+            Line::Must(condition, otherwise) => self.must(condition, otherwise),
             Line::Do(name, arguments) => self.perform(name, arguments),
+            Line::Call(name, arguments) => self.call(name, arguments),
             Line::On(outcome, names, actions, to) => self.outcome(outcome, names, actions, to),
-            Line::If(condition, to) => {
-                let condition = self.condition(condition);
-                let target = self.resolver.target(to);
-                self.nodes.push(Node::Fork(vec![jump_node(target, false), Vec::new()]));
-                self.ops.push(Op::If { condition, target });
-            }
+            Line::If(condition, to) => self.condition(condition, to),
             Line::Mark(name) => self.ops.push(Op::Mark(Arc::from(name.value.as_str()))),
-            Line::Goto(to) => {
-                let target = self.resolver.target(to);
-                self.nodes.extend(jump_node(target, false));
-                self.ops.push(Op::Goto(target));
-                self.gone = true;
+            Line::Goto(to) => self.leave_step(to),
+            Line::Return(name, values) => {
+                self.leave_step(&Destination::Return(name.clone(), values.clone()));
             }
             Line::Hold => {
                 self.nodes.push(Node::End);
@@ -172,7 +202,26 @@ impl<'l, 'r> Lines<'l, 'r> {
         (speech, uses)
     }
 
-    fn condition(&mut self, written: &Spanned<ast::Expression>) -> Expression {
+    fn must(&mut self, condition: &Spanned<ast::Expression>, otherwise: &ast::Message) {
+        let condition = self.truth(condition);
+        let (otherwise, uses) = self.speech(otherwise);
+        let mut way = known_nodes(&condition, false);
+        way.extend(use_nodes(uses));
+        way.push(Node::Jump { to: self.number, giving_up: false });
+        self.nodes.push(Node::Fork(vec![way, known_nodes(&condition, true)]));
+        self.ops.push(Op::Must { condition, otherwise });
+    }
+
+    fn condition(&mut self, condition: &Spanned<ast::Expression>, to: &Destination) {
+        let condition = self.truth(condition);
+        let target = self.resolver.target(to);
+        let mut way = known_nodes(&condition, true);
+        way.extend(jump_node(target, false));
+        self.nodes.push(Node::Fork(vec![way, known_nodes(&condition, false)]));
+        self.ops.push(Op::If { condition, target });
+    }
+
+    fn truth(&mut self, written: &Spanned<ast::Expression>) -> Expression {
         let mut typer = self.resolver.typer();
         let condition = typer.expect(written, Type::Bool);
         let uses = std::mem::take(&mut typer.uses);
@@ -190,6 +239,7 @@ impl<'l, 'r> Lines<'l, 'r> {
                 let (speech, uses) = self.speech(message);
                 (Op::SendSms(speech), use_nodes(uses))
             }
+            ast::Action::Language(tag) => (Op::Language(self.resolver.language(tag)), Vec::new()),
             ast::Action::Set(name, value) => {
                 let ty = self.resolver.scope.type_of(&name.value);
                 if ty == Some(Type::Secret) {
@@ -203,7 +253,7 @@ impl<'l, 'r> Lines<'l, 'r> {
                 };
                 let mut nodes = use_nodes(std::mem::take(&mut typer.uses));
                 let variable = self.resolver.scope.index(&name.value).unwrap_or_default();
-                nodes.push(Node::Assign { variable, quoted: None });
+                nodes.push(Node::Assign { variable, quoted: None, copy: said(&value) });
                 (Op::Set { variable, value }, nodes)
             }
         }
@@ -217,248 +267,34 @@ impl<'l, 'r> Lines<'l, 'r> {
             ops.push(op);
             nodes.extend(more);
         }
-        let target = self.resolver.target(to);
-        ops.push(Op::Goto(target));
-        nodes.extend(jump_node(target, false));
+        let (way, more) = self.leave(to);
+        ops.extend(way);
+        nodes.extend(more);
         (ops, nodes)
     }
 
-    // ---- questions
-
-    fn given(&mut self, slot: &Name, then: &GivenThen, step: &ast::Step) {
-        let served = self.resolver.flow.ussd.iter().chain(&self.resolver.flow.sms).any(|pattern| {
-            pattern
-                .value
-                .iter()
-                .any(|element| matches!(&element.value, Element::Slot { name, .. } if *name == slot.value))
-        });
-        if !served {
-            let text = format!("no command of this flow gives `{}`", slot.value);
-            self.error(Code::F013, slot.span, text, "name a slot of `serve ussd` or `serve sms`");
-            return;
+    /// To a step, to the end, or back to where the sub-flow was called.
+    fn leave(&mut self, to: &Destination) -> (Vec<Op>, Vec<Node>) {
+        if let Destination::Return(name, values) = to {
+            return self.returns(name, values);
         }
-        match then {
-            GivenThen::Choose(key) => {
-                let own = step
-                    .lines
-                    .iter()
-                    .any(|line| matches!(&line.value, Line::Option(k, ..) if k.value == key.value));
-                if !own && !self.broken {
-                    let text = format!("this step has no key {}", key.value);
-                    self.error(Code::F012, key.span, text, "choose a key of the same menu");
-                }
-                self.ops.push(Op::Given { slot: slot.value.clone(), then: Given::Choose { key: key.value } });
-            }
-            GivenThen::Goto(to) => {
-                let target = self.resolver.target(to);
-                let Some(variable) = self.resolver.scope.index(&slot.value) else { return };
-                let reading = match self.resolver.scope.type_of(&slot.value) {
-                    Some(Type::Money) => Reading::Money,
-                    Some(Type::Phone) => Reading::Phone,
-                    _ => Reading::Digits,
-                };
-                let (min, max) = self.limits(reading, None);
-                let mut way = vec![Node::Assign { variable, quoted: None }];
-                way.extend(jump_node(target, false));
-                self.nodes.push(Node::Fork(vec![way, Vec::new()]));
-                let then = Given::Goto { variable, reading, min, max, target };
-                self.ops.push(Op::Given { slot: slot.value.clone(), then });
-            }
-        }
+        let target = self.resolver.target(to);
+        (vec![Op::Goto(target)], jump_node(target, false))
     }
 
-    /// The digits that an input may have, checked against what was written.
-    fn limits(&mut self, reading: Reading, written: Option<&Spanned<(u8, u8)>>) -> (u8, u8) {
-        let settings = self.resolver.place.settings;
-        let (most, default) = match reading {
-            Reading::Digits => (DIGITS_MAX, (1, DIGITS_MAX)),
-            Reading::Secret => (settings.pin_digits.1, settings.pin_digits),
-            Reading::Phone => (20, (5, 20)),
-            Reading::Money => (MONEY_DIGITS_MAX, (1, MONEY_DIGITS_MAX)),
-        };
-        let Some(digits) = written else { return default };
-        let (min, max) = digits.value;
-        let least = if reading == Reading::Secret { settings.pin_digits.0 } else { 1 };
-        if min < least || max < min || max > most {
-            let text = format!("{min}..{max} digits cannot be asked for here");
-            let hint = format!("from {least} to {most} digits, the smaller number first");
-            self.error(Code::F012, digits.span, text, hint);
-            return default;
-        }
-        (min, max)
-    }
-
-    fn ask(&mut self, message: &ast::Message, name: &Name, kind: &Spanned<AskType>, options: &Options) {
-        let (question, uses) = self.speech(message);
-        let reading = match kind.value {
-            AskType::Digits => Reading::Digits,
-            AskType::Secret => Reading::Secret,
-            AskType::Phone => Reading::Phone,
-            AskType::Money => Reading::Money,
-        };
-        let (min, max) = self.limits(reading, options.digits.as_ref());
-        let variable = self.resolver.scope.index(&name.value).unwrap_or_default();
-        let heard: BTreeSet<u16> = question
-            .arguments
-            .iter()
-            .filter_map(|argument| match argument {
-                Expression::Variable(variable) => Some(*variable),
-                _ => None,
-            })
-            .collect();
-        self.nodes.extend(use_nodes(uses));
-        self.nodes.extend([self.giving_up.clone(), Node::Input { menu: false }]);
-        self.nodes.push(Node::Assign { variable, quoted: None });
-        if answer_type(kind.value) == Type::Secret {
-            self.nodes.push(Node::Confirm { heard });
-            self.secret = Some(self.ops.len());
-        }
-        self.ops.push(Op::Ask(Box::new(Ask {
-            question,
-            again: None,
-            silent: Vec::new(),
-            wrong: Vec::new(),
-            variable,
-            reading,
-            min,
-            max,
-            quiet: options.quiet || reading == Reading::Secret,
-            barge_in: !options.no_barge_in,
-            confirmation: false,
-            wait: first_key(options),
-        })));
-    }
-
-    fn question(&mut self, message: &ast::Message, options: &Options, span: Span) {
-        let (speech, uses) = self.speech(message);
-        if let Some(digits) = &options.digits {
-            self.error(
-                Code::F012,
-                digits.span,
-                "a menu takes one key",
-                "remove the digits, or add `for NAME: digits`",
-            );
-        }
-        self.nodes.extend(use_nodes(uses));
-        let menu = Menu {
-            question: vec![speech],
-            again: None,
-            silent: Vec::new(),
-            wrong: Vec::new(),
-            choices: Vec::new(),
-            barge_in: !options.no_barge_in,
-            wait: first_key(options),
-            remembered: true,
-        };
-        self.menu = Some((menu, Vec::new(), span));
-    }
-
-    fn wording(&mut self, span: Span, message: &ast::Message, count: Option<u8>, silent: bool) {
-        let (speech, uses) = self.speech(message);
-        // It is said after the question was asked once, so it can use what the question uses.
-        self.nodes.extend(use_nodes(uses));
-        let (again, wordings) = match (&mut self.menu, self.ops.last_mut()) {
-            (Some((menu, ..)), _) => {
-                (&mut menu.again, if silent { &mut menu.silent } else { &mut menu.wrong })
-            }
-            (None, Some(Op::Ask(ask))) => {
-                (&mut ask.again, if silent { &mut ask.silent } else { &mut ask.wrong })
-            }
-            _ => {
-                self.error(
-                    Code::F001,
-                    span,
-                    "this line belongs below a question",
-                    "write it right after `ask`",
-                );
-                return;
-            }
-        };
-        match count {
-            None => *again = Some(speech),
-            Some(count) => {
-                wordings.push((count, speech));
-                wordings.sort_by_key(|(count, _)| *count);
-            }
-        }
-    }
-
-    fn option(
-        &mut self,
-        key: &Spanned<char>,
-        label: Option<&ast::Message>,
-        actions: &[Spanned<ast::Action>],
-        to: &Destination,
-    ) {
-        if self.menu.is_none() && !self.open_wait(key.span) {
-            return;
-        }
-        let (label, mut nodes) = match label {
-            Some(label) => {
-                let (speech, uses) = self.speech(label);
-                (Some(speech), use_nodes(uses))
-            }
-            None => (None, Vec::new()),
-        };
-        if label.is_some() && [self.back, self.main].contains(&Some(key.value)) {
-            let text = format!("the key {} already has a meaning in the whole flow", key.value);
-            self.error(Code::F070, key.span, text, "choose another key, or change the line `keys`");
-        }
-        let (block, way) = self.block(actions, to);
-        nodes.extend(way);
-        let Some((menu, ways, _)) = &mut self.menu else { return };
-        if menu.choices.iter().any(|choice| choice.key == key.value) {
-            let text = format!("the key {} is used twice in this menu", key.value);
-            self.error(Code::F072, key.span, text, "choose another key");
-            return;
-        }
-        menu.choices.push(Choice { key: key.value, label, block });
-        ways.push(nodes);
-    }
-
-    /// An announcement that waits for a key: what was told before is its question.
-    fn open_wait(&mut self, span: Span) -> bool {
-        let mut question = Vec::new();
-        while let Some(Op::Tell(speech)) = self.ops.last() {
-            question.insert(0, speech.clone());
-            self.ops.pop();
-        }
-        if question.is_empty() {
-            let hint = "say something first: `tell @…`, or `ask @…` in a menu";
-            self.error(Code::F001, span, "a key is awaited, but nothing was asked or told", hint);
-            self.broken = true;
-            return false;
-        }
-        let menu = Menu {
-            question,
-            again: None,
-            silent: Vec::new(),
-            wrong: Vec::new(),
-            choices: Vec::new(),
-            barge_in: true,
-            wait: first_key(&Options::default()),
-            remembered: false,
-        };
-        self.menu = Some((menu, Vec::new(), span));
-        true
-    }
-
-    fn close_menu(&mut self, step: &ast::Step) {
-        let Some((menu, ways, span)) = self.menu.take() else { return };
-        if menu.choices.is_empty() {
-            if !self.broken {
-                let text = format!("the question of `{}` has no answers", step.name.value);
-                self.error(Code::F031, span, text, "add keys: `1 @label -> step`, or `for NAME: digits`");
-                self.broken = true;
-            }
-        } else {
-            self.nodes.extend([self.giving_up.clone(), Node::Input { menu: true }, Node::Fork(ways)]);
-        }
-        self.ops.push(Op::Menu(Box::new(menu)));
+    fn leave_step(&mut self, to: &Destination) {
+        let (ops, nodes) = self.leave(to);
+        self.ops.extend(ops);
+        self.nodes.extend(nodes);
         self.gone = true;
     }
 }
 
 fn use_nodes(uses: Vec<(u16, Span)>) -> Vec<Node> {
     uses.into_iter().map(|(variable, span)| Node::Use { variable, span }).collect()
+}
+
+/// What is set for sure when a condition is as it is said.
+fn known_nodes(condition: &Expression, truth: bool) -> Vec<Node> {
+    known_when(condition, truth).into_iter().map(|variable| Node::Known { variable }).collect()
 }

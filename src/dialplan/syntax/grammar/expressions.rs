@@ -5,9 +5,10 @@ use nom::branch::alt;
 use nom::combinator::{cut, map};
 use nom::sequence::delimited;
 
+use crate::dialplan::civil::{Date, Time};
 use crate::dialplan::expression::{DEPTH_MAX, Operator};
 use crate::dialplan::syntax::ast::Expression;
-use crate::dialplan::syntax::grammar::{Fault, Parsed, Words, keyword, symbol, word};
+use crate::dialplan::syntax::grammar::{Fault, Parsed, Words, instead, keyword, name, symbol, word};
 use crate::dialplan::syntax::lexer::Kind;
 use crate::dialplan::syntax::span::{Span, Spanned};
 
@@ -57,7 +58,9 @@ fn level<'t: 'l, 'l>(
 fn nested(expression: &Expression) -> usize {
     match expression {
         Expression::Binary(_, left, right) => 1 + nested(&left.value).max(nested(&right.value)),
-        Expression::Not(inner) | Expression::Least(inner) => 1 + nested(&inner.value),
+        Expression::Not(inner) | Expression::Least(inner) | Expression::Count(inner) => {
+            1 + nested(&inner.value)
+        }
         _ => 0,
     }
 }
@@ -80,9 +83,20 @@ fn unary<'t: 'l, 'l>(input: Words<'t, 'l>, depth: usize) -> Parsed<'t, 'l, Spann
             Spanned::new(Expression::Least(Box::new(inner)), span)
         },
     );
+    let count = map(
+        (keyword("count", "count"), move |input| unary(input, depth + 1)),
+        |(span, inner): (Span, Spanned<Expression>)| {
+            let span = span.to(inner.span);
+            Spanned::new(Expression::Count(Box::new(inner)), span)
+        },
+    );
+    let known = map((keyword("known", "known"), name("the variable that may be known")), |(span, name)| {
+        let span = span.to(name.span);
+        Spanned::new(Expression::Known(name), span)
+    });
     let close = || symbol(")", "`)`");
     let group = delimited(symbol("(", "("), cut(move |input| level(input, 0, depth + 1)), cut(close()));
-    alt((negation, least, group, amount, atom)).parse(input)
+    alt((negation, least, count, known, group, amount, atom)).parse(input)
 }
 
 fn amount<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
@@ -98,7 +112,7 @@ fn amount<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression
 }
 
 fn atom<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>> {
-    word("a variable, a number, `yes`, `no` or \"a text\"", |token| {
+    let words = word("a value", |token| {
         let text = token.text.to_owned();
         let expression = match token.kind {
             Kind::Name if token.text == "yes" => Expression::Truth(true),
@@ -106,9 +120,16 @@ fn atom<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Spanned<Expression>>
             Kind::Name => Expression::Variable(text),
             Kind::Number if token.text.len() <= 20 => Expression::Number(text),
             Kind::Text => Expression::Text(text),
+            Kind::Date => Expression::Date(Date::parse(token.text)?),
+            Kind::Time => Expression::Time(Time::parse(token.text)?),
             _ => return None,
         };
         Some(Spanned::new(expression, token.span))
-    })
-    .parse(input)
+    });
+    let want = match input.0.first().map(|token| token.kind) {
+        Some(Kind::Date) => "a day that exists, such as 2026-12-31",
+        Some(Kind::Time) => "a time from 00:00 to 23:59",
+        _ => "a variable, a number, `yes`, `no` or \"a text\"",
+    };
+    instead(want, words).parse(input)
 }

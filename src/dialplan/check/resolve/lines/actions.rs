@@ -1,13 +1,13 @@
 //! `do` and its outcomes: compared with the table of actions, and what the graph must know of money in them.
 
-use crate::dialplan::action::{ACTIONS, Action, Effect, Meaning, Outcome};
-use crate::dialplan::check::graph::{Node, Pay};
+use crate::dialplan::action::{ACTIONS, Action, Effect, Meaning};
+use crate::dialplan::check::graph::{Node, Pay, said};
 use crate::dialplan::check::resolve::counted;
-use crate::dialplan::check::resolve::lines::{Lines, Pending, use_nodes};
+use crate::dialplan::check::resolve::lines::{Awaited, Lines, use_nodes};
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{Branch, Op, Parameter};
-use crate::dialplan::syntax::ast::{self, Destination};
+use crate::dialplan::program::{Op, Parameter};
+use crate::dialplan::syntax::ast;
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::Type;
 
@@ -26,6 +26,7 @@ impl Lines<'_, '_> {
                 self.broken = true;
             }
             Some(action) => {
+                self.performed(action, name.span);
                 if action.parameters.len() != arguments.len() {
                     let wants = counted(action.parameters.len(), "value");
                     let text = format!("`{}` takes {wants}, not {}", action.name, arguments.len());
@@ -33,19 +34,21 @@ impl Lines<'_, '_> {
                 }
                 parameters = self.arguments(action, arguments);
                 if action.parameters.len() == arguments.len() {
+                    self.quoting(action, &parameters);
                     self.payment(action, &parameters, name.span);
                 }
             }
         }
-        self.pending = Some(Pending {
-            name: name.clone(),
-            action,
-            parameters,
-            branches: Vec::new(),
-            seen: Vec::new(),
-            ways: Vec::new(),
-        });
-        self.gone = true;
+        self.await_outcome(name, Awaited::Action(action, parameters));
+    }
+
+    fn performed(&mut self, action: &'static Action, span: Span) {
+        if !action.performed {
+            let text = format!("`{}` is not performed by this version", action.name);
+            let hint = "the flow can be checked and tested, and is not served";
+            let fault = Diagnostic::warning(Code::F015, self.resolver.file(), span, text);
+            self.resolver.diagnostics.push(fault.hint(hint));
+        }
     }
 
     fn arguments(
@@ -67,13 +70,31 @@ impl Lines<'_, '_> {
         out
     }
 
+    /// What a price is quoted for: those values that the payment takes too.
+    fn quoting(&mut self, action: &'static Action, parameters: &[Parameter]) {
+        let paying = match action.effect {
+            Effect::Quotes { action, .. } => Action::find(action),
+            Effect::MovesMoney { .. } => Some(action),
+            Effect::Reads => None,
+        };
+        let Some(Effect::MovesMoney { confirmed }) = paying.map(|paying| paying.effect) else { return };
+        let given = action.parameters.iter().zip(parameters);
+        let of = given.filter(|(field, _)| confirmed.contains(&field.name)).filter_map(|(_, parameter)| {
+            match parameter {
+                Parameter::Value(expression) => said(expression),
+                Parameter::Secret(_) => None,
+            }
+        });
+        self.nodes.push(Node::Quoting { of: of.collect() });
+    }
+
     /// What the graph must know of a money action, and the question that confirms it.
     fn payment(&mut self, action: &'static Action, parameters: &[Parameter], span: Span) {
         let Effect::MovesMoney { confirmed } = action.effect else { return };
         let variable = |name: &str| {
             let index = action.parameters.iter().position(|field| field.name == name)?;
             match parameters.get(index) {
-                Some(Parameter::Value(Expression::Variable(variable))) => Some(*variable),
+                Some(Parameter::Value(expression)) => said(expression),
                 _ => None,
             }
         };
@@ -89,91 +110,104 @@ impl Lines<'_, '_> {
         }
     }
 
-    pub(super) fn outcome(
+    /// What binds the values of an action's outcome, and what the graph must know of it.
+    pub(super) fn outcome_of_action(
         &mut self,
+        action: &'static Action,
         name: &Name,
-        names: &[Name],
-        actions: &[Spanned<ast::Action>],
-        to: &Destination,
-    ) {
-        let (ops, way) = self.block(actions, to);
-        let scope = &self.resolver.scope;
-        let bind: Vec<u16> = names.iter().map(|name| scope.index(&name.value).unwrap_or_default()).collect();
-        let caller = scope.index("caller");
-        let Some(mut pending) = self.pending.take() else {
-            let hint = "write it right after its `do`";
-            self.error(Code::F001, name.span, "this outcome belongs below a `do`", hint);
-            return;
+        bind: &[u16],
+    ) -> Option<(usize, Vec<Node>)> {
+        let Some((index, outcome)) = action.outcome(&name.value) else {
+            self.no_outcome(action.name, name, action.outcomes.iter().map(|outcome| outcome.name));
+            return None;
         };
-        let mut nodes = Vec::new();
-        if let Some(action) = pending.action {
-            if pending.seen.iter().any(|seen| seen.value == name.value) {
-                let text = format!("`{}` is handled twice", name.value);
-                self.error(Code::F003, name.span, text, "remove one of the two lines");
-            } else if let Some((index, outcome)) = action.outcome(&name.value) {
-                if !names.is_empty() && names.len() != outcome.values.len() {
-                    let wants = counted(outcome.values.len(), "value");
-                    let text = format!("`{}` brings {wants}, not {}", name.value, names.len());
-                    self.error(Code::F012, name.span, text, format!("write `on {}`", outcome.pattern()));
-                }
-                if outcome.meaning == Meaning::Pending {
-                    nodes.push(Node::Pending { span: name.span });
-                }
-                if outcome.meaning == Meaning::Identified {
-                    nodes.extend(caller.map(|variable| Node::Assign { variable, quoted: None }));
-                }
-                for (position, variable) in bind.iter().enumerate() {
-                    let quoted = quoted_value(action, outcome.values.get(position).map(|field| field.name));
-                    nodes.push(Node::Assign { variable: *variable, quoted });
-                }
-                pending.branches.push((index, Branch { bind, block: ops }));
-            } else {
-                let hint = match did_you_mean(&name.value, action.outcomes.iter().map(|outcome| outcome.name))
-                {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => {
-                        let names: Vec<&str> = action.outcomes.iter().map(|outcome| outcome.name).collect();
-                        format!("its outcomes are {}", names.join(", "))
-                    }
-                };
-                let text = format!("`{}` has no outcome `{}`", action.name, name.value);
-                self.error(Code::F021, name.span, text, hint);
-                self.broken = true;
-            }
-        } else {
-            nodes.extend(bind.iter().map(|variable| Node::Assign { variable: *variable, quoted: None }));
+        if !bind.is_empty() && bind.len() != outcome.values.len() {
+            let wants = counted(outcome.values.len(), "value");
+            let text = format!("`{}` brings {wants}, not {}", name.value, bind.len());
+            self.error(Code::F012, name.span, text, format!("write `on {}`", outcome.pattern()));
         }
-        nodes.extend(way);
-        pending.ways.push(nodes);
-        pending.seen.push(name.clone());
-        self.pending = Some(pending);
+        let mut nodes = Vec::new();
+        if outcome.meaning == Meaning::Pending {
+            nodes.push(Node::Pending { span: name.span });
+        }
+        if outcome.meaning == Meaning::Identified {
+            let caller = self.resolver.scope.caller();
+            nodes.extend(caller.map(|variable| Node::Assign { variable, quoted: None, copy: None }));
+        }
+        for (position, variable) in bind.iter().enumerate() {
+            let quoted = quoted_value(action, outcome.values.get(position).map(|field| field.name));
+            nodes.push(Node::Assign { variable: *variable, quoted, copy: None });
+        }
+        Some((index, nodes))
+    }
+
+    pub(super) fn no_outcome<'n>(
+        &mut self,
+        of: &str,
+        name: &Name,
+        outcomes: impl Iterator<Item = &'n str> + Clone,
+    ) {
+        let hint = match did_you_mean(&name.value, outcomes.clone()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("its outcomes are {}", outcomes.collect::<Vec<_>>().join(", ")),
+        };
+        self.error(Code::F021, name.span, format!("`{of}` has no outcome `{}`", name.value), hint);
+        self.broken = true;
     }
 
     pub(super) fn close_action(&mut self) {
         let Some(mut pending) = self.pending.take() else { return };
-        self.nodes.push(Node::Wait);
-        self.nodes.push(if pending.ways.is_empty() { Node::End } else { Node::Fork(pending.ways) });
-        let Some(action) = pending.action else { return };
-        let missing: Vec<String> = action
-            .outcomes
-            .iter()
-            .filter(|outcome| !pending.seen.iter().any(|seen| seen.value == outcome.name))
-            .map(Outcome::pattern)
-            .collect();
+        let missing = |outcomes: Vec<(&str, String)>| {
+            let seen = |name: &str| pending.seen.iter().any(|seen| seen.value == name);
+            outcomes
+                .into_iter()
+                .filter(|(name, _)| !seen(name))
+                .map(|(_, pattern)| pattern)
+                .collect::<Vec<_>>()
+        };
+        let missing = match &pending.awaited {
+            Awaited::Action(action, _) => {
+                missing(action.iter().flat_map(|a| a.outcomes).map(|o| (o.name, o.pattern())).collect())
+            }
+            Awaited::Sub(signature) => {
+                missing(signature.iter().flat_map(|s| s.gives.iter().map(patterned)).collect())
+            }
+        };
         if !missing.is_empty() && !self.broken {
-            let text = format!("`{}` can also end in {}", action.name, missing.join(", "));
+            let text = format!("`{}` can also end in {}", pending.name.value, missing.join(", "));
             let hint =
                 missing.iter().map(|outcome| format!("on {outcome} -> …")).collect::<Vec<_>>().join("\n");
-            let file = self.resolver.place.file;
-            let fault = Diagnostic::error(Code::F020, file, pending.name.span, text)
+            let fault = Diagnostic::error(Code::F020, self.resolver.file(), pending.name.span, text)
                 .here("not all outcomes are handled");
             self.resolver.diagnostics.push(fault.hint(hint));
             self.broken = true;
         }
-        pending.branches.sort_by_key(|(index, _)| *index);
-        let branches = pending.branches.into_iter().map(|(_, branch)| branch).collect();
-        self.ops.push(Op::Do { action, arguments: pending.parameters, branches });
+        match (pending.awaited, self.child) {
+            (Awaited::Sub(_), Some(child)) => {
+                self.resolver.called.insert(child, pending.called);
+            }
+            (Awaited::Action(Some(action), arguments), _) => {
+                self.nodes.push(Node::Wait);
+                self.ways(pending.ways);
+                pending.branches.sort_by_key(|(index, _)| *index);
+                let branches = pending.branches.into_iter().map(|(_, branch)| branch).collect();
+                self.ops.push(Op::Do { action, arguments, branches });
+            }
+            _ => self.ways(pending.ways),
+        }
     }
+
+    fn ways(&mut self, ways: Vec<Vec<Node>>) {
+        self.nodes.push(if ways.is_empty() { Node::End } else { Node::Fork(ways) });
+    }
+}
+
+/// The name of a sub-flow's outcome, and the outcome as a flow writes it.
+fn patterned((name, values): &(Name, Vec<(Name, Name)>)) -> (&str, String) {
+    let names: Vec<&str> = values.iter().map(|(name, _)| name.value.as_str()).collect();
+    let pattern =
+        if names.is_empty() { name.value.clone() } else { format!("{}({})", name.value, names.join(", ")) };
+    (&name.value, pattern)
 }
 
 fn quoted_value(action: &'static Action, field: Option<&'static str>) -> Option<&'static str> {

@@ -1,0 +1,203 @@
+//! Values as a saved state writes them: few bytes, and still read by a person. A sign says what the text after it is.
+//!
+//! ```text
+//! true  7  "$5000 CNY"  "+8613800000001"  "#204813"  "=City Water"  "@2026-12-31"  "@18:05"  [list]  {"r":[record]}
+//! ```
+//! Amounts are in minor units. A telephone number begins with its own plus.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::dialplan::civil::{Date, Time};
+use crate::dialplan::value::Value;
+use crate::money::{Currency, Money};
+use crate::msisdn::Msisdn;
+
+/// The key of a record's fields.
+const RECORD: &str = "r";
+
+/// A value to be written.
+struct Writing<'v>(&'v Value);
+
+/// A value that was read.
+struct Reading(Value);
+
+impl Serialize for Writing<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(truth) => to.serialize_bool(*truth),
+            Value::Int(number) => to.serialize_i64(*number),
+            Value::Money(money) => {
+                to.collect_str(&format_args!("${} {}", money.minor, money.currency.code()))
+            }
+            Value::Phone(phone) => to.serialize_str(phone.as_str()),
+            Value::Digits(digits) => to.collect_str(&format_args!("#{digits}")),
+            Value::Text(text) => to.collect_str(&format_args!("={text}")),
+            Value::Date(date) => to.collect_str(&format_args!("@{date}")),
+            Value::Time(time) => to.collect_str(&format_args!("@{time}")),
+            Value::List(items) => to.collect_seq(items.iter().map(Self::of)),
+            Value::Record(fields) => {
+                let mut map = to.serialize_map(Some(1))?;
+                map.serialize_entry(RECORD, &fields.iter().map(Self::of).collect::<Vec<_>>())?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'v> Writing<'v> {
+    const fn of(value: &'v Value) -> Self {
+        Self(value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reading {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(AnyValue).map(Self)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of a variable")
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Bool(truth))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        i64::try_from(number).map(Value::Int).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        read(text).ok_or_else(|| E::invalid_value(de::Unexpected::Other("text without its sign"), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Reading(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        match map.next_entry::<String, Vec<Reading>>()? {
+            Some((key, fields)) if key == RECORD => {
+                Ok(Value::Record(fields.into_iter().map(|Reading(field)| field).collect()))
+            }
+            _ => Err(de::Error::custom("a record without its fields")),
+        }
+    }
+}
+
+fn read(text: &str) -> Option<Value> {
+    let mut chars = text.chars();
+    let sign = chars.next()?;
+    let rest = chars.as_str();
+    Some(match sign {
+        '+' => Value::Phone(Msisdn::parse(text).ok()?),
+        '#' => Value::Digits(rest.to_owned()),
+        '=' => Value::Text(rest.to_owned()),
+        '$' => {
+            let (minor, code) = rest.split_once(' ')?;
+            Value::Money(Money::new(minor.parse().ok()?, Currency::new(code).ok()?))
+        }
+        '@' if rest.contains(':') => Value::Time(Time::parse(rest)?),
+        '@' => Value::Date(Date::parse(rest)?),
+        _ => return None,
+    })
+}
+
+/// For the variables of a state.
+pub(super) mod variables {
+    use super::{Deserialize, Deserializer, Reading, Serializer, Value, Writing};
+
+    pub(in crate::dialplan::state) fn serialize<S: Serializer>(
+        variables: &[Option<Value>],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(variables.iter().map(|value| value.as_ref().map(Writing::of)))
+    }
+
+    pub(in crate::dialplan::state) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Option<Value>>, D::Error> {
+        let read: Vec<Option<Reading>> = Vec::deserialize(from)?;
+        Ok(read.into_iter().map(|value| value.map(|Reading(value)| value)).collect())
+    }
+}
+
+/// For the log of former values.
+pub(super) mod log {
+    use super::{Deserialize, Deserializer, Reading, Serializer, Value, Writing};
+
+    pub(in crate::dialplan::state) fn serialize<S: Serializer>(
+        log: &[(u16, Option<Value>)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(log.iter().map(|(variable, value)| (variable, value.as_ref().map(Writing::of))))
+    }
+
+    pub(in crate::dialplan::state) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(u16, Option<Value>)>, D::Error> {
+        let read: Vec<(u16, Option<Reading>)> = Vec::deserialize(from)?;
+        Ok(read.into_iter().map(|(index, value)| (index, value.map(|Reading(value)| value))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_comes_back_and_rubbish_does_not() {
+        let money = Value::Money(Money::new(-5_050, Currency::new("CNY").unwrap()));
+        let bill =
+            Value::Record(vec![Value::Digits("204813".into()), money.clone(), Value::Text(String::new())]);
+        let values = vec![
+            Some(Value::Bool(true)),
+            Some(Value::Int(i64::MIN)),
+            Some(money),
+            Some(Value::Phone(Msisdn::parse("+8613800000001").unwrap())),
+            Some(Value::Digits(String::new())),
+            Some(Value::Text("=\"+1 {é}".into())),
+            Some(Value::Date(Date::new(2026, 12, 31).unwrap())),
+            Some(Value::Time(Time::new(18, 5).unwrap())),
+            Some(Value::List(vec![bill.clone(), bill, Value::List(Vec::new())])),
+            None,
+        ];
+        let mut out = Vec::new();
+        variables::serialize(&values, &mut serde_json::Serializer::new(&mut out)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with(r#"[true,-9223372036854775808,"$-5050 CNY","+8613800000001","#), "{text}");
+        let read = variables::deserialize(&mut serde_json::Deserializer::from_str(&text)).unwrap();
+        assert_eq!(read, values);
+        for rubbish in [
+            "[\"\"]",
+            "[\"x\"]",
+            "[\"$5 C\"]",
+            "[\"+\"]",
+            "[\"@2026-02-30\"]",
+            "[{}]",
+            "[{\"x\":[]}]",
+            "[1e300]",
+            "7",
+        ] {
+            let read = variables::deserialize(&mut serde_json::Deserializer::from_str(rubbish));
+            assert!(read.is_err(), "{rubbish}");
+        }
+    }
+}

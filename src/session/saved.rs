@@ -1,0 +1,117 @@
+//! Conversations that outlive the call: saved when a caller drops and before money moves, taken up when he is back in time.
+//!
+//! Only a flow that says `resume` is saved, only for a caller whose number is believed, and never a draft. Who takes a
+//! conversation up writes its next revision first: of two calls at once one goes on with it. A PIN is asked again, since no
+//! state can hold one; the outcome of a payment that was under way is told before anything else.
+
+use std::time::Duration;
+
+use crate::dialplan::state::{State, Wait};
+use crate::msisdn::Msisdn;
+use crate::payment::answer::Identity;
+use crate::payment::row::{Id, SessionRow};
+use crate::session::perform::Performed;
+use crate::session::{Error, Session, Turn};
+
+impl Session {
+    /// The first turn of a conversation that was broken off, if there is one to go on with.
+    pub(super) async fn take_up(&mut self) -> Result<Option<Turn>, Error> {
+        // A one-shot command says what the caller wants now.
+        let Some((caller, _)) = self.resumable().filter(|_| self.opening.prefilled.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(row) = self.payments.session_of(&caller, self.program.name()).await? else {
+            return Ok(None);
+        };
+        let state = serde_json::from_str::<State>(&row.state).ok();
+        let Some(state) = state.filter(|_| row.version == self.program.version()) else {
+            self.payments.end_session(row.id).await?;
+            return self.start_anew().await.map(Some);
+        };
+        // The number may have been unbound since, or bound to another account.
+        let known = self.payments.identify(Some(&caller)).await?;
+        if row.account.is_some_and(|account| known != Identity::Bound { account }) {
+            self.payments.end_session(row.id).await?;
+            return Ok(None);
+        }
+        let fresh = (self.id, self.state.replace(state));
+        (self.id, self.revision, self.account, self.payment) =
+            (row.id, row.revision, row.account, row.payment);
+        let turn = if self.save().await? { self.go_on().await? } else { None };
+        if turn.is_none() {
+            self.forget().await;
+            (self.id, self.state) = fresh;
+            (self.revision, self.account, self.payment) = (0, None, None);
+        }
+        Ok(turn)
+    }
+
+    /// What came of the payment that was under way, or the question whether to go on; nothing if there is neither.
+    async fn go_on(&mut self) -> Result<Option<Turn>, Error> {
+        let channel = self.opening.channel;
+        if !self.awaits_outcome() {
+            return self.come_back(channel).await;
+        }
+        let Some(payment) = self.payment else { return Ok(None) };
+        let Some(outcome) = self.payments.outcome_of(payment).await? else { return Ok(None) };
+        self.come_back(channel).await?;
+        let event = self.paid(&outcome);
+        self.resume(Performed { event, account: self.account }).await.map(Some)
+    }
+
+    /// Saves the conversation as it stands, if it is one to come back to. `false` when another call has gone on with it.
+    pub(super) async fn save(&mut self) -> Result<bool, Error> {
+        let (Some((caller, window)), Some(state)) = (self.resumable(), &self.state) else { return Ok(true) };
+        let now = self.clock.now().0;
+        let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
+        let row = SessionRow {
+            id: self.id,
+            caller,
+            channel: match state.channel {
+                crate::dialplan::event::Channel::Voice => 1,
+                crate::dialplan::event::Channel::Ussd => 2,
+                crate::dialplan::event::Channel::Sms => 3,
+            },
+            flow: self.program.name().to_owned(),
+            version: self.program.version().to_owned(),
+            state: serde_json::to_string(state).map_err(|_| Error::Action("save"))?,
+            account: self.account,
+            payment: self.payment,
+            revision: self.revision + 1,
+            saved_at: now,
+            expires_at: now.saturating_add(window),
+        };
+        let saved = self.payments.save_session(row).await?;
+        self.revision += i64::from(saved);
+        Ok(saved)
+    }
+
+    /// Saves what a caller who goes may come back to. What happens after that does not change it.
+    pub(super) async fn save_for_return(&mut self) -> Result<(), Error> {
+        let answered = self.state.as_ref().is_some_and(|state| {
+            state.inputs > 0 && matches!(state.wait, Wait::Answer | Wait::Resume | Wait::Callback)
+        });
+        if answered && self.resumable().is_some() && self.save().await? {
+            self.revision = 0;
+            self.id = Id::new(self.clock.now().0);
+        }
+        Ok(())
+    }
+
+    /// Forgets what was saved: the conversation has ended.
+    pub(super) async fn forget(&mut self) {
+        if self.revision > 0
+            && let Err(error) = self.payments.end_session(self.id).await
+        {
+            // It expires by itself; until then the caller is asked whether to go on with nothing.
+            tracing::warn!(session = %self.id, %error, "an ended session could not be forgotten");
+        }
+        self.revision = 0;
+    }
+
+    /// Who may come back to this conversation, and for how long.
+    pub(super) fn resumable(&self) -> Option<(Msisdn, Duration)> {
+        let caller = self.opening.caller.clone().filter(|_| !self.opening.draft)?;
+        Some((caller, self.program.resume?))
+    }
+}

@@ -21,7 +21,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else {
+        } else if path.is_file() {
             found.push((path.display().to_string(), fs::read(&path).unwrap()));
         }
     }
@@ -45,7 +45,7 @@ fn digits_drawn_together(text: &str) -> String {
             out.push(c);
         } else if c.is_alphanumeric() {
             gap = 4;
-        } else {
+        } else if path.is_file() {
             gap += 1;
         }
     }

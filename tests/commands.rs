@@ -172,18 +172,38 @@ fn a_clip_that_is_missing_is_found_and_made_again() {
     let at = folder.path();
     copy(Path::new("dialplans"), &at.join("dialplans"));
     copy(Path::new("prompts"), &at.join("prompts"));
-    assert_eq!(done(&["prompts", "check"], at, ""), "", "the shipped clips are as their texts want them");
+    for made in ["msg", "num"] {
+        // Somebody may have built this language here.
+        let _ = fs::remove_dir_all(at.join("prompts/zh").join(made));
+    }
+    let checked = done(&["prompts", "check"], at, "");
+    assert!(
+        checked.contains(" clips, 0 faults"),
+        "the shipped clips are as their texts want them: {checked}"
+    );
+    assert!(checked.contains("zh: no clips, so screens only"), "{checked}");
     let clip = at.join("prompts/en/msg/goodbye.0.wav");
     fs::remove_file(&clip).unwrap();
-    let checked = keytone(&["prompts", "check"], at, "");
+    let checked = keytone(&["prompts", "check", "en"], at, "");
     assert_eq!(checked.status.code(), Some(1));
-    assert!(text(&checked).contains("Missing: en/msg/goodbye.0"), "{}", text(&checked));
+    assert!(text(&checked).contains("F060 en/msg/goodbye.0 is missing"), "{}", text(&checked));
+    let script = done(&["prompts", "script", "en"], at, "");
+    assert!(script.contains("msg/goodbye.0,Goodbye.,Goodbye.,missing"), "{script}");
     // Needs espeak-ng; another version of it makes every clip anew.
-    let built = done(&["prompts", "build", "--json"], at, "");
+    let built = done(&["prompts", "build", "en", "--json"], at, "");
     let built: serde_json::Value = serde_json::from_str(built.trim()).unwrap();
     assert!(built["made"].as_u64().unwrap() >= 1, "{built}");
     keytone::rtp::Clip::from_wav("goodbye", &fs::read(&clip).unwrap()).unwrap();
-    assert_eq!(done(&["prompts", "check"], at, ""), "");
+    assert!(done(&["prompts", "check", "en"], at, "").contains("0 faults"));
+    // A recording of the artist takes the clip's place.
+    fs::create_dir_all(at.join("recorded/msg")).unwrap();
+    fs::copy(at.join("prompts/en/msg/trouble.0.wav"), at.join("recorded/msg/goodbye.0.wav")).unwrap();
+    let imported = done(&["prompts", "import", "recorded", "--lang", "en"], at, "");
+    assert!(imported.contains("en/msg/goodbye.0 is msg/goodbye.0.wav"), "{imported}");
+    assert!(done(&["prompts", "build", "en"], at, "").contains("1 recorded"));
+    let refused = keytone(&["prompts", "build", "tlh"], at, "");
+    assert!(!refused.status.success());
+    assert!(text(&refused).contains("`tlh`"), "{}", text(&refused));
 }
 
 #[test]

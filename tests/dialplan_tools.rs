@@ -46,6 +46,19 @@ fn flows() -> tempfile::TempDir {
     folder
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 fn edit(folder: &Path, file: &str, from: &str, to: &str) {
     let text = fs::read_to_string(folder.join(file)).unwrap();
     assert!(text.contains(from), "{file} has no {from:?}");
@@ -113,6 +126,86 @@ fn a_flow_is_drawn_in_three_forms() {
     }
 }
 
+const SHOP: &str = "\
+flow shop 1
+  serve voice 12600
+  open daily 08:00-18:00 else bye
+  tries 3 then bye
+  visits 5 then bye
+
+step begin
+  call number
+  on given(phone)  -> say
+  on gave-up       -> bye
+
+step say
+  tell @chosen(phone)
+  -> end
+
+step bye
+  tell @bye
+  -> end
+
+on hangup
+  mark gone
+  -> end
+";
+
+const NUMBER: &str = "\
+sub number 1
+  gives given(phone: phone), gave-up
+  tries 2 then too-often
+
+step first
+  ask @which for wanted: phone
+  -> return given(wanted)
+
+step too-often
+  tell @too-often
+  -> return gave-up
+";
+
+#[test]
+fn the_steps_of_a_sub_flow_stand_in_a_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir(at.join("messages")).unwrap();
+    fs::write(at.join("shop.flow"), SHOP).unwrap();
+    fs::write(at.join("number.flow"), NUMBER).unwrap();
+    let messages =
+        "chosen(phone: phone)\n  {phone}.\n\nbye\n  Bye.\n\nwhich\n  Which?\n\ntoo-often\n  Too often.\n";
+    fs::write(at.join("messages/en.msg"), messages).unwrap();
+    assert_eq!(done(&["fmt", ".", "--check"], at), "", "the new lines are laid out too");
+    let svg = done(&["graph", "shop.flow"], at);
+    assert_well_formed(&svg);
+    assert_eq!(svg.matches("class=\"frame\"").count(), 1, "one for the call");
+    for name in step_names(SHOP).iter().chain(&step_names(NUMBER)) {
+        assert!(svg.contains(&format!(">{name}</text>")), "{name} is not in the picture");
+    }
+    for entry in
+        ["outside the hours", "the caller goes", "2 wrong answers in a step", "more than 5 entries of a step"]
+    {
+        assert!(svg.contains(entry), "{entry}");
+    }
+    let mermaid = done(&["graph", "shop.flow", "--format", "mermaid"], at);
+    assert!(mermaid.contains("  subgraph fbegin[\"begin\"]\n") && mermaid.contains("\n  end\n"), "{mermaid}");
+    let (_, text) = refused(&["graph", "number.flow"], at);
+    assert!(text.contains("sub-flow"), "{text}");
+    let other = tempfile::tempdir().unwrap();
+    copy(at, other.path());
+    edit(other.path(), "number.flow", "tries 2 then too-often", "tries 3 then too-often");
+    edit(other.path(), "shop.flow", "08:00-18:00", "08:00-20:00");
+    let (_, text) = refused(&["diff", at.to_str().unwrap(), other.path().to_str().unwrap()], at);
+    assert!(
+        text.contains("limit open: daily 08:00-18:00 else bye  =>  daily 08:00-20:00 else bye"),
+        "{text}"
+    );
+    assert!(
+        text.contains("limit tries of begin: 2 then begin/too-often  =>  3 then begin/too-often"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_flow_that_is_not_there_or_has_faults_is_not_drawn() {
     let folder = flows();
@@ -176,10 +269,13 @@ fn update_writes_only_what_did_not_hold() {
         "> 70            < @bad-amount; @enter-amount",
         "> 70            < @no-money  -- seventy",
     );
+    let by_command = "\"138 0000 0001\"; \"50 CNY\"\n  > secret        < @recharged; end";
+    let wrong = by_command.replace("@recharged;", "@no-money;");
+    edit(at, "recharge.flowtest", by_command, &wrong);
     edit(at, "recharge.flowtest", "given recharge.pay -> locked", "given recharge.pay -> locked then locked");
     let (code, text) = refused(&["test", ".", "--update"], at);
     assert!(code == 1 && text.contains("\"the PIN is locked\": cannot be made to hold"), "{text}");
-    assert!(text.contains("2 written anew, 2 failed"), "{text}");
+    assert!(text.contains("4 written anew, 2 failed"), "{text}");
     let after = fs::read_to_string(at.join("recharge.flowtest")).unwrap();
     let want = before
         .replacen(
@@ -187,6 +283,7 @@ fn update_writes_only_what_did_not_hold() {
             "> 70            < @bad-amount; @enter-amount  -- seventy",
             1,
         )
+        .replacen(by_command, &by_command.replace("@recharged;", "@recharged; sms @receipt;"), 1)
         .replacen("given recharge.pay -> locked", "given recharge.pay -> locked then locked", 1);
     assert_eq!(after, want);
 }

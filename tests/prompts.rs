@@ -118,7 +118,6 @@ fn the_shipped_prompts_are_complete_current_and_small() {
     let bytes: u64 =
         clips.iter().map(|clip| dir.join(format!("{}.wav", clip.id)).metadata().unwrap().len()).sum();
     assert!(bytes < 5_000_000, "{bytes} bytes");
-    assert_eq!(catalog.warnings().len(), 0, "{:?}", catalog.warnings());
 }
 
 #[test]

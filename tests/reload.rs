@@ -85,6 +85,12 @@ fn second_version(house: &House) {
     branch(house, "on ok(carrier, amounts)", "tell @suspended -> amount");
 }
 
+/// The last line of what `keytone reload` prints; warnings stand before it.
+fn reload(house: &House) -> String {
+    let told = house.run(&["reload"]);
+    told.lines().last().unwrap_or_default().to_owned()
+}
+
 fn versions(house: &House) -> Vec<(String, bool, u64)> {
     let lines = house.run(&["dialplan", "versions", "--json"]);
     let read = |line: &str| {
@@ -133,15 +139,15 @@ fn ask(house: &House, bytes: &[u8]) -> Value {
 fn a_new_call_hears_the_new_flow_and_one_under_way_stays_on_the_old() {
     let house = open();
     let first = serving(&house);
-    assert_eq!(house.run(&["reload"]), format!("version {first} is already served\n"));
+    assert_eq!(reload(&house), format!("version {first} is already served"));
     let call = Phone::of(&house, OWN).hear("confirm-number").then(|_| {
         second_version(&house);
-        let told = house.run(&["reload"]);
+        let told = reload(&house);
         let second = serving(&house);
         assert_ne!(first, second);
         assert!(
             told.ends_with(&format!(
-                "reloaded: version {first} -> {second}, 1 flow, 1 session stays on the old\n"
+                "reloaded: version {first} -> {second}, 1 flow, 1 session stays on the old"
             )),
             "{told}"
         );
@@ -181,15 +187,37 @@ fn settings_of_the_flows_are_read_again() {
     let house = open();
     let first = serving(&house);
     edit(&house, "keytone.toml", "[rtp]", &format!("[dialplan]\ntesters = [{OWN:?}]\n\n[rtp]"));
-    let told = house.run(&["reload"]);
-    let expected = format!(
-        "reloaded: version {first} with other clips or settings, 1 flow, 0 sessions stay on the old\n"
-    );
+    let told = reload(&house);
+    let expected =
+        format!("reloaded: version {first} with other clips or settings, 1 flow, 0 sessions stay on the old");
     assert_eq!(told, expected);
-    assert!(house.run(&["reload"]).contains("is already served"));
+    assert!(reload(&house).contains("is already served"));
     edit(&house, "keytone.toml", "[dialplan]", "[dialplan]\nussd_ucs2 = 70");
-    assert!(house.run(&["reload"]).starts_with("reloaded: version "));
-    assert!(house.run(&["reload"]).contains("is already served"));
+    assert!(reload(&house).starts_with("reloaded: version "));
+    assert!(reload(&house).contains("is already served"));
+}
+
+#[test]
+fn parameters_of_flows_are_read_again_and_judged() {
+    let house = open();
+    edit(&house, FLOW, "flow recharge 1\n", "flow recharge 1\n  param most: number = 3\n");
+    edit(&house, "keytone.toml", "[rtp]", "[dialplan.params.recharge]\nmost = \"3\"\n\n[rtp]");
+    house.run(&["reload"]);
+    let three = serving(&house);
+    edit(&house, "keytone.toml", "most = \"3\"", "most = \"5\"");
+    let told = reload(&house);
+    let five = serving(&house);
+    assert_ne!(three, five, "another parameter is another version");
+    assert!(told.contains(&format!("reloaded: version {three} -> {five}, ")), "{told}");
+    for (wrong, named) in [("most = \"many\"", "most"), ("least = \"5\"", "least")] {
+        edit(&house, "keytone.toml", "most = \"5\"", wrong);
+        let (status, told, _) = house.try_run(&["reload"]);
+        assert_eq!(status.code(), Some(1), "{told}");
+        assert!(told.contains("F014") && told.contains(named), "{told}");
+        assert!(told.ends_with(&format!("not reloaded: 1 fault; version {five} stays\n")), "{told}");
+        edit(&house, "keytone.toml", wrong, "most = \"5\"");
+    }
+    assert!(reload(&house).ends_with(&format!("version {five} is already served")));
 }
 
 #[test]
@@ -221,8 +249,8 @@ fn flows_with_faults_are_shown_as_check_shows_them_and_not_served() {
     assert_eq!(status.code(), Some(1));
     let (_, checked, _) = house.try_run(&["check", "dialplans", "--prompts", "prompts"]);
     let (report, count) = checked.trim_end().rsplit_once('\n').unwrap();
-    assert_eq!(told, format!("{report}\nnot reloaded: {count}; version {before} stays\n"));
-    assert!(count.ends_with(" faults") && report.contains("F010") && report.contains("F050"), "{checked}");
+    assert_eq!(told, format!("{report}\nnot reloaded: 2 faults; version {before} stays\n"));
+    assert!(count.starts_with("2 ") && report.contains("F010") && report.contains("F050"), "{checked}");
     assert!(!told.contains('\u{1b}'), "colours off a terminal: {told}");
 
     let (status, json, _) = house.try_run(&["reload", "--json"]);
@@ -238,7 +266,7 @@ fn flows_with_faults_are_shown_as_check_shows_them_and_not_served() {
 
     // A clip that cannot be played, a folder that is gone, a fault of the configuration: the same.
     fs::write(house.path(FLOW), sound).unwrap();
-    assert!(house.run(&["reload"]).contains("is already served"));
+    assert!(reload(&house).contains("is already served"));
     let clip = house.path("prompts/en/msg/goodbye.0.wav");
     let recorded = fs::read(&clip).unwrap();
     fs::write(&clip, "RIFF").unwrap();
@@ -396,9 +424,9 @@ fn flows_in_the_binary_have_no_folder_to_reload() {
     // Folders that the configuration has got since are served, although the flows in them are the same.
     copy(&root().join("dialplans"), &house.path("dialplans"));
     edit(&house, "keytone.toml", "[node]\n", "[node]\ndialplans = \"dialplans\"\n");
-    assert_eq!(house.run(&["reload"]), format!("version {version} is already served\n"));
+    assert_eq!(reload(&house), format!("version {version} is already served"));
     second_version(&house);
-    assert!(house.run(&["reload"]).starts_with(&format!("reloaded: version {version} -> ")));
+    assert!(reload(&house).starts_with(&format!("reloaded: version {version} -> ")));
     Phone::of(&house, OWN).hear("still-processing").hear("confirm-number").hang_up();
 }
 
@@ -414,7 +442,8 @@ fn a_draft_is_for_testers_and_moves_no_money() {
     let mut house = house;
     house.start();
     let tester = Phone::of(&house, OWN).hear("still-processing").hear("confirm-number").press("1");
-    let tester = tester.amount("50#").press(&format!("{PIN}#")).hear("suspended").they_end();
+    let tester = tester.amount("50#").press(&format!("{PIN}#")).they_end();
+    tester.assert_said("suspended");
     tester.assert_not_said("recharged");
     house.assert_paid(&[]);
     Phone::of(&house, other).recharge_own("517362").they_end().assert_not_said("still-processing");
@@ -425,7 +454,7 @@ fn a_draft_is_for_testers_and_moves_no_money() {
     hidden.assert_not_said("still-processing");
     // A tester no more.
     edit(&house, "keytone.toml", &format!("testers = [{OWN:?}]"), "testers = []");
-    assert!(house.run(&["reload"]).starts_with("reloaded: "));
+    assert!(reload(&house).starts_with("reloaded: "));
     Phone::of(&house, OWN).hear("confirm-number").hang_up().assert_not_said("still-processing");
 }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::colours;
 use crate::app;
@@ -61,6 +61,9 @@ pub(super) fn of_file(file: &Path) -> anyhow::Result<(PathBuf, String)> {
     let (flow, _) = outline::parse(&file.to_string_lossy(), &text);
     let name =
         flow.name.with_context(|| format!("{} does not begin with `flow NAME NUMBER`", file.display()))?;
+    if flow.sub.is_some() {
+        bail!("{} is a sub-flow; name a flow that calls it", name.value);
+    }
     let folder = file.parent().filter(|parent| *parent != Path::new("")).unwrap_or_else(|| Path::new("."));
     Ok((folder.to_owned(), name.value))
 }

@@ -155,7 +155,7 @@ impl Time {
     /// 0 to 23.
     #[must_use]
     pub const fn hour(self) -> u8 {
-        (self.0 / 60) as u8
+        (self.0 / 60 % 24) as u8
     }
 
     /// 0 to 59.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::dialplan::catalog::Catalog;
-use crate::dialplan::graph::{Card, Exit, Kind, Picture, To, wording};
+use crate::dialplan::graph::{Card, Exit, Kind, Picture, To, read, wording};
 use crate::dialplan::program::{Program, Target};
 use crate::dialplan::speak::{Message, Piece, Texts};
 
@@ -121,9 +121,11 @@ fn flow(old: (&Catalog, &Program), new: (&Catalog, &Program), out: &mut Vec<Chan
     out.extend(before.difference(&after).map(|route| one(name, What::Route, route, true)));
     out.extend(after.difference(&before).map(|route| one(name, What::Route, route, false)));
     let (before, after) = (limits(old.1), limits(new.1));
-    for ((what, before), (_, after)) in before.into_iter().zip(after) {
+    for what in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+        let text = |limits: &BTreeMap<String, String>| limits.get(what).cloned().unwrap_or_default();
+        let (before, after) = (text(&before), text(&after));
         if before != after {
-            out.push(Change { of: name.to_owned(), what: What::Limit, name: what.to_owned(), before, after });
+            out.push(Change { of: name.to_owned(), what: What::Limit, name: what.clone(), before, after });
         }
     }
     params(old.1, new.1, out);
@@ -131,29 +133,40 @@ fn flow(old: (&Catalog, &Program), new: (&Catalog, &Program), out: &mut Vec<Chan
 }
 
 /// What holds for a flow as a whole.
-fn limits(program: &Program) -> Vec<(&'static str, String)> {
+fn limits(program: &Program) -> BTreeMap<String, String> {
     let target = |target: Target| match target {
         Target::Step(step) => program.steps.get(usize::from(step)).map_or("", |step| &*step.name).to_owned(),
         Target::End => "end".to_owned(),
     };
-    let limits = program.limits(0);
     let key = |key: Option<char>| key.map_or_else(|| "none".to_owned(), |key| key.to_string());
     let open = if program.open.is_empty() {
         "always".to_owned()
     } else {
         format!("{} else {}", wording::hours(&program.open), target(program.open_else))
     };
-    vec![
+    let own = [
         ("number", program.number.to_string()),
-        ("tries", format!("{} then {}", limits.tries, target(limits.tries_then))),
-        ("visits", format!("{} then {}", limits.visits, target(limits.visits_then))),
         ("key back", key(program.back)),
         ("key main", key(program.main)),
         ("pin on sms", wording::pin_on_sms(program.pin_on_sms).to_owned()),
         ("open", open),
         ("resume", program.resume.map_or_else(|| "no".to_owned(), wording::duration)),
         ("draft", if program.draft { "yes" } else { "no" }.to_owned()),
-    ]
+    ];
+    let mut out: BTreeMap<String, String> =
+        own.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+    for (frame, limits, around) in read::limits(program) {
+        // A sub-flow that says nothing has those of the steps around it.
+        if around != Some(limits) {
+            let of = if frame.is_empty() { String::new() } else { format!(" of {frame}") };
+            out.insert(format!("tries{of}"), format!("{} then {}", limits.tries, target(limits.tries_then)));
+            out.insert(
+                format!("visits{of}"),
+                format!("{} then {}", limits.visits, target(limits.visits_then)),
+            );
+        }
+    }
+    out
 }
 
 /// Values that a session starts with, params among them.

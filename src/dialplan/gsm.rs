@@ -7,17 +7,35 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 /// The extension table: each is ESC and a septet.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
+/// The septets of each ASCII character, 0 for those outside of the alphabet: most of what is counted.
+const ASCII: [u8; 128] = {
+    let mut table = [1_u8; 128];
+    let outside = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0b\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\
+                     \x18\x19\x1a\x1b\x1c\x1d\x1e\x1f`\x7f";
+    let extension = *b"\x0c^{}\\[~]|";
+    let mut index = 0;
+    while index < outside.len() {
+        table[outside[index] as usize] = 0;
+        index += 1;
+    }
+    index = 0;
+    while index < extension.len() {
+        table[extension[index] as usize] = 2;
+        index += 1;
+    }
+    table
+};
+
 /// The septets of a character, or nothing if it is outside of the alphabet.
 #[must_use]
 pub fn septets_of(c: char) -> Option<usize> {
-    // Most of what is counted, without a look at the tables.
-    let usual = matches!(c, 'a'..='z' | 'A'..='Z' | ' '..='#' | '%'..='?' | '\n');
-    if usual || BASIC.contains(c) {
-        Some(1)
-    } else if EXTENSION.contains(c) {
-        Some(2)
-    } else {
-        None
+    let known = u32::from(c).try_into().ok().and_then(|index: usize| ASCII.get(index));
+    match known {
+        Some(0) => None,
+        Some(septets) => Some(usize::from(*septets)),
+        None if BASIC.contains(c) => Some(1),
+        None if EXTENSION.contains(c) => Some(2),
+        None => None,
     }
 }
 
@@ -50,6 +68,8 @@ mod tests {
             }
         }
         assert_eq!((one, two), (127, 10));
+        assert!(BASIC.chars().all(|c| septets_of(c) == Some(1)));
+        assert!(EXTENSION.chars().all(|c| septets_of(c) == Some(2)));
     }
 
     #[test]

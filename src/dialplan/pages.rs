@@ -30,6 +30,10 @@ impl<'t> Screen<'t> {
     /// Whether the screen holds a text.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
+        // No character takes more septets or units than twice, or once, the bytes of its UTF-8.
+        if text.len() * 2 <= self.septets && text.len() <= self.ucs2 {
+            return true;
+        }
         match gsm::septets(text) {
             Some(septets) => septets <= self.septets,
             None => gsm::units(text) <= self.ucs2,

@@ -250,10 +250,6 @@ pub struct Program {
     pub(crate) start: Vec<(u16, Value)>,
     /// The variable `caller`, if the flow uses it.
     pub(crate) caller: Option<u16>,
-    pub(crate) tries: u8,
-    pub(crate) tries_then: Target,
-    pub(crate) visits: u8,
-    pub(crate) visits_then: Target,
     pub(crate) back: Option<char>,
     pub(crate) main: Option<char>,
     pub(crate) pin_on_sms: PinOnSms,

@@ -396,11 +396,17 @@ impl Texts {
     /// The utterance in words: a screen's text, or what the clips say when the channel is voice.
     #[must_use]
     pub fn text(&self, utterance: &Utterance, language: &str, channel: Channel) -> String {
-        let language = utterance.language.as_deref().unwrap_or(language);
-        let Some(language) = self.language(language, channel) else { return String::new() };
         let mut out = String::new();
-        Writer { texts: self, language, channel, out: &mut out }.utterance(utterance);
+        self.write(utterance, language, channel, &mut out);
         out
+    }
+
+    /// The same, at the end of a text.
+    pub(crate) fn write(&self, utterance: &Utterance, language: &str, channel: Channel, out: &mut String) {
+        let language = utterance.language.as_deref().unwrap_or(language);
+        if let Some(language) = self.language(language, channel) {
+            Writer { texts: self, language, channel, out }.utterance(utterance);
+        }
     }
 
     pub(crate) fn message(language: &Language, index: u16) -> Option<&Message> {

@@ -359,4 +359,80 @@ async fn two_writers_keep_one_set_of_books(fresh: Fresh) {
     second_task.await.unwrap();
 }
 
-on_both!(random_histories_agree_with_the_model, two_writers_keep_one_set_of_books);
+/// Whoever wrote last, the other goes on from there: rows that a node remembers must not outlive a neighbour's commit.
+async fn writers_in_turn_see_each_other(fresh: Fresh) {
+    let cny = Currency::new("CNY").unwrap();
+    let mut dice = Dice(11);
+    let (row, funding) = (customer(dice.id(), cny, START.0), House::Funding.row(cny, START.0));
+    let (first, _, _first_task) = start(&fresh.store);
+    let other = keytone::store::Store::open(&fresh.url).await.unwrap();
+    let (second, _, _second_task) = start(&other);
+    let open = vec![Op::OpenAccount(row.clone()), Op::OpenAccount(funding.clone())];
+    first.commit(Unit { ops: open }).await.unwrap().unwrap();
+    for n in 1..=12 {
+        for writer in [&first, &second, &second] {
+            let legs = vec![Leg::new(funding.id, -10), Leg::new(row.id, 10)];
+            let command = Command::new(dice.id(), None, Act::Transfer { legs });
+            writer.commit(Unit { ops: vec![Op::Ledger(command)] }).await.unwrap().unwrap();
+        }
+        let balance = 30 * n;
+        // One more than there is: the refusal tells what each of them takes the balance to be.
+        for writer in [&first, &second] {
+            let legs = vec![Leg::new(row.id, -balance - 1), Leg::new(funding.id, balance + 1)];
+            let command = Command::new(dice.id(), None, Act::Transfer { legs });
+            let answer = writer.commit(Unit { ops: vec![Op::Ledger(command)] }).await.unwrap();
+            let poor = LedgerRefusal::Insufficient { available_minor: balance };
+            assert_eq!(answer, Err(Refusal::Ledger(poor)));
+        }
+    }
+    let report = verify(&fresh.store).await.unwrap();
+    assert!(report.is_sound(), "{:#?}", report.faults);
+}
+
+/// Full batches of two nodes use the same ids for movements among accounts of their own, so that no lock keeps them apart:
+/// each id is used once, and whoever was slower hears so.
+async fn an_id_that_two_full_batches_use_is_used_once(fresh: Fresh) {
+    const IDS: usize = 400;
+    let cny = Currency::new("CNY").unwrap();
+    let mut dice = Dice(13);
+    let (first, _, _first_task) = start(&fresh.store);
+    let other = keytone::store::Store::open(&fresh.url).await.unwrap();
+    let (second, _, _second_task) = start(&other);
+    let rows: Vec<AccountRow> = (0..4).map(|_| customer(dice.id(), cny, START.0)).collect();
+    let funding = House::Funding.row(cny, START.0);
+    let mut ops: Vec<Op> = rows.iter().cloned().map(Op::OpenAccount).collect();
+    ops.push(Op::OpenAccount(funding.clone()));
+    let mut legs: Vec<Leg> = rows.iter().map(|row| Leg::new(row.id, 1_000)).collect();
+    legs.push(Leg::new(funding.id, -4_000));
+    ops.push(Op::Ledger(Command::new(dice.id(), None, Act::Transfer { legs })));
+    first.commit(Unit { ops }).await.unwrap().unwrap();
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..IDS {
+        let id = dice.id();
+        for (writer, pair) in [(&first, &rows[..2]), (&second, &rows[2..])] {
+            let legs = vec![Leg::new(pair[0].id, -1), Leg::new(pair[1].id, 1)];
+            let unit = Unit { ops: vec![Op::Ledger(Command::new(id, None, Act::Transfer { legs }))] };
+            let writer = writer.clone();
+            answers.spawn(async move { writer.commit(unit).await.unwrap() });
+        }
+    }
+    let (mut done, mut reused) = (0, 0);
+    for answer in answers.join_all().await {
+        match answer {
+            Ok(answer) => done += usize::from(!answer.repeated),
+            Err(Refusal::Ledger(LedgerRefusal::IdReused)) => reused += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((done, reused), (IDS, IDS));
+    let report = verify(&fresh.store).await.unwrap();
+    assert!(report.is_sound(), "{:#?}", report.faults);
+    assert_eq!(report.transfers, (IDS + 1) as u64);
+}
+
+on_both!(
+    random_histories_agree_with_the_model,
+    two_writers_keep_one_set_of_books,
+    writers_in_turn_see_each_other,
+    an_id_that_two_full_batches_use_is_used_once,
+);

@@ -153,7 +153,7 @@ pub(super) struct Layout<'f> {
     /// The steps of the program: frame, and index in the frame's flow.
     pub(super) order: Vec<(usize, usize)>,
     /// Whether it has more steps than allowed.
-    full: bool,
+    pub(super) full: bool,
 }
 
 impl<'f> Layout<'f> {

@@ -301,12 +301,15 @@ impl Typer<'_> {
         let (leading, following) = if swap { (right, left) } else { (left, right) };
         let first = self.typed(leading, wanted);
         let mut ty = first.ty;
-        if ty == Some(Type::Secret) {
-            self.secret(leading.span);
-            ty = None;
-        } else if sum && !self.countable(ty, leading.span) {
-            ty = None;
-        } else if !sum && !equality && !self.ordered(ty, leading.span) {
+        let fits = match ty {
+            Some(Type::Secret) => {
+                self.secret(leading.span);
+                false
+            }
+            ty if sum => self.countable(ty, leading.span),
+            ty => equality || self.ordered(ty, leading.span),
+        };
+        if !fits {
             ty = None;
         }
         let second = match ty {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dialplan::catalog::Sources;
+use crate::dialplan::check::consequences;
 use crate::dialplan::diagnostic::{Allowance, Code, Diagnostic, Lines};
 use crate::dialplan::syntax::ast::{Allow, Flow};
 use crate::dialplan::syntax::span::Span;
@@ -11,9 +12,8 @@ use crate::dialplan::syntax::span::Span;
 /// Faults that are reported at most; whoever has more begins with the first.
 const FAULTS_MAX: usize = 500;
 
-/// What may only be unused, alike or without effect because something else is wrong: only said of flows without
-/// an error.
-const CONSEQUENCES: [Code; 5] = [Code::F017, Code::F042, Code::F051, Code::F100, Code::F101];
+/// Of an allowance that allows nothing, after its code.
+pub(super) const WITHOUT_EFFECT: &str = "is not reported here";
 
 /// All flows and sub-flows as they were written, with their files.
 pub(super) type Written<'w> = [(&'w str, &'w Flow)];
@@ -26,9 +26,8 @@ pub(super) fn finish(
 ) -> Vec<Diagnostic> {
     once(&mut diagnostics, written);
     allow(&mut diagnostics, written);
-    if diagnostics.iter().any(Diagnostic::is_error) {
-        diagnostics.retain(|diagnostic| diagnostic.is_error() || !CONSEQUENCES.contains(&diagnostic.code));
-    }
+    locate(&mut diagnostics, sources);
+    consequences::prune(&mut diagnostics, written, sources);
     let files: BTreeMap<&str, usize> =
         sources.flows.iter().enumerate().map(|(index, source)| (source.name.as_str(), index)).collect();
     diagnostics.sort_by_cached_key(|diagnostic| {
@@ -37,7 +36,6 @@ pub(super) fn finish(
         first.map(|label| (order(&label.file), label.file.clone(), label.start, diagnostic.code))
     });
     cap(&mut diagnostics);
-    locate(&mut diagnostics, sources);
     diagnostics
 }
 
@@ -80,7 +78,7 @@ fn allow(diagnostics: &mut Vec<Diagnostic>, written: &Written<'_>) {
             diagnostics
                 .retain(|diagnostic| diagnostic.code != code || !stands_in(diagnostic, file, allow.line));
             if diagnostics.len() == before {
-                let text = format!("`{code:?}` is not reported here");
+                let text = format!("`{code:?}` {WITHOUT_EFFECT}");
                 without.push(fault(file, allow, text, "remove it, or write it at the line that is reported"));
             }
         }
@@ -106,7 +104,7 @@ fn cap(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.truncate(FAULTS_MAX);
     if let Some(last) = diagnostics.last_mut() {
         let more = format!("{more} more faults are not shown");
-        last.hint = Some(last.hint.take().map_or(more.clone(), |hint| format!("{hint}\n{more}")));
+        last.hint = Some(last.hint.take().into_iter().chain([more]).collect::<Vec<_>>().join("\n"));
     }
 }
 

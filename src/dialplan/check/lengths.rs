@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::dialplan::check::lengths::extent::{Extent, Longest};
-use crate::dialplan::check::lengths::widths::Widths;
+use crate::dialplan::check::lengths::widths::{Width, Widths};
 use crate::dialplan::check::messages::Index;
 use crate::dialplan::diagnostic::{Code, Diagnostic};
 use crate::dialplan::event::Channel;
@@ -78,12 +78,12 @@ impl Program {
     #[must_use]
     pub fn lengths(&self, routes: &[Route]) -> Vec<Length> {
         let (served, slots) = ways_in(self, routes);
-        measure(self, &served, &slots, ITEMS_MAX)
+        measure(self, &served, &slots, Width::Widest)
     }
 }
 
-/// Reports what needs more pages or parts than people read. Lists count with one spoken page of items: how many
-/// there are is not the author's to shorten.
+/// Reports what needs more pages or parts than people read, with values as they usually are: what a biller may send
+/// at worst is not the author's to shorten.
 pub(super) fn check(
     program: &Program,
     routes: &[Route],
@@ -93,7 +93,7 @@ pub(super) fn check(
 ) {
     let (served, slots) = ways_in(program, routes);
     forms::check(program, &served, index, diagnostics);
-    let lengths = measure(program, &served, &slots, ITEMS_A_PAGE);
+    let lengths = measure(program, &served, &slots, Width::Usual);
     let too_long = |length: &&Length| match length.channel {
         Channel::Ussd => length.pages > PAGES_WARN,
         _ => length.pages > PARTS_WARN,
@@ -146,14 +146,15 @@ fn measure(
     program: &Program,
     served: &BTreeSet<Channel>,
     slots: &BTreeSet<&str>,
-    items: usize,
+    width: Width,
 ) -> Vec<Length> {
     let mut channels: BTreeSet<Channel> = served.iter().copied().filter(|c| *c != Channel::Voice).collect();
     if served.contains(&Channel::Sms) && program.pin_on_sms == PinOnSms::Callback {
         // A PIN may be asked by a push, and the conversation goes on there.
         channels.insert(Channel::Ussd);
     }
-    let widths = Widths::of(program);
+    let widths = Widths::of(program, width);
+    let items = if width == Width::Widest { ITEMS_MAX } else { ITEMS_A_PAGE };
     let mut found = BTreeMap::new();
     for channel in [Channel::Ussd, Channel::Sms] {
         let survey = Survey::new(program, &widths, channel, slots, items);
@@ -278,8 +279,8 @@ impl<'s> Survey<'s> {
         let before: Vec<(usize, Told)> =
             self.before.iter().map(|((step, _), told)| (*step, told.clone())).collect();
         for (step, told) in before {
-            let limits = self.program.limits(u16::try_from(step).unwrap_or(u16::MAX));
-            self.give_up(limits.visits_then, &told);
+            self.at = (step, 0, 0);
+            self.give_up(self.limits().visits_then, &told);
         }
         for (step, told) in std::mem::take(&mut self.given_up) {
             self.arrive_at(step, told, 0);

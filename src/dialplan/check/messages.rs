@@ -407,7 +407,8 @@ impl Builder<'_> {
     }
 
     fn words(&self, text: &str, key: &str, number: &mut usize, channel: Channel) -> Words {
-        let speakable = channel == Channel::Voice && text.chars().any(char::is_alphanumeric);
+        let written = System::WRITTEN.iter().any(|system| system.key() == key);
+        let speakable = channel == Channel::Voice && !written && text.chars().any(char::is_alphanumeric);
         let clip = speakable.then(|| {
             let id = format!("{}/msg/{key}.{number}", self.file.language);
             *number += 1;

@@ -4,6 +4,7 @@
 //! reported is left out.
 
 mod calls;
+mod consequences;
 mod expressions;
 mod finish;
 mod graph;

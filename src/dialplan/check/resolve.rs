@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialplan::catalog::Settings;
-use crate::dialplan::check::STEPS_MAX;
 use crate::dialplan::check::calls::{Frame, Layout, Subs, Written};
 use crate::dialplan::check::expressions::Typer;
 use crate::dialplan::check::graph::{Graph, Node, Place as GraphPlace};
@@ -112,7 +111,6 @@ fn program(place: &Place<'_>, written: &Written, scope: &Scope, head: Head, step
         .found
         .iter()
         .map(|found| Variable { name: found.name.clone(), ty: found.ty.unwrap_or(Type::Text) });
-    let limits = steps.first().map(|step| step.limits).unwrap_or_default();
     let hangup = flow.on_hangup.as_ref().and_then(|_| u16::try_from(steps.len().checked_sub(1)?).ok());
     Program {
         name: written.name().to_owned(),
@@ -122,10 +120,6 @@ fn program(place: &Place<'_>, written: &Written, scope: &Scope, head: Head, step
         variables: variables.collect(),
         start: head.start,
         caller: scope.caller(),
-        tries: limits.tries,
-        tries_then: limits.tries_then,
-        visits: limits.visits,
-        visits_then: limits.visits_then,
         back: head.back,
         main: head.main,
         pin_on_sms: flow.pin_on_sms.unwrap_or_default(),
@@ -255,6 +249,7 @@ impl<'r> Resolver<'r> {
     /// What is set when a conversation begins; a sub-flow that is looked at alone has its parameters too.
     fn set_at_start(&mut self, head: &Head) -> BTreeSet<u16> {
         let mut set: BTreeSet<u16> = head.start.iter().map(|(variable, _)| *variable).collect();
+        set.extend(self.scope.params());
         if let Some(signature) = self.own().signature() {
             set.extend(signature.parameters.iter().filter_map(|(name, _)| self.scope.index(&name.value)));
             set.extend(self.scope.caller());
@@ -276,7 +271,7 @@ impl<'r> Resolver<'r> {
         }
         let flow = self.flow();
         // A step whose own line was not understood may be the one that is meant; one of too many is not there.
-        let unread = flow.steps.iter().any(|step| step.name.value.is_empty()) || flow.steps.len() > STEPS_MAX;
+        let unread = flow.steps.iter().any(|step| step.name.value.is_empty()) || self.layout.full;
         if self.unknown_steps.insert((self.frame, name.value.clone())) && !unread {
             let steps = flow.steps.iter().map(|step| step.name.value.as_str());
             let hint = match did_you_mean(&name.value, steps) {

@@ -201,7 +201,7 @@ impl Scope {
     fn declare(&mut self, name: &Name, ty: Option<Type>, diagnostics: &mut Vec<Diagnostic>) {
         let Some(index) = self.index(&name.value) else {
             if RESERVED.contains(&name.value.as_str()) {
-                let text = format!("`{}` always is when the conversation began", name.value);
+                let text = format!("`{}` has a meaning of its own: when the conversation began", name.value);
                 let fault = Diagnostic::error(Code::F003, &self.file, name.span, text);
                 diagnostics.push(fault.hint("choose another name"));
             }
@@ -297,6 +297,11 @@ impl Scope {
     /// The variable of the caller's number, if there is one.
     pub(super) fn caller(&self) -> Option<u16> {
         self.by_name.get(&(0, CALLER.to_owned())).copied()
+    }
+
+    /// All params: they are set from the start, whatever is wrong with their values.
+    pub(super) fn params(&self) -> impl Iterator<Item = u16> {
+        (0_u16..).zip(&self.found).filter(|(_, found)| found.param).map(|(index, _)| index)
     }
 
     /// All variables of the frame but the caller's number and params: what a call begins without.

@@ -79,12 +79,7 @@ impl<'v> Versions<'v> {
 
     /// The version of a flow: its text and those of the sub-flows that it calls, the messages that it says, what the
     /// configuration gives it, and what is common to all.
-    pub(super) fn of_program(
-        &self,
-        program: &Program,
-        used: &BTreeSet<u16>,
-        files: &[Arc<str>],
-    ) -> Arc<str> {
+    pub(super) fn of_program(&self, program: &Program, used: &BTreeSet<u16>, files: &[Arc<str>]) -> Arc<str> {
         let mut hash = Hash::new();
         hash.add(&self.common).add(program.name());
         let named = |file: &SourceFile| files.iter().any(|name| **name == *file.name);

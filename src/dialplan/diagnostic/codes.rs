@@ -300,7 +300,7 @@ const ABOUT: [(Code, &About); 42] = [
                 `[dialplan.params]` in the configuration names a param that no flow has, or gives one a \
                 value that its type does not take. An override that silently did nothing would leave an old \
                 limit in force, so it is refused.",
-            example: "",
+            example: include_str!("../../../tests/golden/dialplan/F014-param.txt"),
         },
     ),
     (
@@ -312,7 +312,7 @@ const ABOUT: [(Code, &About); 42] = [
             explanation: "\
                 The action is declared, so that flows can be written and tested with it, but this version \
                 cannot carry it out. `keytone serve` refuses a folder with such a flow.",
-            example: "",
+            example: include_str!("../../../tests/golden/dialplan/F015-bill.txt"),
         },
     ),
     (
@@ -324,7 +324,7 @@ const ABOUT: [(Code, &About); 42] = [
             explanation: "\
                 Sub-flows are put in place where they are called, so a sub-flow that comes back to itself \
                 would never end. The report names the ring. Use a step with an arrow for what is done again.",
-            example: "",
+            example: include_str!("../../../tests/golden/dialplan/F016-ring.txt"),
         },
     ),
     (
@@ -336,7 +336,7 @@ const ABOUT: [(Code, &About); 42] = [
             explanation: "\
                 No flow of this folder calls the sub-flow. It is checked all the same. Call it, or remove \
                 the file.",
-            example: "",
+            example: include_str!("../../../tests/golden/dialplan/F017-uncalled.txt"),
         },
     ),
     (
@@ -348,7 +348,7 @@ const ABOUT: [(Code, &About); 42] = [
             explanation: "\
                 The flow speaks or offers a language for which there is no message file. Write \
                 `messages/LANG.msg`, or correct the name.",
-            example: "",
+            example: include_str!("../../../tests/golden/dialplan/F019-language.txt"),
         },
     ),
     (
@@ -539,10 +539,11 @@ const ABOUT: [(Code, &About); 42] = [
             severity: Severity::Warning,
             allowance: Allowance::Yes,
             explanation: "\
-                With the longest values that its slots can have, this conversation needs more pages of a \
-                USSD screen or more parts of a text message than people read. Shorten the text, give it a \
-                form `ussd:` or `sms:`, or ask in two steps. More than 8 pages would be cut, which is an \
-                error. `keytone check --lengths` lists every place.",
+                All that is told since the caller was last heard, the question and its options make more \
+                pages of a USSD screen (3) or parts of a text message (4) than people read. Shorten the \
+                texts, give them a form `ussd:` or `sms:`, or ask in between. More than 8 pages would be \
+                cut, which is an error. Values from outside count with their usual width here; `keytone \
+                check --lengths` lists what no conversation ever passes.",
             example: include_str!("../../../tests/golden/dialplan/F053-screen.txt"),
         },
     ),
@@ -651,7 +652,7 @@ const ABOUT: [(Code, &About); 42] = [
                 A flow that is served by text messages and asks for a secret must say what happens to it \
                 there: `pin on sms refuse`, `callback` or `reply`. A PIN in a text message stays on the \
                 phone and in the network.",
-            example: "",
+            example: include_str!("../../../tests/golden/dialplan/F081-sms.txt"),
         },
     ),
     (

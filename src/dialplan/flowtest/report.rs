@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::dialplan::catalog::Catalog;
+use crate::dialplan::event::Channel;
 use crate::dialplan::flowtest::{Coverage, Expected, Failure, Script, Turn, parse, run};
-use crate::dialplan::program::{Op, Program};
+use crate::dialplan::program::{Op, PAGE_REPLIES, Program};
 
 /// Turns before the failing one that a report shows.
 const TURNS_BEFORE: usize = 2;
@@ -16,46 +17,53 @@ const TURNS_BEFORE: usize = 2;
 const WIDTH: usize = 110;
 /// An expectation that nothing fulfils: a turn with it fails, and so tells what happened.
 const NOTHING: &str = "";
+/// How the reason of a failure begins when an expectation was not met.
+const UNMET: &str = "expected ";
 
 /// Something that happened since the caller's last input.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Event {
+struct Event {
     /// As an expectation would write it.
-    pub expected: Expected,
-    /// The words of a message.
-    pub words: String,
+    expected: Expected,
+    /// The words of a message, or the outcome of an action.
+    words: String,
 }
 
-/// What happened in each turn of a recorded conversation; the first is what came before the first input.
-#[must_use]
-pub fn turns(transcript: &[String]) -> Vec<Vec<Event>> {
-    let mut out: Vec<Vec<Event>> = vec![Vec::new()];
-    for line in transcript {
-        if line.starts_with("> ") {
-            out.push(Vec::new());
-            continue;
-        }
-        let event = |expected, words: &str| Some(Event { expected, words: words.trim().to_owned() });
-        let event = if line == "< (ends)" {
-            event(Expected::End, "")
-        } else if let Some(sent) = line.strip_prefix("< sms @") {
-            let (key, words) = sent.split_once(' ').unwrap_or((sent, ""));
-            event(Expected::Sms(key.to_owned()), words)
-        } else if let Some(said) = line.strip_prefix("< @") {
-            let (key, words) = said.split_once(' ').unwrap_or((said, ""));
-            event(Expected::Said(key.to_owned()), words)
-        } else if let Some(step) = line.strip_prefix("  [").and_then(|rest| rest.strip_suffix(']')) {
-            event(Expected::At(step.to_owned()), "")
-        } else if let Some((action, outcome)) = line.trim().split_once(" -> ") {
-            event(Expected::Does(action.to_owned()), outcome)
-        } else {
-            None
-        };
-        if let (Some(turn), Some(event)) = (out.last_mut(), event) {
-            turn.push(event);
-        }
-    }
-    out
+/// What a line of a recorded conversation tells, unless it is what the caller did.
+fn event(line: &str) -> Option<Event> {
+    let worded = |text: &str| {
+        let (key, words) = text.split_once(' ').unwrap_or((text, ""));
+        (key.to_owned(), words.trim().to_owned())
+    };
+    let (expected, words) = if line == "< (ends)" {
+        (Expected::End, String::new())
+    } else if let Some(sent) = line.strip_prefix("< sms @") {
+        let (key, words) = worded(sent);
+        (Expected::Sms(key), words)
+    } else if let Some(said) = line.strip_prefix("< @") {
+        let (key, words) = worded(said);
+        (Expected::Said(key), words)
+    } else if let Some(shown) = line.strip_prefix("< screen: ") {
+        (Expected::Screen(shown.to_owned()), String::new())
+    } else if let Some(step) = line.strip_prefix("  [").and_then(|rest| rest.strip_suffix(']')) {
+        (Expected::At(step.to_owned()), String::new())
+    } else {
+        let (action, outcome) = line.strip_prefix("  ")?.split_once(" -> ")?;
+        (Expected::Does(action.to_owned()), outcome.to_owned())
+    };
+    Some(Event { expected, words })
+}
+
+/// What happened since the caller did what the turn says. The caller may have done more by himself: a page was turned, he
+/// hung up as the turn wants.
+fn last_turn(transcript: &[String], typed: Option<&str>) -> Vec<Event> {
+    let of_its_own = |line: &str| {
+        (line == "> (hangs up)" && typed != Some("hang up"))
+            || PAGE_REPLIES.iter().any(|reply| line == format!("> {reply}") && typed != Some(*reply))
+    };
+    let begins = |line: &String| line.starts_with("> ") && !of_its_own(line);
+    let from = transcript.iter().rposition(begins).map_or(0, |at| at + 1);
+    transcript.iter().skip(from).filter_map(|line| event(line)).collect()
 }
 
 /// The failure as a piece of the transcript: the turns before it, what was expected and did not come (`-`), and what
@@ -68,7 +76,6 @@ pub fn explain(file: &str, text: &str, script: &Script, failure: &Failure, colou
         format!("{file}:{}: \"{}\" on {}: {}", failure.line, failure.test, failure.channel, failure.reason);
     let mut out = paint("1", place);
     out.push('\n');
-    let happened = turns(&failure.transcript);
     let source = |line: usize| -> &str {
         text.lines().nth(line.wrapping_sub(1)).map(str::trim_end).unwrap_or_default()
     };
@@ -88,13 +95,13 @@ pub fn explain(file: &str, text: &str, script: &Script, failure: &Failure, colou
     for other in before.iter().skip(before.len().saturating_sub(TURNS_BEFORE)).filter(|_| turn.is_some()) {
         shown(Some(other.line), ' ', source(other.line));
     }
-    let last = happened.last().map(Vec::as_slice).unwrap_or_default();
+    let last = last_turn(&failure.transcript, turn.and_then(|turn| turn.typed.as_deref()));
     if let Some(typed) = turn.and_then(|turn| turn.typed.as_ref()) {
         shown(turn.map(|turn| turn.line), ' ', &format!("  > {typed}"));
     }
-    match turn.filter(|_| failure.reason.starts_with("expected ")) {
+    match turn.filter(|_| failure.reason.starts_with(UNMET)) {
         Some(turn) => {
-            for (mark, words) in difference(&turn.expected, last) {
+            for (mark, words) in difference(&turn.expected, &last, failure.channel) {
                 shown(None, mark, &format!("  < {words}"));
             }
         }
@@ -113,13 +120,13 @@ fn described(event: &Event) -> String {
 }
 
 /// The expectations and the events of one turn, line by line in the order of the conversation.
-fn difference(expected: &[Expected], happened: &[Event]) -> Vec<(char, String)> {
+fn difference(expected: &[Expected], happened: &[Event], channel: Channel) -> Vec<(char, String)> {
     let mut out = Vec::new();
     let mut rest = happened;
     for expected in expected {
         let ordered = matches!(expected, Expected::Said(_) | Expected::Sms(_) | Expected::End);
         if !ordered {
-            let held = holds(expected, happened);
+            let held = holds(expected, happened, channel);
             out.push((if held { ' ' } else { '-' }, expected.to_string()));
             continue;
         }
@@ -137,19 +144,31 @@ fn difference(expected: &[Expected], happened: &[Event]) -> Vec<(char, String)> 
     out
 }
 
-/// Whether an expectation without an order is met.
-fn holds(expected: &Expected, happened: &[Event]) -> bool {
+/// Whether an expectation without an order is met on a channel.
+fn holds(expected: &Expected, happened: &[Event], channel: Channel) -> bool {
     match expected {
-        Expected::Text(words) => happened
-            .iter()
-            .any(|event| matches!(event.expected, Expected::Said(_)) && event.words.contains(words.as_str())),
-        Expected::At(_) => happened
-            .iter()
-            .rev()
-            .find(|event| matches!(event.expected, Expected::At(_)))
-            .is_some_and(|event| event.expected == *expected),
+        Expected::Text(words) => happened.iter().any(|event| match &event.expected {
+            Expected::Said(_) => event.words.contains(words.as_str()),
+            Expected::Screen(shown) => shown.contains(words.as_str()),
+            _ => false,
+        }),
+        Expected::Screen(wanted) => channel != Channel::Ussd || screen(happened) == *wanted,
+        Expected::At(_) => {
+            let last = happened.iter().rev().find(|event| matches!(event.expected, Expected::At(_)));
+            last.is_some_and(|event| event.expected == *expected)
+        }
         _ => happened.iter().any(|event| event.expected == *expected),
     }
+}
+
+/// What a USSD screen shows at last: its page, or all that was said.
+fn screen(happened: &[Event]) -> String {
+    let page = happened.iter().rev().find_map(|event| match &event.expected {
+        Expected::Screen(shown) => Some(shown.clone()),
+        _ => None,
+    });
+    let said = happened.iter().filter(|event| matches!(event.expected, Expected::Said(_)));
+    page.unwrap_or_else(|| said.map(|event| event.words.as_str()).collect::<Vec<_>>().join(" / "))
 }
 
 /// A file of transcripts in which one test was made to hold, and the lines that changed.
@@ -176,7 +195,7 @@ pub fn update(catalog: &Catalog, flow: &str, file: &str, text: &str, test: usize
             return Some(Updated { text, lines });
         };
         let at = script.turns.iter().position(|turn| turn.line == failure.line)?;
-        if lines.contains(&failure.line) || !failure.reason.starts_with("expected ") {
+        if lines.contains(&failure.line) || !failure.reason.starts_with(UNMET) {
             return None;
         }
         let turn = script.turns.get(at)?;
@@ -189,16 +208,23 @@ pub fn update(catalog: &Catalog, flow: &str, file: &str, text: &str, test: usize
 /// What a turn has to expect: what happened in it on every channel of the test.
 fn wanted(catalog: &Catalog, flow: &str, script: &Script, at: usize) -> Option<Vec<Expected>> {
     let old = &script.turns.get(at)?.expected;
-    let mut all: Vec<Vec<Event>> = Vec::new();
-    for channel in &script.channels {
+    // Text messages come last: what others send beside the conversation is told in theirs.
+    let mut channels = script.channels.clone();
+    channels.sort_by_key(|(channel, _)| *channel);
+    let mut all: Vec<(Channel, Vec<Event>)> = Vec::new();
+    for channel in channels {
         let mut probe = script.clone();
         probe.channels = vec![channel.clone()];
-        probe.turns.truncate(at + 1);
-        probe.turns.last_mut()?.expected = vec![Expected::Said(NOTHING.to_owned())];
-        let (_, failures) = run(catalog, flow, &[probe]);
-        all.push(turns(&failures.first()?.transcript).pop()?);
+        let before = match at.checked_sub(1) {
+            Some(last) => recorded(catalog, flow, &probe, last)?.len(),
+            None => 0,
+        };
+        let lines = recorded(catalog, flow, &probe, at)?;
+        all.push((channel.0, lines.iter().skip(before).filter_map(|line| event(line)).collect()));
     }
-    let common = all.iter().skip(1).fold(all.first()?.clone(), |common, other| shared(&common, other));
+    let (_, first) = all.first()?;
+    let common =
+        all.iter().skip(1).fold(first.clone(), |common, (channel, other)| shared(&common, other, *channel));
     let labels = labels(catalog);
     let mut out: Vec<Expected> = Vec::new();
     for event in &common {
@@ -211,28 +237,43 @@ fn wanted(catalog: &Catalog, flow: &str, script: &Script, at: usize) -> Option<V
             out.push(event.expected.clone());
         }
     }
+    let everywhere =
+        |expected: &Expected| all.iter().all(|(channel, happened)| holds(expected, happened, *channel));
     for expected in old {
         match expected {
             Expected::At(_) => {
-                let stands = |expected: &Expected| all.iter().all(|happened| holds(expected, happened));
                 let steps = common.iter().rev().map(|event| &event.expected);
-                out.extend(steps.filter(|e| matches!(e, Expected::At(_))).find(|e| stands(e)).cloned());
+                out.extend(steps.filter(|e| matches!(e, Expected::At(_))).find(|e| everywhere(e)).cloned());
             }
-            Expected::Text(_) | Expected::Does(_) if all.iter().all(|happened| holds(expected, happened)) => {
-                out.push(expected.clone());
+            Expected::Screen(_) => {
+                let ussd = all.iter().find(|(channel, _)| *channel == Channel::Ussd);
+                out.extend(ussd.map(|(_, happened)| Expected::Screen(screen(happened))).filter(&everywhere));
             }
+            Expected::Text(_) | Expected::Does(_) if everywhere(expected) => out.push(expected.clone()),
             _ => {}
         }
     }
     Some(out)
 }
 
-/// What both conversations have, in order.
-fn shared(a: &[Event], b: &[Event]) -> Vec<Event> {
+/// The conversation up to the end of a turn, whatever that turn expects.
+fn recorded(catalog: &Catalog, flow: &str, script: &Script, turn: usize) -> Option<Vec<String>> {
+    let mut probe = script.clone();
+    probe.turns.truncate(turn + 1);
+    probe.turns.last_mut()?.expected = vec![Expected::Said(NOTHING.to_owned())];
+    let (_, mut failures) = run(catalog, flow, &[probe]);
+    let failure = failures.pop()?;
+    failure.reason.starts_with(UNMET).then_some(failure.transcript)
+}
+
+/// What both conversations have, in order; on SMS nothing is sent beside the conversation.
+fn shared(a: &[Event], b: &[Event], b_on: Channel) -> Vec<Event> {
     let mut out = Vec::new();
     let mut rest = b;
     for event in a {
-        if let Some(at) = rest.iter().position(|other| other.expected == event.expected) {
+        if matches!(event.expected, Expected::Sms(_)) && b_on == Channel::Sms {
+            out.push(event.clone());
+        } else if let Some(at) = rest.iter().position(|other| other.expected == event.expected) {
             out.push(event.clone());
             rest = rest.get(at + 1..).unwrap_or_default();
         }

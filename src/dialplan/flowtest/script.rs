@@ -193,10 +193,10 @@ fn one(part: &str) -> Result<Expected, String> {
     }
     let named = |prefix: &str| part.strip_prefix(prefix).map(|rest| rest.trim().to_owned());
     let quoted = unquoted(part).map(str::to_owned);
-    let screen = part.strip_prefix("screen ").and_then(unquoted).map(str::to_owned);
+    let screen = || part.strip_prefix("screen ").and_then(unquoted).map(str::to_owned);
     named("@")
         .map(Expected::Said)
-        .or(screen.map(Expected::Screen))
+        .or_else(|| screen().map(Expected::Screen))
         .or_else(|| named("sms @").map(Expected::Sms))
         .or_else(|| named("at ").map(Expected::At))
         .or_else(|| named("does ").map(Expected::Does))

@@ -6,7 +6,7 @@
 pub mod dot;
 mod layout;
 pub mod mermaid;
-mod read;
+pub(crate) mod read;
 pub mod svg;
 pub mod wording;
 

@@ -79,14 +79,14 @@ fn entries(catalog: &Catalog, program: &Program) -> Vec<Card> {
 }
 
 /// When callers are given up in the flow's own steps, and in the sub-flows of a step, with what holds around those.
-fn limits(program: &Program) -> Vec<(&str, Limits, Option<Limits>)> {
+pub(crate) fn limits(program: &Program) -> Vec<(&str, Limits, Option<Limits>)> {
     let mut out: Vec<(&str, Limits, Option<Limits>)> = vec![("", program.limits(0), None)];
     for step in &program.steps {
         let Some((frame, _)) = step.name.rsplit_once('/') else { continue };
         if !out.iter().any(|(other, ..)| *other == frame) {
             let outer = frame.rsplit_once('/').map_or("", |(outer, _)| outer);
             let around = out.iter().find(|(other, ..)| *other == outer).map(|(_, limits, _)| *limits);
-            out.push((frame, step.limits, around.or(Some(program.limits(0)))));
+            out.push((frame, step.limits, around.or_else(|| Some(program.limits(0)))));
         }
     }
     out
@@ -168,7 +168,7 @@ impl Reader<'_> {
             }
             Op::Mark(name) => self.note(format!("mark {name}")),
             Op::Language(tag) => self.note(format!("language {tag}")),
-            Op::Clear(_) => {}
+            Op::Clear(_) => self.note("calls the steps in its frame".to_owned()),
             Op::Goto(target) => {
                 let label = if self.decided { "else" } else { "" };
                 self.exit(When::Always, label.to_owned(), Vec::new(), *target);

@@ -41,21 +41,14 @@ impl Engine<'_> {
     /// What was told goes to the caller as one text message, unless the flow itself sends one. Until the end it is kept
     /// with the state, as what a screen would show; `ends` there remembers that a message was sent.
     pub(super) fn tell_by_sms(&mut self) {
-        let told = self.told(Channel::Sms);
-        let kept = self.state.screen.take();
-        let mut text = kept.as_ref().map_or_else(String::new, |kept| kept.text.clone());
-        for line in told {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(&line);
-        }
+        let (before, before_sent) =
+            self.state.screen.take().map_or_else(Default::default, |kept| (kept.text, kept.ends));
+        let text = self.told(before, ' ', Channel::Sms);
         let message = self.effects.iter().rev().find_map(|effect| match effect {
             Effect::Say(utterances) => utterances.last().map(|utterance| utterance.name.clone()),
             _ => None,
         });
-        let sent = kept.is_some_and(|kept| kept.ends)
-            || self.effects.iter().any(|effect| matches!(effect, Effect::SendSms { .. }));
+        let sent = before_sent || self.effects.iter().any(|effect| matches!(effect, Effect::SendSms { .. }));
         self.effects.retain(|effect| !matches!(effect, Effect::Say(_)));
         if self.state.wait != Wait::Over {
             self.state.screen = (sent || !text.is_empty()).then_some(Pages { text, shown: 0, ends: sent });

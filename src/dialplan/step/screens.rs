@@ -28,8 +28,7 @@ impl Engine<'_> {
             return;
         }
         let before = self.state.screen.take().map(|told| told.text);
-        let lines: Vec<String> = before.into_iter().chain(self.told(Channel::Ussd)).collect();
-        let text = lines.join("\n");
+        let text = self.told(before.unwrap_or_default(), '\n', Channel::Ussd);
         match self.effects.last() {
             Some(Effect::Do { .. } | Effect::Callback) => {
                 // Nothing can be shown while an action is under way: it comes with what follows.
@@ -59,13 +58,19 @@ impl Engine<'_> {
         }
     }
 
-    /// What was told in this step of the engine, in the words of a channel.
-    pub(super) fn told(&self, channel: Channel) -> Vec<String> {
+    /// Adds what was told in this step of the engine to a text, in the words of a channel.
+    pub(super) fn told(&self, mut text: String, between: char, channel: Channel) -> String {
         let said = self.effects.iter().filter_map(|effect| match effect {
             Effect::Say(utterances) => Some(utterances),
             _ => None,
         });
-        said.flatten().map(|utterance| self.program.text(utterance, &self.state.language, channel)).collect()
+        for utterance in said.flatten() {
+            if !text.is_empty() {
+                text.push(between);
+            }
+            self.program.texts.write(utterance, &self.state.language, channel, &mut text);
+        }
+        text
     }
 
     fn pages(&self, text: &str) -> Vec<String> {

@@ -9,15 +9,17 @@ use crate::dialplan::syntax::lexer::{Kind, LINE_MAX, Token, words as divided};
 
 /// The column, from 0, at which a comment behind a line begins if the line leaves room for it.
 const COMMENT_AT: usize = 53;
+/// Digits of a number from which on a `+` before it is a part of it.
+const PHONE_MIN: usize = 6;
 /// The indentation of the lines of a block.
 const INDENT: usize = 2;
-/// Heads of branches that are longer do not push the other branches to the right.
-const HEAD_MAX: usize = 44;
-/// The least width of what the caller types in a transcript.
-const TYPED_MIN: usize = 16;
+/// Heads of branches that are longer do not push the other branches to the right: their actions follow behind them.
+const HEAD_MAX: usize = 25;
+/// Spaces between what the caller types in a transcript and what is said, where the columns have to be made anew.
+const SAID_APART: usize = 3;
 
-/// The kind of branch that an option of a menu is.
-const OPTION: char = '1';
+/// Spaces at least between the head of a branch and its actions.
+const APART: usize = 2;
 
 /// A text that was laid out.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -38,6 +40,8 @@ struct Row {
     tail: String,
     comment: String,
     kind: RowKind,
+    /// In a transcript: the column of what is said, from what is typed.
+    said_at: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,7 +59,7 @@ enum RowKind {
 
 impl Row {
     fn new(kind: RowKind, indent: usize, head: impl Into<String>) -> Self {
-        Self { indent, head: head.into(), tail: String::new(), comment: String::new(), kind }
+        Self { indent, head: head.into(), tail: String::new(), comment: String::new(), kind, said_at: 0 }
     }
 }
 
@@ -104,6 +108,10 @@ fn flow_row(line: &str) -> Row {
     if !same(&words, &divided(&again, 0).0) {
         return left();
     }
+    if matches!(words.first(), Some(first) if ["again", "silent", "wrong"].contains(&first.text)) {
+        // Other wordings belong to the question above them.
+        row.indent = 2 * INDENT;
+    }
     if opens(&words) {
         row.indent = 0;
         row.kind = RowKind::Opens;
@@ -123,11 +131,14 @@ fn opens(words: &[Token<'_>]) -> bool {
 /// Where the actions of a branch begin, and its kind.
 fn branch_at(words: &[Token<'_>]) -> Option<(usize, char)> {
     let text = |at: usize| words.get(at).map_or("", |word| word.text);
-    let kind = match (text(0), text(1)) {
+    // The first words are the outcome, the key or the item, whatever they are called.
+    let (kind, head) = match (text(0), text(1)) {
         ("on", "hangup") => return None,
-        ("on", _) => 'o',
-        ("key", _) => 'k',
-        (_, "@") if words.first().is_some_and(|word| word.text.chars().count() == 1) => OPTION,
+        ("on", _) => ('o', 2),
+        ("key", _) => ('k', 2),
+        ("each", _) => ('m', 4),
+        ("none", "->" | "@" | "tell" | "set" | "send" | "language") => ('m', 1),
+        (_, "@") if words.first().is_some_and(|word| word.text.chars().count() == 1) => ('m', 2),
         _ => return None,
     };
     let begins = |word: &Token<'_>| {
@@ -136,8 +147,7 @@ fn branch_at(words: &[Token<'_>]) -> Option<(usize, char)> {
             (Kind::Symbol, "->") | (Kind::Name, "tell" | "set" | "send" | "language")
         )
     };
-    // The first words are the outcome or the key, whatever they are called.
-    let at = words.iter().skip(2).position(begins)? + 2;
+    let at = words.iter().skip(head).position(begins)? + head;
     Some((at, kind))
 }
 
@@ -177,6 +187,10 @@ fn space(before: &Token<'_>, word: &Token<'_>, code: bool) -> bool {
         let joins = ["not", "and", "or", "if", "must", "in", "least", "count"];
         return before.kind != Kind::Name || joins.contains(&before.text);
     }
+    // The number of a telephone.
+    if symbol(before, &["+"]) && word.kind == Kind::Number && word.text.len() >= PHONE_MIN && !apart {
+        return false;
+    }
     let closed = symbol(before, &[")"]) && !symbol(word, &["("]);
     if closed || symbol(word, &["@"]) {
         return true;
@@ -196,13 +210,11 @@ fn align_branches(rows: &mut [Row]) {
         };
         let length = rows.iter().skip(start).take_while(|row| Some(row.kind) == kind).count();
         let group = rows.iter_mut().skip(start).take(length);
-        // A label and what follows it are both words: they want more space between them.
-        let apart = if kind == Some(RowKind::Branch(OPTION)) { 2 } else { 1 };
         let widest =
             group.map(|row| row.head.chars().count()).filter(|width| *width <= HEAD_MAX).max().unwrap_or(0);
         for row in rows.iter_mut().skip(start).take(length) {
             let width = row.head.chars().count();
-            let gap = if length == 1 { 1 } else { (widest + apart).saturating_sub(width).max(apart) };
+            let gap = if length == 1 { 1 } else { (widest + APART).saturating_sub(width).max(1) };
             row.head.push_str(&" ".repeat(gap));
         }
         start += length;
@@ -324,8 +336,9 @@ pub fn transcripts(text: &str) -> Formatted {
             line.strip_prefix('>').map(|rest| rest.split_once('<').unwrap_or((rest, "")))
         {
             let mut row = Row::new(RowKind::Branch('>'), INDENT, format!("> {}", typed.trim()));
-            if line.contains('<') {
+            if let Some(at) = line.find('<') {
                 row.tail = format!("< {}", said.trim());
+                row.said_at = line.get(..at).map_or(0, |before| before.chars().count());
             }
             row
         } else if let Some(said) = line.strip_prefix('<') {
@@ -340,19 +353,27 @@ pub fn transcripts(text: &str) -> Formatted {
     Formatted { text: write(rows), left: Vec::new() }
 }
 
-/// Puts what is said under what is said, test by test; what is said before the first input stands at the left.
+/// Puts what is said under what is said, test by test, at the column that most of its lines have, if all that is typed
+/// leaves room; what is said before the first input stands at the left.
 fn align_turns(rows: &mut [Row]) {
     let mut start = 0;
     while start < rows.len() {
         let length = 1 + rows.iter().skip(start + 1).take_while(|row| row.kind != RowKind::Opens).count();
-        let test = || rows.iter().skip(start).take(length);
-        let typed = test().filter(|row| row.kind == RowKind::Branch('>') && !row.tail.is_empty());
-        let width = typed.map(|row| row.head.chars().count() + 1).max().unwrap_or(0).max(TYPED_MIN);
+        let typed: Vec<&Row> = rows
+            .iter()
+            .skip(start)
+            .take(length)
+            .filter(|row| row.kind == RowKind::Branch('>') && !row.tail.is_empty())
+            .collect();
+        let longest = typed.iter().map(|row| row.head.chars().count()).max().unwrap_or(0);
+        let same = |at: usize| typed.iter().filter(|row| row.said_at == at).count();
+        let usual = typed.iter().map(|row| row.said_at).max_by_key(|at| (same(*at), *at));
+        let column = usual.filter(|at| *at > longest).unwrap_or(longest + SAID_APART);
         let mut typing = false;
         for row in rows.iter_mut().skip(start).take(length) {
             typing |= row.kind == RowKind::Branch('>');
             if typing && !row.tail.is_empty() {
-                let gap = width.saturating_sub(row.head.chars().count());
+                let gap = column.saturating_sub(row.head.chars().count());
                 row.head.push_str(&" ".repeat(gap));
             }
         }

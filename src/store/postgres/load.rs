@@ -22,8 +22,8 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 const PAYMENTS: &str = concat!("select ", payment_columns!(), " from payments where id = any($1)");
 const HOLDS: &str = concat!("select ", hold_columns!(), " from holds where id = any($1)");
 
-pub(super) fn id_array<'k>(ids: impl IntoIterator<Item = &'k Id>) -> Vec<Vec<u8>> {
-    ids.into_iter().map(|id| id.0.to_vec()).collect()
+pub(super) fn id_array<'k>(ids: impl IntoIterator<Item = &'k Id>) -> Vec<[u8; 16]> {
+    ids.into_iter().map(|id| id.0).collect()
 }
 
 /// Locks and loads what `keys` name and what follows from it.
@@ -136,7 +136,7 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
     }
     if !keys.pairs.is_empty() {
         let query = sqlx::query(PAIRS)
-            .bind(keys.pairs.iter().map(|key| key.account.0.to_vec()).collect::<Vec<_>>())
+            .bind(keys.pairs.iter().map(|key| key.account.0).collect::<Vec<_>>())
             .bind(keys.pairs.iter().map(|key| key.target.as_str().to_owned()).collect::<Vec<_>>())
             .bind(keys.pairs.iter().map(|key| key.amount_minor).collect::<Vec<_>>());
         loaded.pairs = all(conn, query, decode::pair).await?;

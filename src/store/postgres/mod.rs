@@ -1,6 +1,7 @@
 //! PostgreSQL: one server, any number of nodes. Nodes keep apart by locking account rows in id order; whatever belongs to
 //! an account is read after its lock. Plain transactions only, so that servers that speak its protocol can stand in.
 
+mod copy;
 mod load;
 mod write;
 

@@ -1,5 +1,5 @@
 //! Writes a batch: one statement for each kind of change, its rows as arrays. The parts that every batch has share one
-//! statement, so that a small batch waits for the server only once.
+//! statement, so that a small batch waits for the server only once; a full one sends transfers and entries by COPY.
 
 use sqlx::postgres::{PgArguments, PgConnection};
 
@@ -17,6 +17,11 @@ use crate::store::columns::{
 };
 use crate::store::error::Error;
 use crate::store::keys::Changes;
+
+use super::copy;
+
+/// Transfers from which on they and their entries are sent by COPY.
+const COPY_MIN: usize = 128;
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -64,11 +69,17 @@ async fn write_books(conn: &mut PgConnection, changes: &Changes, stamp: Stamp) -
         "insert into writers (id, batch, at) values ($20, $21, $22) ",
         "on conflict (id) do update set batch = excluded.batch, at = excluded.at"
     );
-    let (transfers, entries, accounts) = (&changes.transfers, &changes.entries, &changes.accounts.changed);
+    let (mut transfers, mut entries) = (changes.transfers.as_slice(), changes.entries.as_slice());
+    if transfers.len() >= COPY_MIN {
+        copy::transfers(conn, transfers).await?;
+        copy::entries(conn, entries).await?;
+        (transfers, entries) = (&[], &[]);
+    }
+    let accounts = changes.accounts.changed.as_slice();
     let query = sqlx::query(SQL)
         .bind(column(transfers, |row| id(row.id)))
         .bind(column(transfers, |row| i64::from(row.act)))
-        .bind(column(transfers, |row| row.fingerprint.to_vec()))
+        .bind(column(transfers, |row| row.fingerprint))
         .bind(column(transfers, |row| i64::from(row.outcome)))
         .bind(column(transfers, |row| row.outcome_minor))
         .bind(column(transfers, |row| row.refers_to.map(id)))
@@ -91,8 +102,8 @@ async fn write_books(conn: &mut PgConnection, changes: &Changes, stamp: Stamp) -
     run(conn, query).await
 }
 
-fn id(id: Id) -> Vec<u8> {
-    id.0.to_vec()
+fn id(id: Id) -> [u8; 16] {
+    id.0
 }
 
 /// One value of each row: an array for the server.

@@ -49,13 +49,19 @@ async fn load_ledger(
     loaded: &mut Loaded,
     at: i64,
 ) -> Result<(), Error> {
-    loaded.accounts = writing
-        .ids(
-            concat!("select ", account_columns!(), " from accounts where id in "),
-            &keys.accounts,
-            decode::account,
-        )
-        .await?;
+    if !keys.accounts.is_empty() {
+        let version = sqlx::query("pragma data_version").fetch_one(&mut writing.conn).await?;
+        let missing = writing.seen.look_up(decode::int(&version, 0)?, &keys.accounts, &mut loaded.accounts);
+        let found = writing
+            .ids(
+                concat!("select ", account_columns!(), " from accounts where id in "),
+                &missing,
+                decode::account,
+            )
+            .await?;
+        writing.seen.keep(&found);
+        loaded.accounts.extend(found);
+    }
     // Overdue holds are few, since every batch and the sweep expire them: all are read, the accounts' are kept.
     const DUE: &str = concat!(
         "select ",
@@ -117,6 +123,11 @@ async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
             decode::session,
         )
         .await?;
+    load_by_text(writing, keys, loaded).await
+}
+
+/// The rows whose keys are not ids.
+async fn load_by_text(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
     loaded.bindings = writing
         .list(
             concat!("select ", binding_columns!(), " from bindings where msisdn in "),

@@ -2,6 +2,7 @@
 //! is answered.
 
 mod load;
+mod seen;
 mod write;
 
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
@@ -31,6 +32,8 @@ use crate::store::Stamp;
 use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
 use crate::store::migrate::{Applied, SQLITE, migrator, status};
+
+use self::seen::Seen;
 
 type Db = sqlx::Sqlite;
 type Pool = sqlx::SqlitePool;
@@ -62,6 +65,7 @@ pub(super) struct Writing {
     open: bool,
     /// Statement texts by their beginning and number of rows.
     texts: HashMap<(&'static str, usize), Arc<str>>,
+    seen: Seen,
 }
 
 /// A batch in progress.
@@ -81,10 +85,12 @@ impl Sqlite {
             .busy_timeout(BUSY)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("cache_size", "-65536")
+            // What a statement keeps in case it fails half-way needs no file: it is worth nothing after a crash.
+            .pragma("temp_store", "memory")
             .disable_statement_logging();
         let writer = options.clone().statement_cache_capacity(STATEMENTS).row_buffer_size(1024);
         let conn = writer.connect().await?;
-        let writing = Writing { conn, open: false, texts: HashMap::new() };
+        let writing = Writing { conn, open: false, texts: HashMap::new(), seen: Seen::default() };
         let pool =
             |connections| SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
         Ok(Self {
@@ -159,12 +165,19 @@ impl Writing {
 
 impl OpenBatch {
     pub(super) async fn commit(mut self, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
+        // Taken out, so that whatever ends this early leaves none of them.
+        let mut seen = std::mem::take(&mut self.writing.seen);
         if let Err(error) = write::write(&mut self.writing, changes, stamp).await {
             let _ = self.writing.end("rollback").await;
             return Err(error);
         }
         match self.writing.end("commit").await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                seen.keep(&changes.accounts.added);
+                seen.keep(&changes.accounts.changed);
+                self.writing.seen = seen;
+                Ok(())
+            }
             Err(error) => {
                 let _ = self.writing.end("rollback").await;
                 Err(Error::Undecided(error.to_string()))

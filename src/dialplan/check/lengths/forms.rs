@@ -50,7 +50,7 @@ fn form(message: &Message, channel: Channel) -> &[Piece] {
 fn says(piece: &Piece, channel: Channel) -> bool {
     match piece {
         Piece::Words(words) if channel == Channel::Voice => words.clip.is_some(),
-        Piece::Words(words) => words.text.chars().any(char::is_alphanumeric),
+        Piece::Words(words) => !words.text.trim().is_empty(),
         // A screen cannot show a clip or a tone.
         Piece::Sound(_) => channel == Channel::Voice,
         Piece::Slot { .. } | Piece::Plural { .. } => true,

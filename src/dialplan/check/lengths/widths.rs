@@ -9,27 +9,51 @@ use crate::dialplan::value::{Type, Value};
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 
-/// Characters of a text from outside that are shown.
-const TEXT_MAX: usize = 40;
-/// Digits of a reference from outside.
-const DIGITS_MAX: usize = 40;
-/// Digits before the decimals of an amount that no question bounds.
-const MONEY_DIGITS_MAX: u8 = 9;
+/// Which values are meant: what comes from outside has no end that an author could do anything about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Width {
+    /// The widest that there can be: nothing is ever longer.
+    Widest,
+    /// As wide as they are in the life of a service.
+    Usual,
+}
+
+/// How wide values from outside are.
+struct Limits {
+    /// Characters of a text.
+    text: usize,
+    /// Digits of a reference.
+    digits: usize,
+    /// Digits before the decimals of an amount that no question bounds.
+    money: u8,
+    /// A number that is counted with.
+    number: i64,
+    /// Items of a list within a text.
+    items: usize,
+}
+
+static WIDEST: Limits = Limits { text: 40, digits: 40, money: 9, number: i64::MIN + 1, items: LIST_MAX };
+static USUAL: Limits = Limits { text: 20, digits: 12, money: 7, number: 99, items: 4 };
+
 /// Different values that are tried for one variable.
 const TRIED_MAX: usize = 16;
 
 /// For each variable, values of which one is the widest in every text. Those in GSM 03.38 come first.
 pub(super) struct Widths<'p> {
     program: &'p Program,
+    width: Width,
+    limits: &'static Limits,
     of: Vec<Vec<Value>>,
     /// Variables that may hold anything of their type.
     full: Vec<bool>,
 }
 
 impl<'p> Widths<'p> {
-    pub(super) fn of(program: &'p Program) -> Self {
+    pub(super) fn of(program: &'p Program, width: Width) -> Self {
         let mut widths = Self {
             program,
+            width,
+            limits: if width == Width::Widest { &WIDEST } else { &USUAL },
             of: vec![Vec::new(); program.variables().len()],
             full: vec![false; program.variables().len()],
         };
@@ -118,8 +142,13 @@ impl<'p> Widths<'p> {
 
     fn read(&self, reading: Reading, max: u8) -> Vec<Value> {
         match reading {
-            Reading::Digits => vec![Value::Digits("0".repeat(max.into()))],
-            Reading::Money => vec![self.amount(max)],
+            Reading::Digits => {
+                let most = if self.width == Width::Widest { usize::MAX } else { self.limits.digits };
+                vec![Value::Digits("0".repeat(most.min(max.into())))]
+            }
+            Reading::Money => {
+                vec![self.amount(if self.width == Width::Widest { max } else { max.min(self.limits.money) })]
+            }
             Reading::Phone => self.widest(Type::Phone),
             Reading::YesNo => self.widest(Type::Bool),
             Reading::Date => self.widest(Type::Date),
@@ -138,19 +167,20 @@ impl<'p> Widths<'p> {
     pub(super) fn widest(&self, ty: Type) -> Vec<Value> {
         match ty {
             Type::Bool => vec![Value::Bool(true), Value::Bool(false)],
-            Type::Int => vec![Value::Int(i64::MIN + 1), Value::Int(1)],
-            Type::Money => vec![self.amount(MONEY_DIGITS_MAX)],
+            Type::Int => vec![Value::Int(self.limits.number), Value::Int(1)],
+            Type::Money => vec![self.amount(self.limits.money)],
             Type::Phone => {
                 let settings = self.program.settings();
                 let national = "8".repeat(settings.national_digits.1.into());
                 let numbers = [format!("+{}{national}", settings.country), format!("+{}", "8".repeat(15))];
                 numbers.iter().filter_map(|number| Msisdn::parse(number).ok()).map(Value::Phone).collect()
             }
-            Type::Digits => vec![Value::Digits("0".repeat(DIGITS_MAX))],
+            Type::Digits => vec![Value::Digits("0".repeat(self.limits.digits))],
             // Two septets each, and one unit outside of GSM 03.38 each.
-            Type::Text | Type::Name(_) => {
-                vec![Value::Text("€".repeat(TEXT_MAX)), Value::Text("語".repeat(TEXT_MAX))]
+            Type::Text | Type::Name(_) if self.width == Width::Widest => {
+                ["€", "語"].iter().map(|c| Value::Text(c.repeat(self.limits.text))).collect()
             }
+            Type::Text | Type::Name(_) => vec![Value::Text("n".repeat(self.limits.text))],
             Type::Choice(family) => {
                 let words = family.words.iter().copied();
                 words.chain(["other"]).map(|word| Value::Text(word.to_owned())).collect()
@@ -163,9 +193,11 @@ impl<'p> Widths<'p> {
                 let first = |ty| self.widest(ty).into_iter().next().unwrap_or(Value::Bool(false));
                 vec![Value::Record(record.fields.iter().map(|field| first(field.ty)).collect())]
             }
-            Type::List(item) => {
-                self.widest(*item).into_iter().map(|value| Value::List(vec![value; LIST_MAX])).collect()
-            }
+            Type::List(item) => self
+                .widest(*item)
+                .into_iter()
+                .map(|value| Value::List(vec![value; self.limits.items]))
+                .collect(),
             Type::Secret => Vec::new(),
         }
     }
@@ -203,9 +235,7 @@ impl<'p> Widths<'p> {
                 Type::List(item) => Some(*item),
                 _ => None,
             },
-            Expression::Binary(operator, left, right)
-                if matches!(operator, Operator::Add | Operator::Subtract) =>
-            {
+            Expression::Binary(Operator::Add | Operator::Subtract, left, right) => {
                 self.type_of(left).or_else(|| self.type_of(right))
             }
             Expression::Known(_) | Expression::Not(_) | Expression::Binary(..) => Some(Type::Bool),

@@ -36,9 +36,7 @@ pub(super) fn place(columns: &Columns, ordered: &Ordered, links: &[Link], sizes:
             }
         }
     }
-    let least = tops.iter().copied().fold(f64::INFINITY, f64::min);
-    let least = if least.is_finite() { least } else { 0.0 };
-    tops.iter_mut().for_each(|top| *top -= least);
+    draw_together(&mut tops, sizes);
     let (lefts, widths, w) = across(columns, ordered, links, sizes);
     let rects: Vec<Rect> = sizes
         .iter()
@@ -55,6 +53,26 @@ pub(super) fn place(columns: &Columns, ordered: &Ordered, links: &[Link], sizes:
     let lanes = tops.iter().skip(sizes.len()).copied();
     let h = rects.iter().map(|rect| rect.y + rect.h).chain(lanes).fold(0.0, f64::max);
     Placed { rects, pieces, w, h }
+}
+
+/// Takes away what is empty over the whole width, but for the usual space; the first vertex comes to stand at 0.
+fn draw_together(tops: &mut [f64], sizes: &[Size]) {
+    let mut order: Vec<usize> = (0..tops.len()).collect();
+    let top = |tops: &[f64], vertex: usize| tops.get(vertex).copied().unwrap_or_default();
+    order.sort_by(|a, b| top(tops, *a).total_cmp(&top(tops, *b)));
+    let mut shift = order.first().map_or(0.0, |first| top(tops, *first));
+    let mut low = 0.0_f64;
+    for vertex in order {
+        let at = top(tops, vertex) - shift;
+        let empty = at - low - BETWEEN_ITEMS;
+        if empty > 0.0 {
+            shift += empty;
+        }
+        if let Some(slot) = tops.get_mut(vertex) {
+            *slot -= shift;
+            low = low.max(*slot + tall(vertex, sizes));
+        }
+    }
 }
 
 fn tall(vertex: usize, sizes: &[Size]) -> f64 {

@@ -125,10 +125,10 @@ fn any_text_is_laid_out_only_once() {
 #[test]
 fn branches_and_turns_stand_under_each_other() {
     let text = "step a\n  on ok(x) -> b\n  on not_supported tell @c -> end\n\n\n\n  1 @one -> a\n";
-    let want = "step a\n  on ok(x)         -> b\n  on not_supported tell @c -> end\n\n  1 @one -> a\n";
+    let want = "step a\n  on ok(x)          -> b\n  on not_supported  tell @c -> end\n\n  1 @one -> a\n";
     assert_eq!(flow(text).text, want);
     let text = "test \"t\" on voice\n< @a\n> 13800000002 < @b\n> 1\n< @c\n";
-    let want = "test \"t\" on voice\n  < @a\n  > 13800000002   < @b\n  > 1\n                  < @c\n";
+    let want = "test \"t\" on voice\n  < @a\n  > 13800000002 < @b\n  > 1\n                < @c\n";
     assert_eq!(transcripts(text).text, want);
     assert_eq!(
         messages("key( a:money ,b : phone list )\n    voice:   One {a}.\n").text,
@@ -144,6 +144,8 @@ fn ussd_codes_times_and_conditions_keep_their_shape() {
         "  keys * back, 0 main",
         "  must amount in amounts else @bad(amounts)",
         "  if not (a = b) and c < least d -> end",
+        "  param help: phone = +8613800000001",
+        "  open mon-fri 08:00-18:00, sat 09:00-12:00 else closed",
     ] {
         let text = format!("flow f 1\n{line}\n");
         assert_eq!(flow(&text), Formatted { text: text.clone(), left: vec![] });

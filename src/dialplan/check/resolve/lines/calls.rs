@@ -198,8 +198,10 @@ impl Lines<'_, '_> {
                 let wants = counted(types.len(), "value");
                 let text = format!("`{}` brings {wants}, not {}", name.value, values.len());
                 let names: Vec<&str> = types.iter().map(|(name, _)| name.value.as_str()).collect();
-                let hint =
-                    format!("its values are given after `gives`: {}({})", name.value, names.join(", "));
+                let hint = match names.as_slice() {
+                    [] => format!("write `return {}`, or give it a value after `gives`", name.value),
+                    names => format!("write `return {}({})`", name.value, names.join(", ")),
+                };
                 self.error(Code::F012, name.span, text, hint);
             }
             Some(_) => {}

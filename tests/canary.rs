@@ -45,7 +45,7 @@ fn digits_drawn_together(text: &str) -> String {
             out.push(c);
         } else if c.is_alphanumeric() {
             gap = 4;
-        } else if path.is_file() {
+        } else {
             gap += 1;
         }
     }

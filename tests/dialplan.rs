@@ -69,6 +69,21 @@ fn shipped() -> Sources {
     }
 }
 
+/// The shipped flow in every language that there are messages for.
+fn in_every_language() -> Sources {
+    let mut sources = shipped();
+    for language in ["zh", "sw", "fr", "es"] {
+        sources
+            .messages
+            .push(source(&format!("messages/{language}.msg"), format!("dialplans/messages/{language}.msg")));
+        sources
+            .numbers
+            .push(source(&format!("{language}/numbers.say"), format!("prompts/{language}/numbers.say")));
+    }
+    sources.clips = None;
+    sources
+}
+
 fn reports(sources: &Sources, diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().fold(String::new(), |mut out, diagnostic| {
         let _ = writeln!(out, "{}", diagnostic.render(|file| sources.text(file), false).trim_end());

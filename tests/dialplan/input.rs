@@ -48,6 +48,81 @@ fn survives(flow: String, message: String, rules: String) {
     }
 }
 
+fn catalogue(flows: Vec<SourceFile>) -> Sources {
+    Sources {
+        flows,
+        messages: vec![SourceFile::new("en.msg", read(&golden().join("base.en.msg")))],
+        numbers: vec![source("en/numbers.say", "prompts/en/numbers.say")],
+        clips: None,
+    }
+}
+
+/// The codes of what is reported; what takes long or much memory fails by the limits below.
+fn codes(sources: &Sources) -> Vec<Code> {
+    let found = compile(sources, &settings()).unwrap_err();
+    assert!(found.len() <= 500, "{} reports", found.len());
+    let all = reports(sources, &found);
+    assert!(all.len() < 1_000_000, "{} bytes of reports", all.len());
+    found.iter().map(|fault| fault.code).collect()
+}
+
+#[test]
+fn ten_thousand_faults_are_cut_to_what_is_read() {
+    let mut text = "flow bad 1\nstep first\n".to_owned();
+    for n in 0..10_000 {
+        let _ = writeln!(text, "  tell @missing-{n}");
+    }
+    let found = compile(&catalogue(vec![SourceFile::new("bad.flow", text)]), &settings()).unwrap_err();
+    assert!(found.len() <= 500 && found.len() >= 100, "{}", found.len());
+    let last = found.last().unwrap();
+    assert!(last.hint.as_ref().unwrap().contains("more faults are not shown"), "{last}");
+    // Faults of the flow of values in a chain of steps, each with a way of its own from the start.
+    let mut text = "flow bad 1\n".to_owned();
+    for n in 0..1_900 {
+        let _ = writeln!(
+            text,
+            "step s{n}\n  if v{n} = 1 -> end\n  ask @code for c{n}: digits\n  -> s{}",
+            (n + 1) % 1_900
+        );
+    }
+    assert!(!codes(&catalogue(vec![SourceFile::new("bad.flow", text)])).is_empty());
+}
+
+#[test]
+fn sub_flows_that_call_each_other_are_told() {
+    let sub = |name: &str, calls: &str| {
+        let text = format!("sub {name} 1 ()\n  gives ok\nstep a\n  call {calls}()\n  on ok -> return ok\n");
+        SourceFile::new(format!("{name}.flow"), text)
+    };
+    let flow = SourceFile::new("bad.flow", "flow bad 1\nstep first\n  call a()\n  on ok -> end\n");
+    let found = codes(&catalogue(vec![flow.clone(), sub("a", "b"), sub("b", "c"), sub("c", "a")]));
+    assert!(found.contains(&Code::F016), "{found:?}");
+    // Each calls the next twice: 2^30 steps if they were put in place without a limit.
+    let twice = |n: usize| {
+        let text = format!(
+            "sub s{n} 1 ()\n  gives ok\nstep a\n  call s{0}()\n  on ok -> b\nstep b\n  call s{0}()\n  on ok -> return ok\n",
+            n + 1
+        );
+        SourceFile::new(format!("s{n}.flow"), text)
+    };
+    let mut flows =
+        vec![SourceFile::new("bad.flow", "flow bad 1\nstep first\n  call s0()\n  on ok -> end\n")];
+    flows.extend((0..30).map(twice));
+    flows.push(SourceFile::new("s30.flow", "sub s30 1 ()\n  gives ok\nstep a\n  return ok\n"));
+    assert!(!codes(&catalogue(flows)).is_empty());
+}
+
+#[test]
+fn files_that_are_no_text_and_names_that_are_taken() {
+    let good = "flow bad 1\nstep first\n  tell @bye\n  -> end\n";
+    let read = SourceFile::read("bad.flow", &[good.as_bytes(), b"  -- \xff\n"].concat());
+    assert_eq!(codes(&catalogue(vec![read])), [Code::F002]);
+    let twice = vec![SourceFile::new("a.flow", good), SourceFile::new("b.flow", good)];
+    assert_eq!(codes(&catalogue(twice)), [Code::F003]);
+    let many = (0..600).map(|n| SourceFile::new(format!("{n}.flow"), good.replace("bad", &format!("f{n}"))));
+    assert_eq!(codes(&catalogue(many.collect())), [Code::F002]);
+}
+
 #[test]
 fn no_text_makes_the_checker_panic() {
     let seed = [7; 32];

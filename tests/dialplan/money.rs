@@ -49,8 +49,13 @@ fn outcomes(own: &str) -> String {
 
 /// The codes that are reported, once each.
 fn codes(text: &str) -> Vec<Code> {
+    codes_of(&[text])
+}
+
+fn codes_of(texts: &[&str]) -> Vec<Code> {
+    let file = |(index, text): (usize, &&str)| SourceFile::new(format!("{index}.flow"), *text);
     let sources = Sources {
-        flows: vec![SourceFile::new("bad.flow", text)],
+        flows: texts.iter().enumerate().map(file).collect(),
         messages: vec![SourceFile::new("en.msg", read(&golden().join("base.en.msg")))],
         numbers: vec![source("en/numbers.say", "prompts/en/numbers.say")],
         clips: None,
@@ -160,4 +165,59 @@ fn nothing_leads_from_an_unknown_payment_to_another() {
     }
     let without_key = pay("-> wait", wait).replace("  keys 0 main\n", "");
     assert_eq!(codes(&without_key), [], "without that key");
+}
+
+/// A sub-flow that asks for the PIN and pays.
+fn sub(question: &str, pay: &str) -> String {
+    format!(
+        "sub pay 1 (to: phone, sum: money, cost: money)\n  gives done, unknown, wrong\n  start with again = no\n\
+         step ask\n  ask @confirm({question}) for pin: secret\n  do recharge.pay({pay}, pin, again)\n{}",
+        outcomes("  on delivered(receipt) -> return done\n  on pending(receipt) -> return unknown\n  on wrong_pin(left) -> return wrong\n")
+    )
+    .replace("  start with again = no\n", "")
+    .replace("step ask\n", "step ask\n  set again = no\n")
+}
+
+fn calling(call: &str) -> String {
+    flow(&format!("step pin\n{call}"))
+}
+
+#[test]
+fn the_safety_of_money_holds_across_calls() {
+    let good = sub("to, sum, cost", "to, sum");
+    let call = "  call pay(phone, amount, fee)\n  on done -> end\n  on unknown -> end\n  on wrong -> pin\n";
+    assert_eq!(codes_of(&[&calling(call), &good]), []);
+    // Twice, at two places: each call has its own question.
+    let twice = calling(
+        "  call pay(phone, amount, fee)\n  on done -> more\n  on unknown -> end\n  on wrong -> pin\n\
+                         step more\n  call pay(phone, amount, fee)\n  on done -> end\n  on unknown -> end\n  on wrong -> end\n",
+    );
+    assert_eq!(codes_of(&[&twice, &good]), []);
+    for (call, sub) in [
+        // The sub-flow says something else than it pays.
+        (call, sub("to, cost, cost", "to, sum")),
+        (call, sub("to, sum, sum", "to, sum")),
+        // It is given another fee, or the fee of another amount.
+        (
+            "  call pay(phone, amount, total)\n  on done -> end\n  on unknown -> end\n  on wrong -> end\n",
+            good.clone(),
+        ),
+        (
+            "  call pay(phone, total, fee)\n  on done -> end\n  on unknown -> end\n  on wrong -> end\n",
+            good.clone(),
+        ),
+        (
+            "  set amount = total\n  call pay(phone, amount, fee)\n  on done -> end\n  on unknown -> end\n  on wrong -> end\n",
+            good.clone(),
+        ),
+    ] {
+        assert_eq!(codes_of(&[&calling(call), &sub]), [Code::F035], "{call}\n{sub}");
+    }
+    for call in [
+        // The unknown payment goes round, by an arrow or by calling again.
+        "  call pay(phone, amount, fee)\n  on done -> end\n  on unknown -> pin\n  on wrong -> end\n",
+        "  call pay(phone, amount, fee)\n  on done -> end\n  on unknown -> later\n  on wrong -> end\nstep later\n  ask @code for code: digits\n  if code = \"1\" -> first\n  -> end\n",
+    ] {
+        assert_eq!(codes_of(&[&calling(call), &good]), [Code::F034], "{call}");
+    }
 }

@@ -542,8 +542,9 @@ const ABOUT: [(Code, &About); 42] = [
                 All that is told since the caller was last heard, the question and its options make more \
                 pages of a USSD screen (3) or parts of a text message (4) than people read. Shorten the \
                 texts, give them a form `ussd:` or `sms:`, or ask in between. More than 8 pages would be \
-                cut, which is an error. Values from outside count with their usual width here; `keytone \
-                check --lengths` lists what no conversation ever passes.",
+                cut, which is an error. Values from outside count with their usual width here (amounts to \
+                99,999.99, references of 12 digits, names of 20 letters, lists of 3 amounts or 7 options); \
+                `keytone check --lengths` lists what no conversation ever passes.",
             example: include_str!("../../../tests/golden/dialplan/F053-screen.txt"),
         },
     ),

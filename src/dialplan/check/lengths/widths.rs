@@ -33,7 +33,8 @@ struct Limits {
 }
 
 static WIDEST: Limits = Limits { text: 40, digits: 40, money: 9, number: i64::MIN + 1, items: LIST_MAX };
-static USUAL: Limits = Limits { text: 20, digits: 12, money: 7, number: 99, items: 4 };
+/// Amounts to 99,999.99, references of 12 digits, names of 20 letters, three amounts to choose from.
+static USUAL: Limits = Limits { text: 20, digits: 12, money: 5, number: 99, items: 3 };
 
 /// Different values that are tried for one variable.
 const TRIED_MAX: usize = 16;

@@ -9,6 +9,7 @@
 )]
 
 mod bad;
+mod command;
 mod engine;
 mod input;
 mod lengths;

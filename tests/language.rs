@@ -194,6 +194,14 @@ fn a_fault_of_a_sub_flow_is_reported_once() {
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found[0].starts_with("2.flow:5:9: F050"), "{}", found[0]);
     assert!(found[1].starts_with("2.flow:7:16: F013"), "{}", found[1]);
+    // What nothing returns is told at its name, and not again as steps out of reach.
+    let less = ASK
+        .replace("tries 2 then over", "tries 2 then end")
+        .replace("step over\n  tell @wrong\n  -> return gave-up\n", "");
+    assert_eq!(faults(&[CALLER, TWICE, &less]), ["2.flow:2:30: F030 nothing returns `gave-up`"]);
+    let arrow = CALLER.replace("-> bye\n  tell @count(7)", "-> return x\n  tell @count(7)");
+    let found = faults(&[&arrow, TWICE, ASK]);
+    assert_eq!(found, ["0.flow:14:21: F001 expected a step or `end`: put `return` in a step of its own"]);
     // A sub-flow that nothing calls is looked at all the same.
     let found = faults(&["flow small 1\nstep a\n  tell @bye\n  -> end\n", &bad]);
     assert_eq!(found.len(), 2, "{found:#?}");
@@ -386,6 +394,23 @@ fn limits_have_an_answer() {
             .collect::<Vec<_>>(),
         "at most 500",
     );
+}
+
+#[test]
+fn thousands_of_faults_are_told_in_bounded_time() {
+    let mut text = "flow small 1\n".to_owned();
+    for step in 0..1_500 {
+        let _ = writeln!(text, "step s{step}");
+        for line in 0..10 {
+            let _ = writeln!(text, "  if v{step}x{line} -> t{step}x{line}");
+        }
+        text.push_str("  -> end\n");
+    }
+    let found = compile(&sources(&[&text]), &settings()).unwrap_err();
+    assert!((100..=600).contains(&found.len()), "{}", found.len());
+    let messages =
+        (0..9_000).fold("flow small 1\nstep a\n".to_owned(), |text, n| text + &format!("  tell @m{n}\n"));
+    assert!(faults(&[&messages]).len() <= 600);
 }
 
 /// A generator that needs no crate: xorshift.

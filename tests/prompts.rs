@@ -104,7 +104,9 @@ fn record(path: &Path, rate: u32, channels: u16, hertz: f32) {
     let mut writer = hound::WavWriter::create(path, spec).unwrap();
     for n in 0..rate / 4 {
         let sample = (std::f32::consts::TAU * hertz * n as f32 / rate as f32).sin() * 9_000.0;
-        (0..channels).for_each(|_| writer.write_sample(sample.round() as i16).unwrap());
+        #[expect(clippy::cast_possible_truncation, reason = "at most 9000 in size")]
+        let sample = sample.round() as i16;
+        (0..channels).for_each(|_| writer.write_sample(sample).unwrap());
     }
     writer.finalize().unwrap();
 }

@@ -15,15 +15,15 @@ const ME: &str = "+8613800000001";
 
 fn catalog(resume: &str, comment: &str) -> Catalog {
     let flow = include_str!("../dialplans/recharge.flow");
-    let flow = flow.replace("  visits 6 then goodbye\n", &format!("  visits 6 then goodbye\n{resume}{comment}"));
+    let flow =
+        flow.replace("  visits 6 then goodbye\n", &format!("  visits 6 then goodbye\n{resume}{comment}"));
     let sources = Sources {
         flows: vec![SourceFile::new("recharge.flow", flow)],
         messages: vec![SourceFile::new("en.msg", include_str!("../dialplans/messages/en.msg"))],
         numbers: vec![SourceFile::new("en/numbers.say", include_str!("../prompts/en/numbers.say"))],
         clips: None,
     };
-    let settings =
-        Settings { country: "86".into(), national_digits: (11, 11), ..Settings::of(cny()) };
+    let settings = Settings { country: "86".into(), national_digits: (11, 11), ..Settings::of(cny()) };
     compile(&sources, &settings).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 

@@ -21,6 +21,7 @@ mod record;
 mod reload;
 mod sandbox;
 mod serve;
+mod stand_in;
 mod talk;
 mod test;
 mod world;

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::record::Record;
 use super::world::World;
-use super::{colours, say, serve};
+use super::{colours, say, serve, stand_in};
 use crate::app;
 use crate::app::dialplans::Places;
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ use crate::dialplan::program::Program;
 use crate::msisdn::Msisdn;
 use crate::session::question::Question;
 use crate::session::transcript::HIDDEN;
-use crate::session::{Opening, Session, Then, Turn};
+use crate::session::{Opening, Performed, Session, Task, Then, Turn};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -36,6 +36,7 @@ Examples:
   keytone talk recharge --as sms --dial 'RC 50'
   keytone talk recharge --no-number
   keytone talk recharge --dialplans dialplans --record dialplans/recharge.flowtest
+  keytone talk bill --dialplans docs/examples/bill --stand-in
   printf '1\\n50#\\n284913#\\n' | keytone talk recharge")]
 pub(super) struct Arguments {
     /// The flow's name
@@ -58,6 +59,9 @@ pub(super) struct Arguments {
     /// Append the conversation to a file of transcripts, as a test for `keytone test`; without the PIN
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Say yourself how every action ends; without it only for those that this version does not perform
+    #[arg(long)]
+    stand_in: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -143,7 +147,8 @@ async fn talk(
             }
             Then::Perform(task) => {
                 let action = task.name();
-                let performed = session.perform(task).await;
+                let by_hand = arguments.stand_in || !task.action().performed;
+                let Some(performed) = perform(&session, task, by_hand, &mut lines).await? else { break };
                 if let (Some(record), Some((name, values))) = (&mut record, performed.outcome()) {
                     record.outcome(action, name, values);
                 }
@@ -172,6 +177,20 @@ async fn talk(
         };
     }
     record.map_or(Ok(()), |record| record.finish(catalog))
+}
+
+/// Performs an action, or asks the terminal how it ends; `None` at the end of the input.
+async fn perform(
+    session: &Session,
+    task: Task,
+    by_hand: bool,
+    lines: &mut impl Iterator<Item = std::io::Result<String>>,
+) -> anyhow::Result<Option<Performed>> {
+    if !by_hand {
+        return Ok(Some(session.perform(task).await));
+    }
+    let ending = stand_in::ask(lines, task.action(), session.program().settings())?;
+    Ok(ending.map(|(name, values)| session.stand_in(name, values)))
 }
 
 /// The flow that is called, and what the command says in advance.

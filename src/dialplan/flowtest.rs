@@ -28,7 +28,7 @@ use crate::dialplan::catalog::Catalog;
 use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Answer, Channel, Collect, Effect, Event, Input, Start};
 use crate::dialplan::flowtest::script::default_values;
-pub use crate::dialplan::flowtest::script::{Expected, Given, Script, Turn, parse};
+pub use crate::dialplan::flowtest::script::{Expected, Given, Script, Turn, outcome, parse};
 use crate::dialplan::pages::Screen;
 use crate::dialplan::program::{Op, PAGE_REPLIES, Program};
 use crate::dialplan::state::State;

@@ -7,35 +7,16 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 /// The extension table: each is ESC and a septet.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// The septets of each ASCII character, 0 for those outside of the alphabet: most of what is counted.
-const ASCII: [u8; 128] = {
-    let mut table = [1_u8; 128];
-    let outside = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0b\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\
-                     \x18\x19\x1a\x1b\x1c\x1d\x1e\x1f`\x7f";
-    let extension = *b"\x0c^{}\\[~]|";
-    let mut index = 0;
-    while index < outside.len() {
-        table[outside[index] as usize] = 0;
-        index += 1;
-    }
-    index = 0;
-    while index < extension.len() {
-        table[extension[index] as usize] = 2;
-        index += 1;
-    }
-    table
-};
-
 /// The septets of a character, or nothing if it is outside of the alphabet.
 #[must_use]
 pub fn septets_of(c: char) -> Option<usize> {
-    let known = u32::from(c).try_into().ok().and_then(|index: usize| ASCII.get(index));
-    match known {
-        Some(0) => None,
-        Some(septets) => Some(usize::from(*septets)),
-        None if BASIC.contains(c) => Some(1),
-        None if EXTENSION.contains(c) => Some(2),
-        None => None,
+    match c {
+        // Most of what is counted, without a look at the tables.
+        '^' | '{' | '}' | '\\' | '[' | '~' | ']' | '|' => Some(2),
+        ' '..='_' | 'a'..='z' | '\n' => Some(1),
+        _ if BASIC.contains(c) => Some(1),
+        _ if EXTENSION.contains(c) => Some(2),
+        _ => None,
     }
 }
 

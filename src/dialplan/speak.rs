@@ -43,6 +43,8 @@ pub enum System {
     WrongYesNo,
     /// Not a day.
     WrongDate,
+    /// A number whose check digit is wrong.
+    WrongCheck,
     /// The label of yes.
     Yes,
     /// The label of no.
@@ -77,7 +79,7 @@ pub enum System {
 
 impl System {
     /// All of them, in the order of the texts' table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::WrongKey,
         Self::WrongDigits,
         Self::WrongPhone,
@@ -88,6 +90,7 @@ impl System {
         Self::Option,
         Self::WrongYesNo,
         Self::WrongDate,
+        Self::WrongCheck,
         Self::Yes,
         Self::No,
         Self::YesWords,
@@ -130,6 +133,7 @@ impl System {
             Self::Option => "menu.option",
             Self::WrongYesNo => "input.yes-no",
             Self::WrongDate => "input.date",
+            Self::WrongCheck => "input.check",
             Self::Yes => "answer.yes",
             Self::No => "answer.no",
             Self::YesWords => "words.yes",

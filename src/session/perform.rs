@@ -31,6 +31,12 @@ impl Task {
         self.action.name
     }
 
+    /// The action.
+    #[must_use]
+    pub const fn action(&self) -> &'static Action {
+        self.action
+    }
+
     /// Whether it moves money.
     #[must_use]
     pub const fn moves_money(&self) -> bool {
@@ -66,6 +72,12 @@ const LIMIT_REACHED: &str = "limit_reached";
 type Answer = (&'static str, Vec<Value>);
 
 impl Session {
+    /// What somebody says that an action came to, in place of performing it.
+    #[must_use]
+    pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
+        Performed { event: Event::Outcome { name, values }, account: self.account }
+    }
+
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
     /// leaves a payment that has begun to go on by itself. What fails on our side is logged; the dialplan
     /// is then given an outcome that no action has, and tells the caller that there is trouble.

@@ -15,7 +15,7 @@ use keytone::money::{Currency, Money};
 use keytone::msisdn::Msisdn;
 use keytone::secret::Secret;
 
-use super::{Dice, good, golden, in_every_language, read, reports, settings, source};
+use super::{Dice, golden, good, in_every_language, read, reports, settings, source};
 
 /// Values of outcomes that are as long as they may be, or short.
 fn value_of(ty: Type, dice: &mut Dice) -> Value {

@@ -68,7 +68,7 @@ pub(crate) struct Market {
     connector: Connector,
     writing: JoinHandle<()>,
     stop: CancellationToken,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 pub(crate) fn provider() {
@@ -182,19 +182,7 @@ impl Market {
         assert!(slot.set(payments.clone()).is_ok());
         tokio::spawn(payments.clone().run(stop.clone()));
         let currency = cny();
-        Self {
-            payments,
-            store,
-            clock,
-            carrier_log,
-            url,
-            writer,
-            currency,
-            connector,
-            writing,
-            stop,
-            _dir: dir,
-        }
+        Self { payments, store, clock, carrier_log, url, writer, currency, connector, writing, stop, dir }
     }
 
     /// A second node on the same database and carrier.
@@ -292,19 +280,19 @@ impl Market {
 
     /// Stops everything, and proves the books.
     pub(crate) async fn close(self) {
-        let store = self.end().await;
+        let (store, _dir) = self.end().await;
         let report = audit::verify(&store).await.unwrap();
         assert!(report.is_sound(), "{:?}", report.faults);
         store.close().await;
     }
 
-    /// Stops everything, and leaves the books as they are.
-    pub(crate) async fn end(self) -> Store {
+    /// Stops everything, and leaves the books as they are, in a folder that lives as long as what is given with them.
+    pub(crate) async fn end(self) -> (Store, tempfile::TempDir) {
         assert!(self.payments.drain(PATIENCE).await, "a payment is still under way");
         self.stop.cancel();
         self.writer.stop();
         self.writing.await.expect("the writer ends in peace");
-        self.store
+        (self.store, self.dir)
     }
 }
 

@@ -341,3 +341,28 @@ fn nothing() -> Expression {
 fn unknown() -> Typed {
     Typed { expression: nothing(), ty: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_tell_what_is_set() {
+        let known = |variable| Expression::Known(variable);
+        let not = |inner| Expression::Not(Box::new(inner));
+        let join = |operator, a, b| Expression::Binary(operator, Box::new(a), Box::new(b));
+        let sure =
+            |condition: &Expression, truth| known_when(condition, truth).into_iter().collect::<Vec<_>>();
+        assert_eq!((sure(&known(1), true), sure(&known(1), false)), (vec![1], vec![]));
+        assert_eq!((sure(&not(known(1)), true), sure(&not(known(1)), false)), (vec![], vec![1]));
+        let both = join(Operator::And, known(1), known(2));
+        assert_eq!((sure(&both, true), sure(&both, false)), (vec![1, 2], vec![]));
+        let either = join(Operator::Or, known(1), known(2));
+        assert_eq!((sure(&either, true), sure(&either, false)), (vec![], vec![]));
+        // `not known 1 or not known 2`: when that is not so, both are.
+        let neither = join(Operator::Or, not(known(1)), not(known(2)));
+        assert_eq!((sure(&neither, true), sure(&neither, false)), (vec![], vec![1, 2]));
+        let same = join(Operator::Or, known(1), join(Operator::And, known(1), known(2)));
+        assert_eq!(sure(&same, true), vec![1]);
+    }
+}

@@ -22,7 +22,7 @@ use crate::dialplan::catalog::{Catalog, FLOWS_MAX, Settings, Sources};
 use crate::dialplan::check::calls::{Subs, Written};
 use crate::dialplan::check::resolve::Resolved;
 use crate::dialplan::check::versions::Versions;
-use crate::dialplan::diagnostic::{Code, Diagnostic};
+use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::event::Channel;
 use crate::dialplan::route::{Element, Route, SPELLINGS_MAX, spellings};
 use crate::dialplan::speak::System;
@@ -36,6 +36,18 @@ pub(super) const VARIABLES_MAX: usize = 256;
 pub(super) const STEPS_MAX: usize = 2_000;
 /// Where the configuration's params come from, when no flow is meant.
 const CONFIGURATION: &str = "keytone.toml";
+
+/// Faults after which no suggestion is looked for: whoever has so many does not read them all.
+const SUGGESTED_MAX: usize = 200;
+
+/// What a misspelt word most likely means.
+fn suggestion<'c>(
+    so_far: &[Diagnostic],
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    if so_far.len() < SUGGESTED_MAX { did_you_mean(word, candidates) } else { None }
+}
 
 pub(super) fn compile(sources: &Sources, settings: &Settings) -> Result<Catalog, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
@@ -141,7 +153,7 @@ fn unknown_params(written: &[Written], settings: &Settings, broken: bool, diagno
     for flow in settings.params.keys().filter(|flow| !names.contains(flow.as_str())) {
         let text = format!("`[dialplan.params.{flow}]` names a flow that does not exist");
         let fault = Diagnostic::error(Code::F014, CONFIGURATION, Span::new(0, 0), text);
-        let close = crate::dialplan::diagnostic::did_you_mean(flow, names.iter().copied());
+        let close = suggestion(diagnostics, flow, names.iter().copied());
         diagnostics.push(fault.hint(match close {
             Some(close) => format!("did you mean `{close}`?"),
             None => "take it out of the configuration".to_owned(),

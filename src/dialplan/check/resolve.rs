@@ -17,6 +17,7 @@ use crate::dialplan::check::graph::{Graph, Node, Place as GraphPlace};
 use crate::dialplan::check::messages::{Index, Slot};
 use crate::dialplan::check::resolve::lines::{Called, Lines};
 use crate::dialplan::check::scope::Scope;
+use crate::dialplan::check::suggestion;
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
 use crate::dialplan::program::{FIRST_DIGIT, Limits, Program, Speech, Step, Target, Variable};
@@ -64,12 +65,12 @@ pub(super) fn resolve(place: &Place<'_>, written: &Written, diagnostics: &mut Ve
         called: BTreeMap::new(),
         unknown_steps: BTreeSet::new(),
         unknown_messages: BTreeSet::new(),
-        twice: false,
+        incomplete: false,
     };
     let head = resolver.heads();
     let mut body = resolver.steps(&head);
     let hangup = resolver.hangup(&head, &mut body);
-    let incomplete = !resolver.unknown_steps.is_empty() || resolver.twice;
+    let incomplete = !resolver.unknown_steps.is_empty() || resolver.incomplete;
     let give_up = resolver.give_up();
     let started = resolver.set_at_start(&head);
     let places = body.places.iter().map(|place| (place.file.clone(), place.name.span)).collect();
@@ -163,8 +164,8 @@ struct Resolver<'r> {
     /// Steps and messages that were reported as missing: each is reported once.
     unknown_steps: BTreeSet<(usize, String)>,
     unknown_messages: BTreeSet<String>,
-    /// Whether two steps have one name: only the first can be reached.
-    twice: bool,
+    /// Whether steps seem out of reach because of what is reported already: two of one name, outcomes that nothing returns.
+    incomplete: bool,
 }
 
 impl<'r> Resolver<'r> {
@@ -274,7 +275,7 @@ impl<'r> Resolver<'r> {
         let unread = flow.steps.iter().any(|step| step.name.value.is_empty()) || self.layout.full;
         if self.unknown_steps.insert((self.frame, name.value.clone())) && !unread {
             let steps = flow.steps.iter().map(|step| step.name.value.as_str());
-            let hint = match did_you_mean(&name.value, steps) {
+            let hint = match suggestion(self.diagnostics, &name.value, steps) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("write `step {}` and its lines", name.value),
             };
@@ -366,7 +367,7 @@ impl<'r> Resolver<'r> {
             return;
         }
         let keys = self.index.entries.keys().map(String::as_str);
-        let hint = match did_you_mean(&key.value, keys) {
+        let hint = match suggestion(self.diagnostics, &key.value, keys) {
             Some(close) => format!("did you mean `@{close}`?"),
             None => format!("write `{}` and its text in the message file", key.value),
         };

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dialplan::action::{Action, Meaning, written_type};
-use crate::dialplan::check::VARIABLES_MAX;
 use crate::dialplan::check::calls::{Frame, Layout};
-use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
+use crate::dialplan::check::{VARIABLES_MAX, suggestion};
+use crate::dialplan::diagnostic::{Code, Diagnostic};
 use crate::dialplan::expression::Operator;
 use crate::dialplan::syntax::ast::{self, AskType, Line, Signature};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
@@ -319,7 +319,7 @@ impl Scope {
         if index.is_none() && self.unknown.insert((self.frame, name.to_owned())) {
             let frame = self.frame;
             let known = self.by_name.keys().filter(|(of, _)| *of == frame).map(|(_, name)| name.as_str());
-            let hint = match did_you_mean(name, known.chain(RESERVED)) {
+            let hint = match suggestion(diagnostics, name, known.chain(RESERVED)) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("set it, or ask for it: `ask @… for {name}: digits`"),
             };

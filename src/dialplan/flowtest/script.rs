@@ -236,7 +236,11 @@ fn given(text: &str, settings: &Settings) -> Result<Given, String> {
     Ok(Given::Outcomes { action: name.to_owned(), outcomes: outcomes.collect::<Result<Vec<_>, _>>()? })
 }
 
-fn outcome(action: &Action, text: &str, settings: &Settings) -> Result<(String, Vec<Value>), String> {
+/// Reads how an action ends: `day_limit(2000, 50)`, or its name alone with values of the kind that it has.
+///
+/// # Errors
+/// What is wanted instead.
+pub fn outcome(action: &Action, text: &str, settings: &Settings) -> Result<(String, Vec<Value>), String> {
     let (name, values) = match text.split_once('(') {
         Some((name, values)) => (name.trim(), values.strip_suffix(')').ok_or("`)` after the values")?),
         None => (text, ""),

@@ -74,8 +74,12 @@ pub(super) fn read_text(settings: &Settings, today: Date, form: Form, text: &str
                 Some(CheckDigit::Luhn) => luhn(&text),
                 None => true,
             };
-            let digits = fits(text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && holds;
-            if digits { Ok(Value::Digits(text)) } else { Err(wrong) }
+            let digits = fits(text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+            match (digits, holds) {
+                (true, true) => Ok(Value::Digits(text)),
+                (true, false) => Err(System::WrongCheck),
+                (false, _) => Err(wrong),
+            }
         }
         Reading::Phone => {
             let plain: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.')).collect();
@@ -276,6 +280,10 @@ mod tests {
         for wrong in ["79927398710", "79927398731", "4111111111111112", "81", "7992739871x", "0"] {
             assert!(!digits(wrong), "{wrong}");
         }
+        let form = Form { reading: Reading::Digits, min: 2, max: 19, check: Some(CheckDigit::Luhn) };
+        let reason = |text| read_text(&settings(), today(), form, text);
+        assert_eq!(reason("81"), Err(System::WrongCheck));
+        assert_eq!(reason("0"), Err(System::WrongDigits));
     }
 
     #[test]

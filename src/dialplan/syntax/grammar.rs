@@ -209,12 +209,22 @@ fn variable<'t: 'l, 'l>(want: &'static str) -> impl Parser<Words<'t, 'l>, Output
 
 /// A step, or `end`.
 fn place<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
-    let want = "the step to go to, or `end`";
-    let step = word(want, |token| {
-        let step = token.kind == Kind::Name && token.text != "return";
-        step.then(|| Spanned::new(token.text.to_owned(), token.span))
-    });
-    map(step, |name| if name.value == "end" { Destination::End(name.span) } else { Destination::Step(name) })
+    |input: Words<'t, 'l>| {
+        let returns = input.0.first().is_some_and(|token| token.text == "return");
+        let want = if returns {
+            "a step or `end`: put `return` in a step of its own"
+        } else {
+            "the step to go to, or `end`"
+        };
+        let step = word(want, |token| {
+            let step = token.kind == Kind::Name && token.text != "return";
+            step.then(|| Spanned::new(token.text.to_owned(), token.span))
+        });
+        let mut step = map(step, |name| {
+            if name.value == "end" { Destination::End(name.span) } else { Destination::Step(name) }
+        });
+        step.parse(input)
+    }
 }
 
 /// `->` and a step or `end`.

@@ -23,7 +23,7 @@ use crate::payment::fold::{ids, suspension_keys};
 use crate::payment::limits;
 use crate::payment::pin;
 use crate::payment::reference;
-use crate::payment::row::{Id, AttemptRow, PaymentRow, State};
+use crate::payment::row::{AttemptRow, Id, PaymentRow, State};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};

@@ -1,6 +1,7 @@
 //! The widest values that variables can hold, by what fills them: a question's digits, a literal, or whatever the
 //! type allows when it comes from outside.
 
+use crate::dialplan::check::lengths::extent::Extent;
 use crate::dialplan::civil::{Date, Time};
 use crate::dialplan::expression::{Expression, Operator};
 use crate::dialplan::numbers::LIST_MAX;
@@ -256,4 +257,41 @@ fn type_of_value(value: &Value) -> Option<Type> {
         Value::Time(_) => Type::Time,
         Value::List(_) | Value::Record(_) => return None,
     })
+}
+
+/// The extents of a text over all values of its slots. Slots do not depend on each other, so that each is tried
+/// alone.
+pub(super) fn widest(tried: &[Vec<Value>], text: impl Fn(Vec<Value>) -> Extent) -> Extent {
+    let base: Vec<Value> =
+        tried.iter().map(|values| values.first().cloned().unwrap_or(Value::Bool(false))).collect();
+    let with = |slots: &[Value], slot: usize, value: &Value| {
+        let mut slots = slots.to_vec();
+        if let Some(place) = slots.get_mut(slot) {
+            *place = value.clone();
+        }
+        slots
+    };
+    // The widest within the alphabet, and the widest whatever it is.
+    let (mut inside, mut outside) = (base.clone(), base);
+    for (slot, values) in tried.iter().enumerate() {
+        let septets = |value: &&Value| text(with(&inside, slot, value)).septets();
+        if let Some(value) = values.iter().max_by_key(septets) {
+            inside = with(&inside, slot, value);
+        }
+        let units = |value: &&Value| text(with(&outside, slot, value)).units();
+        if let Some(value) = values.iter().max_by_key(units) {
+            outside = with(&outside, slot, value);
+        }
+    }
+    let mut all = text(inside).or(&text(outside.clone()));
+    // A value outside of the alphabet changes the coding of the whole, even if it is not the widest.
+    for (slot, values) in tried.iter().enumerate() {
+        for value in values {
+            let changed = text(with(&outside, slot, value));
+            if changed.septets().is_none() {
+                all = all.or(&changed);
+            }
+        }
+    }
+    all
 }

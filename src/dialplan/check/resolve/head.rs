@@ -1,6 +1,6 @@
 //! The head of a flow: limits, keys, commands, params, hours, and what a conversation starts with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dialplan::action::{written_type, written_types};
@@ -12,7 +12,7 @@ use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
 use crate::dialplan::program::{ITEMS_MAX, PinOnSms, Target, VISITS_DEFAULT};
 use crate::dialplan::route::Element;
-use crate::dialplan::syntax::ast::{self, AskType, GlobalKey, Line, Param};
+use crate::dialplan::syntax::ast::{self, AskType, Destination, GlobalKey, Line, Param, Signature};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::{Type, Value};
 use crate::money::Money;
@@ -52,7 +52,7 @@ impl Resolver<'_> {
                 seen.insert(&step.name.value, step.name.span);
                 continue;
             };
-            self.twice = true;
+            self.incomplete = true;
             let text = format!("there are two steps named `{}`", step.name.value);
             self.diagnostics.push(
                 Diagnostic::error(Code::F003, self.file(), step.name.span, text)
@@ -94,6 +94,25 @@ impl Resolver<'_> {
         let parameters = signature.parameters.iter().map(|(name, _)| name);
         self.same_twice("parameters", parameters);
         self.same_twice("outcomes", signature.gives.iter().map(|(name, _)| name));
+        self.returned(signature);
+    }
+
+    /// Every outcome is returned somewhere.
+    fn returned(&mut self, signature: &Signature) {
+        let flow = self.flow();
+        let lines = || flow.steps.iter().flat_map(|step| &step.lines);
+        let names: BTreeSet<&str> = lines().filter_map(|line| returned(&line.value)).collect();
+        let given = |name: &str| signature.gives.iter().any(|(given, _)| given.value == name);
+        // A misspelt one is reported where it stands, and a line that was not understood may be the one.
+        if lines().any(|line| line.value == Line::Broken) || !names.iter().all(|name| given(name)) {
+            return;
+        }
+        for (name, _) in signature.gives.iter().filter(|(name, _)| !names.contains(name.value.as_str())) {
+            self.incomplete = true;
+            let text = format!("nothing returns `{}`", name.value);
+            let hint = format!("write `return {}` where it ends so, or take it out of `gives`", name.value);
+            self.error(Code::F030, name.span, text, hint);
+        }
     }
 
     fn same_twice<'n>(&mut self, what: &str, names: impl Iterator<Item = &'n Name>) {
@@ -314,6 +333,24 @@ impl Resolver<'_> {
                 None
             }
         }
+    }
+}
+
+/// The outcome that a line returns.
+fn returned(line: &Line) -> Option<&str> {
+    let to = match line {
+        Line::Return(name, _) => return Some(&name.value),
+        Line::Goto(to)
+        | Line::On(_, _, _, to)
+        | Line::Option(_, _, _, to)
+        | Line::Key(_, _, to)
+        | Line::Empty(_, _, to) => to,
+        Line::Each(each) => &each.to,
+        _ => return None,
+    };
+    match to {
+        Destination::Return(name, _) => Some(&name.value),
+        _ => None,
     }
 }
 

@@ -249,11 +249,6 @@ impl Session {
         Ok(())
     }
 
-    /// The caller is gone while nothing is under way, and the flow does nothing about it.
-    pub fn hang_up(&mut self) {
-        let _ = self.step(Event::Hangup);
-    }
-
     fn awaits_outcome(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.wait == Wait::Outcome)
     }

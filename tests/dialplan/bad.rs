@@ -133,3 +133,21 @@ fn what_is_allowed_is_not_reported() {
     assert!(sources.flows[0].text.contains("trust me"));
     assert_eq!(reported(&sources), [Code::F035, Code::F101]);
 }
+
+#[test]
+fn a_fault_never_explains_itself_away() {
+    let reported = |head: &str, body: &str| {
+        let mut sources = example("F010-step");
+        sources.flows[0].text = format!("flow bad 1\n{head}step first\n{body}");
+        compile(&sources, &settings()).expect_err("a flow with a fault must not be used")
+    };
+    for (head, body) in [
+        ("  param most: number = nothing\n", "  if most > 1 -> end\n  -> end\n"),
+        ("  param most: nothing = 1\n", "  if most > 1 -> end\n  -> end\n"),
+        ("", "  if nothing > 1 -> end\n  -> end\n"),
+        ("", "  on ok(nothing) -> end\n  -> end\n"),
+        ("", "  again @hello\n  again @hello\n  -> end\n"),
+    ] {
+        assert!(reported(head, body).iter().any(Diagnostic::is_error), "{head}{body}");
+    }
+}

@@ -13,6 +13,9 @@ const AFTERTHOUGHTS: [Code; 4] = [Code::F017, Code::F042, Code::F051, Code::F100
 /// Lines with these may have set variables.
 const UNREAD: [Code; 4] = [Code::F001, Code::F003, Code::F011, Code::F021];
 
+/// What may follow from values that are not known.
+const EXPLAINED: [Code; 5] = [Code::F013, Code::F033, Code::F035, Code::F040, Code::F080];
+
 /// Takes away what follows from another fault. Lines and columns are known.
 pub(super) fn prune(diagnostics: &mut Vec<Diagnostic>, written: &Written<'_>, sources: &Sources) {
     if !diagnostics.iter().any(Diagnostic::is_error) {
@@ -37,12 +40,17 @@ pub(super) fn prune(diagnostics: &mut Vec<Diagnostic>, written: &Written<'_>, so
         .filter(|(_, flow)| flow.sub.is_some())
         .filter_map(|(file, _)| files.get(*file))
         .collect();
+    let before = diagnostics.clone();
     diagnostics.retain(|fault| {
         let Some(label) = fault.labels.first() else { return true };
         let Some(own) = files.get(&label.file) else { return true };
         let mut all = std::iter::once(own).chain(subs.iter().copied());
         !own.explains_line(fault, label.line) && !all.any(|causes| causes.explains_value(fault))
     });
+    // A catalogue is used when no error is left: whatever happens here, errors never vanish altogether.
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        *diagnostics = before;
+    }
 }
 
 /// The faults of a file that others follow from.
@@ -77,8 +85,9 @@ impl Causes {
             let Some(label) = fault.labels.first().filter(|label| label.file == file) else { continue };
             causes.codes.insert(fault.code);
             let line = lines.get(label.line.saturating_sub(1)).copied().unwrap_or_default();
-            // A param with a fault has no value.
-            if UNREAD.contains(&fault.code) || words(line.trim_start()).next() == Some("param") {
+            // A param with a fault has no value. What is explained here must not be what explains.
+            let param = words(line.trim_start()).next() == Some("param") && !EXPLAINED.contains(&fault.code);
+            if UNREAD.contains(&fault.code) || param {
                 causes.unread.extend(words(line).map(str::to_owned));
             }
             // A fault of the whole file has no place in it.

@@ -83,6 +83,12 @@ async fn a_caller_who_drops_may_go_on(database: Database) {
     let asked = |said: &[String]| said.contains(&"resume.question".to_owned());
     assert_eq!([asked(&a), asked(&b)].iter().filter(|asked| **asked).count(), 1, "{a:?} {b:?}");
     let mut back = if asked(&a) { second } else { third };
+    // A third call while the second is live finds nothing; the second saves again when it drops.
+    assert!(!asked(&started(&mut session(&market, &catalog)).await));
+    assert!(typed(&mut back, Answer::Key('1')).await.contains(&"enter-pin".to_owned()));
+    back.leave(None).await.unwrap();
+    let mut back = session(&market, &catalog);
+    assert!(asked(&started(&mut back).await));
     assert!(typed(&mut back, Answer::Key('1')).await.contains(&"enter-pin".to_owned()));
     let said = typed(&mut back, Answer::Secret(Secret::from(PIN))).await;
     assert!(said.contains(&"recharged".to_owned()), "{said:?}");

@@ -133,9 +133,15 @@ impl Session {
     /// # Errors
     /// When a receipt cannot be queued, or what was saved not be read.
     pub async fn start(&mut self) -> Result<Turn, Error> {
-        match self.take_up().await? {
-            Some(turn) => Ok(turn),
-            None => self.begin(false).await,
+        match self.take_up().await {
+            Ok(Some(turn)) => Ok(turn),
+            Ok(None) => self.begin(false).await,
+            Err(error) => {
+                // Whoever calls is served, with or without what he said last time.
+                tracing::warn!(session = %self.id, %error, "a saved session could not be taken up");
+                self.forsake();
+                self.begin(false).await
+            }
         }
     }
 
@@ -215,7 +221,9 @@ impl Session {
                     if task.moves_money() {
                         self.payment = Some(Id::new(self.clock.now().0));
                         // So that a caller who drops now hears what came of it when he is back.
-                        self.save().await?;
+                        if let Err(error) = self.save().await {
+                            tracing::warn!(session = %self.id, %error, "a session could not be saved");
+                        }
                     }
                     then = Then::Perform(task);
                 }

@@ -1,11 +1,12 @@
 //! Conversations that outlive the call: saved when a caller drops and before money moves, taken up when he is back in time.
 //!
 //! Only a flow that says `resume` is saved, only for a caller whose number is believed, and never a draft. Who takes a
-//! conversation up writes its next revision first: of two calls at once one goes on with it. A PIN is asked again, since no
-//! state can hold one; the outcome of a payment that was under way is told before anything else.
+//! conversation up writes its next revision first and takes the row out: of two calls one goes on with it. A PIN is asked
+//! again, since no state can hold one; the outcome of a payment that was under way is told before anything else.
 
 use std::time::Duration;
 
+use crate::dialplan::event::Channel;
 use crate::dialplan::state::{State, Wait};
 use crate::msisdn::Msisdn;
 use crate::payment::answer::Identity;
@@ -34,16 +35,33 @@ impl Session {
             self.payments.end_session(row.id).await?;
             return Ok(None);
         }
-        let fresh = (self.id, self.state.replace(state));
+        self.state = Some(state);
         (self.id, self.revision, self.account, self.payment) =
             (row.id, row.revision, row.account, row.payment);
-        let turn = if self.save().await? { self.go_on().await? } else { None };
+        let turn = if self.claim().await? { self.go_on().await? } else { None };
         if turn.is_none() {
-            self.forget().await;
-            (self.id, self.state) = fresh;
-            (self.revision, self.account, self.payment) = (0, None, None);
+            self.forsake();
         }
         Ok(turn)
+    }
+
+    /// Takes what is saved out, so that nobody else finds it; `false` when another call was quicker. This call saves it anew
+    /// if it drops too.
+    async fn claim(&mut self) -> Result<bool, Error> {
+        if !self.save_within(Duration::ZERO).await? {
+            return Ok(false);
+        }
+        self.payments.end_session(self.id).await?;
+        self.id = Id::new(self.clock.now().0);
+        self.revision = 0;
+        Ok(true)
+    }
+
+    /// A session as new, whatever was taken up before.
+    pub(super) fn forsake(&mut self) {
+        self.id = Id::new(self.clock.now().0);
+        self.state = Some(State::new(&self.program));
+        (self.revision, self.account, self.payment) = (0, None, None);
     }
 
     /// What came of the payment that was under way, or the question whether to go on; nothing if there is neither.
@@ -61,16 +79,23 @@ impl Session {
 
     /// Saves the conversation as it stands, if it is one to come back to. `false` when another call has gone on with it.
     pub(super) async fn save(&mut self) -> Result<bool, Error> {
-        let (Some((caller, window)), Some(state)) = (self.resumable(), &self.state) else { return Ok(true) };
+        match self.resumable() {
+            Some((_, window)) => self.save_within(window).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn save_within(&mut self, window: Duration) -> Result<bool, Error> {
+        let (Some((caller, _)), Some(state)) = (self.resumable(), &self.state) else { return Ok(false) };
         let now = self.clock.now().0;
         let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
         let row = SessionRow {
             id: self.id,
             caller,
             channel: match state.channel {
-                crate::dialplan::event::Channel::Voice => 1,
-                crate::dialplan::event::Channel::Ussd => 2,
-                crate::dialplan::event::Channel::Sms => 3,
+                Channel::Voice => 1,
+                Channel::Ussd => 2,
+                Channel::Sms => 3,
             },
             flow: self.program.name().to_owned(),
             version: self.program.version().to_owned(),

@@ -1,6 +1,6 @@
 //! What is told of a transcript that does not hold, and the transcript as it would hold.
 //!
-//! Both are made from the conversation that [`run`](super::run) recorded. Nothing here holds a conversation or writes
+//! Both are made from the conversation that [`run`] recorded. Nothing here holds a conversation or writes
 //! a file.
 
 use std::collections::BTreeSet;

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::app::embedded;
+use crate::app::stale;
 use crate::dialplan::catalog::{Catalog, SourceFile, Sources, Tone};
+use crate::dialplan::diagnostic::Diagnostic;
 use crate::rtp::Clip;
 
 /// The largest clip file, bytes; a longer one is refused.
@@ -125,7 +127,7 @@ impl Places {
     /// When a folder or file cannot be read.
     pub fn read(&self) -> Result<Found, Error> {
         let scripts = files(self.dialplans.as_deref(), "dialplans/", &[".flow", ".msg"])?;
-        let prompts = files(self.prompts.as_deref(), "prompts/", &["numbers.say", ".wav"])?;
+        let prompts = files(self.prompts.as_deref(), "prompts/", &["numbers.say", ".wav", "clips.toml"])?;
         Ok(Found { scripts, prompts })
     }
 
@@ -149,6 +151,15 @@ impl Found {
             messages: texts(self.scripts.clone(), ".msg"),
             numbers: texts(self.prompts.clone(), "numbers.say"),
         }
+    }
+
+    /// A warning for each message of which a clip says other words than it has now.
+    #[must_use]
+    pub fn stale(&self, sources: &Sources, catalog: &Catalog) -> Vec<Diagnostic> {
+        let manifests = self.prompts.iter().filter(|(name, _)| name.ends_with("clips.toml"));
+        let texts =
+            manifests.filter_map(|(name, bytes)| Some((name.as_str(), std::str::from_utf8(bytes).ok()?)));
+        stale::stale(&stale::words(texts), sources, catalog)
     }
 
     /// The clips that a catalogue can say, its tones among them, encoded.

@@ -6,6 +6,7 @@ pub mod dialplans;
 pub mod embedded;
 pub mod peppers;
 pub mod reload;
+mod stale;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

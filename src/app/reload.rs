@@ -117,6 +117,7 @@ impl Wanted {
             Err(diagnostics) => return Err(Unloaded::Faulty(Report { diagnostics, sources })),
         };
         let mut diagnostics = catalog.warnings().to_vec();
+        diagnostics.extend(found.stale(&sources, &catalog));
         if refuse_unperformed(&mut diagnostics) {
             return Err(Unloaded::Faulty(Report { diagnostics, sources }));
         }

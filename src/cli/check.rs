@@ -67,7 +67,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let places = Places { dialplans: arguments.dialplans.clone(), prompts: arguments.prompts.clone() };
-    let mut sources = places.sources()?;
+    let found = places.read()?;
+    let mut sources = found.sources();
     if let Some(folder) = &arguments.dialplans {
         if sources.flows.is_empty() {
             bail!("there is no *.flow in {}: name the folder of your dialplans", folder.display());
@@ -79,7 +80,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let plan = Plan::parse(sandbox::PLAN).map_err(|f| anyhow::anyhow!("the shipped plan: {f:?}"))?;
     let grammar = app::grammar(&plan, &Settings::demo(plan.currency), "en");
     let (diagnostics, catalog) = match compile(&sources, &grammar) {
-        Ok(catalog) => (catalog.warnings().to_vec(), Some(catalog)),
+        Ok(catalog) => {
+            let mut warnings = catalog.warnings().to_vec();
+            if sources.clips.is_some() {
+                warnings.extend(found.stale(&sources, &catalog));
+            }
+            (warnings, Some(catalog))
+        }
         Err(faults) => (faults, None),
     };
     let tell = !arguments.lengths || catalog.is_none();

@@ -82,7 +82,7 @@ pub(super) async fn dialplan(command: Command) -> anyhow::Result<ExitCode> {
 fn told(version: &Version, since: &str) -> String {
     let state = if version.serving { "serving" } else { "replaced" };
     format!(
-        "{:<16}  {state:<8}  since {since}  {:>3} flows  {:>5} sessions",
+        "{:<16}  {state:<8}  since {since}  flows {:>3}  sessions {:>5}",
         version.version, version.flows, version.sessions
     )
 }

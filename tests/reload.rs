@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::copy;
 use crate::support::daemon::{House, Plan};
 use crate::support::sipp::Phone;
 use crate::support::{root, wait_for};
@@ -22,19 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The recharge flow.
 const FLOW: &str = "dialplans/recharge.flow";
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 /// Changes a text in a file of the house; it must be there.
 fn edit(house: &House, file: &str, from: &str, to: &str) {

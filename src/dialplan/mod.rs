@@ -15,7 +15,6 @@ pub mod event;
 pub mod expression;
 pub mod flowtest;
 pub mod graph;
-pub mod gsm;
 pub mod message;
 pub mod numbers;
 pub mod pages;

@@ -5,7 +5,7 @@
 //! two words if a line is too long for a page of its own, and inside of a word only if that is too long.
 
 use crate::dialplan::catalog::Settings;
-use crate::dialplan::gsm;
+use crate::gsm;
 
 /// What a screen holds, and the lines that lead from page to page.
 #[derive(Clone, Copy, Debug)]

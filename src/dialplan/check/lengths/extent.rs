@@ -1,7 +1,7 @@
 //! How long a text can become: the longest in GSM 03.38, the longest with another character, and the longest in
 //! UTF-16 units whichever it is. Joining and appending keep all three true for every way to a point.
 
-use crate::dialplan::gsm::{septets, units};
+use crate::gsm::{septets, units};
 
 /// A text of more units is not kept any longer: it is far beyond all limits, and its length is known.
 const KEPT_MAX: usize = 20_000;

@@ -1,0 +1,180 @@
+//! What an SMPP PDU says: the header's numbers and one type for each body (SMPP 3.4 §4, 5.0 §4).
+//!
+//! Numbers stay numbers, since peers use values of their own, and texts stay bytes, since their charset is a matter of the
+//! route. Nothing here is checked: `parse` takes what it can, `encode` refuses what the standard does not allow.
+
+use bytes::Bytes;
+
+use crate::smpp::tlv::Tlvs;
+
+/// A `command_id` (SMPP 3.4 §5.1.2.1). A response has the top bit.
+pub mod command {
+    #![allow(missing_docs, reason = "the standard's names say what they are")]
+    pub const BIND_RECEIVER: u32 = 0x0000_0001;
+    pub const BIND_TRANSMITTER: u32 = 0x0000_0002;
+    pub const QUERY_SM: u32 = 0x0000_0003;
+    pub const SUBMIT_SM: u32 = 0x0000_0004;
+    pub const DELIVER_SM: u32 = 0x0000_0005;
+    pub const UNBIND: u32 = 0x0000_0006;
+    pub const REPLACE_SM: u32 = 0x0000_0007;
+    pub const CANCEL_SM: u32 = 0x0000_0008;
+    pub const BIND_TRANSCEIVER: u32 = 0x0000_0009;
+    pub const OUTBIND: u32 = 0x0000_000b;
+    pub const ENQUIRE_LINK: u32 = 0x0000_0015;
+    pub const SUBMIT_MULTI: u32 = 0x0000_0021;
+    pub const ALERT_NOTIFICATION: u32 = 0x0000_0102;
+    pub const DATA_SM: u32 = 0x0000_0103;
+    pub const BROADCAST_SM: u32 = 0x0000_0111;
+    pub const QUERY_BROADCAST_SM: u32 = 0x0000_0112;
+    pub const CANCEL_BROADCAST_SM: u32 = 0x0000_0113;
+    pub const GENERIC_NACK: u32 = 0x8000_0000;
+    /// The bit that a response has over its request.
+    pub const RESPONSE: u32 = 0x8000_0000;
+}
+
+/// One PDU.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pdu {
+    /// `command_status`; 0 in requests.
+    pub status: u32,
+    /// `sequence_number`, 1 to 0x7fff_ffff.
+    pub sequence: u32,
+    /// What it says.
+    pub body: Body,
+}
+
+/// A PDU's body, by its `command_id`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Body {
+    /// `bind_receiver`, `bind_transmitter`, `bind_transceiver`.
+    Bind(Role, Bind),
+    /// The response to it.
+    BindResp(Role, BindResp),
+    /// `outbind`: an SMSC asks us to bind.
+    Outbind {
+        /// The SMSC's id.
+        system_id: Bytes,
+        /// Its password.
+        password: Bytes,
+    },
+    /// `unbind`.
+    Unbind,
+    /// `unbind_resp`.
+    UnbindResp,
+    /// `enquire_link`.
+    EnquireLink,
+    /// `enquire_link_resp`.
+    EnquireLinkResp,
+    /// `generic_nack`.
+    GenericNack,
+    /// `submit_sm`.
+    SubmitSm(Message),
+    /// `submit_sm_resp`.
+    SubmitSmResp(MessageResp),
+    /// `deliver_sm`.
+    DeliverSm(Message),
+    /// `deliver_sm_resp`.
+    DeliverSmResp(MessageResp),
+    /// `data_sm`: a [`Message`] whose text is in `message_payload`; the fields that it does not have are their defaults.
+    DataSm(Message),
+    /// `data_sm_resp`.
+    DataSmResp(MessageResp),
+    /// Any other PDU of the standard, typed in `other`.
+    Other(Other),
+}
+
+/// The PDUs that a payment gateway meets seldom. Extended by the codec.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Other {}
+
+/// What a bind is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// The ESME only receives.
+    Receiver,
+    /// The ESME only sends.
+    Transmitter,
+    /// Both.
+    Transceiver,
+}
+
+/// The body of a bind request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Bind {
+    /// Who binds, at most 15 octets.
+    pub system_id: Bytes,
+    /// At most 8 octets.
+    pub password: Bytes,
+    /// At most 12 octets.
+    pub system_type: Bytes,
+    /// 0x34 for 3.4, 0x50 for 5.0, up to 0x33 for what is older.
+    pub interface_version: u8,
+    /// Type of number of the range.
+    pub addr_ton: u8,
+    /// Numbering plan of the range.
+    pub addr_npi: u8,
+    /// Which addresses are served, at most 40 octets.
+    pub address_range: Bytes,
+}
+
+/// The body of a response to a bind.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BindResp {
+    /// The SMSC.
+    pub system_id: Bytes,
+    /// `sc_interface_version` and others.
+    pub tlvs: Tlvs,
+}
+
+/// An address with its type of number and numbering plan.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Address {
+    /// Type of number (SMPP 3.4 §5.2.5).
+    pub ton: u8,
+    /// Numbering plan indicator (§5.2.6).
+    pub npi: u8,
+    /// At most 20 octets (64 in `data_sm`).
+    pub digits: Bytes,
+}
+
+/// The body of `submit_sm`, `deliver_sm` and `data_sm`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Message {
+    /// At most 5 octets; `USSD` by custom.
+    pub service_type: Bytes,
+    /// From.
+    pub source: Address,
+    /// To.
+    pub destination: Address,
+    /// What the message is (§5.2.12).
+    pub esm_class: u8,
+    /// Protocol identifier.
+    pub protocol_id: u8,
+    /// 0 to 3.
+    pub priority: u8,
+    /// When, 16 octets or none (§7.1.1).
+    pub schedule_delivery_time: Bytes,
+    /// Until when, 16 octets or none.
+    pub validity_period: Bytes,
+    /// Whether a receipt is wanted (§5.2.17).
+    pub registered_delivery: u8,
+    /// Replaces an equal message.
+    pub replace_if_present: u8,
+    /// How the text is coded (§5.2.19).
+    pub data_coding: u8,
+    /// A canned message.
+    pub sm_default_msg_id: u8,
+    /// At most 254 octets; with UDH in front when `esm_class` says so.
+    pub short_message: Bytes,
+    /// What follows.
+    pub tlvs: Tlvs,
+}
+
+/// The body of a response to a message.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MessageResp {
+    /// The SMSC's id of the message; empty in `deliver_sm_resp`.
+    pub message_id: Bytes,
+    /// What follows.
+    pub tlvs: Tlvs,
+}

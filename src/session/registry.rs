@@ -183,9 +183,9 @@ impl<M> Shelf<M> {
 #[derive(Clone, Debug)]
 pub struct Registry<M> {
     shelf: Arc<RwLock<Shelf<M>>>,
-    payments: Payments,
-    clock: Clock,
-    language: String,
+    pub(super) payments: Payments,
+    pub(super) clock: Clock,
+    pub(super) language: String,
     live: Arc<AtomicUsize>,
     live_max: usize,
 }
@@ -225,7 +225,7 @@ impl<M: Clone> Registry<M> {
 
     /// Finds a program in the edition that is served, and counts a session of it. Both happen before another edition can
     /// be served, so that no session is missing in the count of those that stay.
-    fn enter(
+    pub(super) fn enter(
         &self,
         caller: Option<&Msisdn>,
         find: impl FnOnce(&Catalog, bool) -> Option<Arc<Program>>,

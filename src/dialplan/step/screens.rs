@@ -135,7 +135,7 @@ impl Engine<'_> {
     }
 
     /// Listens for what the question that is still open wants.
-    fn listen_again(&mut self) {
+    pub(super) fn listen_again(&mut self) {
         let at = self.state.at;
         match (self.state.wait, self.program.op(at.step, at.op)) {
             (Wait::Resume, _) => self.wait_for_resumption(),
@@ -151,7 +151,7 @@ impl Engine<'_> {
         }
     }
 
-    fn listen_for_pages(&mut self) {
+    pub(super) fn listen_for_pages(&mut self) {
         self.state.wait = Wait::Answer;
         self.effects.push(Effect::Collect(Collect {
             input: Input::Menu(Vec::new()),

@@ -105,6 +105,9 @@ impl Session {
             revision: self.revision + 1,
             saved_at: now,
             expires_at: now.saturating_add(window),
+            key: None,
+            dialogue: None,
+            route: None,
         };
         let saved = self.payments.save_session(row).await?;
         self.revision += i64::from(saved);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -148,7 +147,7 @@ impl Network {
             }
             Control::Reply(reply) => {
                 let from = digits(&reply.msisdn);
-                let answered = self.reply(now, &from, &reply.text);
+                let answered = self.say(now, &from, &reply.text);
                 self.wait_for_screen(now, ticket, from, answered, reply.timeout_ms);
             }
             Control::Abort(handset) => {
@@ -339,16 +338,5 @@ impl Network {
             members.insert("taken_per_second_max".to_owned(), json!(self.taken.most()));
         }
         body
-    }
-
-    /// The bytes of a hexadecimal text.
-    pub(in crate::smsc) fn hex(text: &str) -> Option<Bytes> {
-        let digits: Option<Vec<u8>> = text
-            .chars()
-            .filter(|c| !c.is_whitespace())
-            .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
-            .collect();
-        let digits = digits.filter(|d| d.len().is_multiple_of(2))?;
-        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).map(Some).collect()
     }
 }

@@ -188,7 +188,7 @@ impl Network {
             return;
         }
         let id = self.settings.receipt_ids.unwrap_or(self.settings.ids).write(number);
-        let mut plan = |network: &mut Self, state: &str, ms: u64| {
+        let plan = |network: &mut Self, state: &str, ms: u64| {
             let (receipt, words) = network.receipt(now, message, text, &id, state);
             network.counts.receipts += 1;
             if ms == 0 {

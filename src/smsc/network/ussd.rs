@@ -16,7 +16,7 @@ use crate::smsc::profile::{Order, Phase};
 use crate::smsc::settings::{CodeIn, Profile};
 use crate::smsc::text;
 
-/// `its_reply_type`-less screens are shown as they come; a screen of more characters than this is none.
+/// The longest USSD string, in septets (3GPP TS 24.080): a text of more characters is refused.
 const SCREEN_CHARS_MAX: usize = 182;
 
 impl Network {
@@ -142,13 +142,17 @@ impl Network {
         let key = dialogue.key;
         let Some(handset) = self.handset(from) else { return Err("too many handsets") };
         dialogue.screens = handset.screens;
+        if let Some(before) = handset.open().map(|d| d.key) {
+            self.over(now, from, before, "another code was dialled");
+        }
+        let Some(handset) = self.handset(from) else { return Err("too many handsets") };
         handset.dialogue = Some(dialogue);
         let words = if in_address { "" } else { code };
         if self.tell(now, from, Phase::Begin, words) { Ok(key) } else { Err("too many deliveries wait") }
     }
 
     /// The subscriber answers the screen. The dialogue's key.
-    pub(super) fn reply(&mut self, now: Now, from: &str, words: &str) -> Result<u64, &'static str> {
+    pub(super) fn say(&mut self, now: Now, from: &str, words: &str) -> Result<u64, &'static str> {
         let reachable = self.reachable();
         let open = self.handsets.get_mut(from).and_then(|h| h.open()).ok_or("no dialogue is open")?;
         if open.turn != Turn::User {

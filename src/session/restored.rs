@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::dialplan::catalog::Catalog;
 use crate::dialplan::event::Channel;
+use crate::dialplan::speak::System;
 use crate::dialplan::state::State;
 use crate::msisdn::Msisdn;
 use crate::payment::row::SessionRow;
@@ -100,6 +101,19 @@ impl<M: Clone> Registry<M> {
         (session.id, session.revision) = (row.id, row.revision);
         (session.account, session.payment) = (row.account, row.payment);
         Ok(session)
+    }
+
+    /// The language of callers of whom nothing is known.
+    #[must_use]
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
+    /// What Keytone says by itself where no conversation can: one of those words that have no slots.
+    #[must_use]
+    pub fn system_text(&self, language: Option<&str>, system: System, channel: Channel) -> String {
+        let language = language.unwrap_or(&self.language);
+        self.edition().catalog.system_text(language, system, Vec::new(), channel)
     }
 
     /// The payment core that every session has.

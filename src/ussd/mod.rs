@@ -266,7 +266,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
             let seat = match entered {
                 Entered::Full => {
                     tracing::warn!(route = %route.name, caller = ?input.msisdn, "too many inputs of one caller at once");
-                    return Ok(Taken::Screen(inner.last_word(System::Busy)));
+                    return Ok(Taken::Screen(inner.last_word(None, System::Busy)));
                 }
                 Entered::Seat(seat) => seat,
             };
@@ -346,13 +346,8 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
     }
 
     /// The screen that ends a dialogue with words of Keytone's own.
-    fn last_word(&self, system: System) -> Screen {
-        self.last_word_in(self.registry.language(), system)
-    }
-
-    fn last_word_in(&self, language: &str, system: System) -> Screen {
-        let text = self.registry.edition().catalog.system_text(language, system, Vec::new(), Channel::Ussd);
-        Screen { text, end: true }
+    fn last_word(&self, language: Option<&str>, system: System) -> Screen {
+        Screen { text: self.registry.system_text(language, system, Channel::Ussd), end: true }
     }
 }
 
@@ -363,3 +358,5 @@ fn key(route: &str, msisdn: &Msisdn) -> String {
 
 /// What keys of dialogues begin with.
 const PREFIX: &str = "ussd/";
+/// What keys of sessions begin with whose dialogue is gone while their payment is under way.
+const GONE: &str = "gone/";

@@ -7,6 +7,9 @@ use crate::payment::row::{Id, SessionRow};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
 
+/// How long after its time a session with a key is left to its channel, microseconds: a day.
+const KEYED_KEPT: i64 = 24 * 3_600 * 1_000_000;
+
 impl Payments {
     /// Saves a session over its revision before. `false` when that is not the stored one: another node, or the caller's
     /// next call, has gone on with it.
@@ -39,7 +42,8 @@ impl Payments {
     }
 
     pub(super) async fn forget_sessions(&self) -> Result<(), Error> {
-        let forgotten = self.inner.store.forget_sessions(self.now()).await?;
+        let now = self.now();
+        let forgotten = self.inner.store.forget_sessions(now, now.saturating_sub(KEYED_KEPT)).await?;
         if forgotten > 0 {
             tracing::debug!(forgotten, "sessions that nobody came back to");
         }

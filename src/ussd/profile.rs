@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::smpp::coding::Charsets;
+
 /// How long a network waits for the application, by default; it allows more, but a caller does not wait longer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a dialogue waits for its caller, by default: networks end it after 120 to 180 seconds themselves.
@@ -64,23 +66,6 @@ pub enum Dialled {
     Destination,
 }
 
-/// How a text is coded.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Charset {
-    /// GSM 03.38, a septet in each octet.
-    Gsm,
-    /// GSM 03.38, eight septets in seven octets (3GPP TS 23.038 §6.1.2.3).
-    GsmPacked,
-    /// ASCII.
-    Ascii,
-    /// ISO 8859-1.
-    Latin1,
-    /// UTF-16 with the high octet first.
-    Ucs2,
-    /// UTF-8.
-    Utf8,
-}
-
 /// What a `ussd_service_op` means that the gateway sends.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Heard {
@@ -116,19 +101,6 @@ pub struct Said {
     pub push_named: bool,
 }
 
-/// How the gateway codes a `data_coding`, and what we send.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Codings {
-    /// What each `data_coding` means that the gateway sends.
-    pub heard: Vec<(u8, Charset)>,
-    /// What any other means.
-    pub otherwise: Charset,
-    /// What we send when the text allows it.
-    pub said: (u8, Charset),
-    /// What we send otherwise; if nothing, characters that do not fit become question marks.
-    pub said_wide: Option<(u8, Charset)>,
-}
-
 /// What a gateway means by its messages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Profile {
@@ -144,8 +116,11 @@ pub struct Profile {
     pub dialled: Dialled,
     /// The `service_type` that we send, at most 5 octets.
     pub service_type: String,
-    /// How texts are coded.
-    pub codings: Codings,
+    /// How texts are coded, both ways.
+    pub charsets: Charsets,
+    /// Whether an answer is coded as what it answers: SMPP's values (0, 8) for SMPP's, those of cell broadcast (0x0f, 0x48)
+    /// for those. Otherwise, and in dialogues of ours, those of `charsets` are written.
+    pub mirror_coding: bool,
     /// Septets of a screen, at most 182.
     pub septets: usize,
     /// UTF-16 units of a screen, at most 80.
@@ -182,60 +157,14 @@ impl Default for Profile {
             },
             dialled: Dialled::Text,
             service_type: "USSD".to_owned(),
-            codings: Codings::cell_broadcast(),
+            charsets: Charsets::ussd(),
+            mirror_coding: true,
             septets: SEPTETS,
             units: UNITS,
             answer_within: ANSWER_WITHIN,
             idle: IDLE,
             push: true,
         }
-    }
-}
-
-impl Codings {
-    /// `data_coding` as USSD itself has it (3GPP TS 23.038 §5), read with that of SMPP beside it: they mean the same where
-    /// both are used.
-    #[must_use]
-    pub fn cell_broadcast() -> Self {
-        Self { said: (0x0f, Charset::Gsm), said_wide: Some((0x48, Charset::Ucs2)), ..Self::smpp() }
-    }
-
-    /// `data_coding` as SMPP has it (3.4 §5.2.19).
-    #[must_use]
-    pub fn smpp() -> Self {
-        let heard = [
-            (0x00, Charset::Gsm),
-            (0x01, Charset::Ascii),
-            (0x03, Charset::Latin1),
-            (0x08, Charset::Ucs2),
-            (0x0f, Charset::Gsm),
-            (0x48, Charset::Ucs2),
-        ];
-        Self {
-            heard: heard.to_vec(),
-            otherwise: Charset::Gsm,
-            said: (0x00, Charset::Gsm),
-            said_wide: Some((0x08, Charset::Ucs2)),
-        }
-    }
-
-    /// The same with another charset for texts of one octet a character: some gateways send ASCII where the standard has
-    /// GSM 03.38.
-    #[must_use]
-    pub fn with_narrow(mut self, charset: Charset) -> Self {
-        for (_, heard) in self.heard.iter_mut().filter(|(_, heard)| *heard == Charset::Gsm) {
-            *heard = charset;
-        }
-        self.otherwise = charset;
-        self.said.1 = charset;
-        self
-    }
-
-    /// What a `data_coding` means that the gateway sends.
-    #[must_use]
-    pub fn of(&self, data_coding: u8) -> Charset {
-        let found = self.heard.iter().find(|(coding, _)| *coding == data_coding);
-        found.map_or(self.otherwise, |(_, charset)| *charset)
     }
 }
 
@@ -298,23 +227,5 @@ mod tests {
             assert_eq!(ops.len(), count, "{}", Profile::NAMES[index]);
         }
         assert_eq!(Profile::named("comverse"), None);
-    }
-
-    #[test]
-    fn codings_are_read_by_the_table() {
-        let codings = Codings::cell_broadcast();
-        for (coding, charset) in [
-            (0x00, Charset::Gsm),
-            (0x0f, Charset::Gsm),
-            (0x48, Charset::Ucs2),
-            (0x08, Charset::Ucs2),
-            (0x03, Charset::Latin1),
-            (0xf4, Charset::Gsm),
-        ] {
-            assert_eq!(codings.of(coding), charset, "{coding:#x}");
-        }
-        let ascii = codings.with_narrow(Charset::Ascii);
-        assert_eq!((ascii.of(0x0f), ascii.of(0x48)), (Charset::Ascii, Charset::Ucs2));
-        assert_eq!(ascii.said, (0x0f, Charset::Ascii));
     }
 }

@@ -19,8 +19,6 @@ use crate::ussd::{Phase, Screen, Typed};
 
 /// Octets of a session field that are looked at; longer ones are cut.
 const SESSION_OCTETS_MAX: usize = 8;
-/// Characters of a dialled string or answer that are looked at. A USSD string has 182 at most.
-const TEXT_MAX: usize = 200;
 /// `esm_class` of a text with a user data header (SMPP 3.4 §5.2.12).
 const UDHI: u8 = 0x40;
 /// The most octets of `short_message` (SMPP 3.4 §5.2.22).
@@ -52,6 +50,8 @@ pub struct Way {
     pub theirs: Address,
     /// The value of the session field, as it was heard.
     pub session: Option<Bytes>,
+    /// The `data_coding` that was heard; nothing in a dialogue of ours.
+    pub data_coding: Option<u8>,
 }
 
 impl std::fmt::Debug for Way {
@@ -84,6 +84,9 @@ pub enum Unread {
     /// Who sent it is no number.
     #[error("a source address that is no number")]
     Source,
+    /// What was typed is no text, or none that is read here.
+    #[error("a data_coding that is not read")]
+    Coding,
     /// A dialogue begins, and nothing was dialled.
     #[error("nothing was dialled")]
     Code,
@@ -97,6 +100,7 @@ impl Unread {
             Self::NoOp => status::RMISSINGOPTPARAM,
             Self::Op(_) => status::RINVOPTPARAMVAL,
             Self::Source => status::RINVSRCADR,
+            Self::Coding => status::RINVDCS,
             Self::Code => status::RINVDSTADR,
         }
     }
@@ -127,7 +131,7 @@ pub fn is_ussd(message: &Message) -> bool {
 pub fn read(profile: &Profile, message: &Message) -> Result<Heard, Unread> {
     let msisdn = number(&message.source.digits).ok_or(Unread::Source)?;
     let session = session_value(profile, message);
-    let typed = typed(profile, message);
+    let typed = typed(profile, message)?;
     let said = said(profile, message, session.as_ref(), &typed)?;
     let code = text::address(&message.destination.digits);
     let phase = match said {
@@ -142,7 +146,12 @@ pub fn read(profile: &Profile, message: &Message) -> Result<Heard, Unread> {
         international: message.source.ton == 1,
         code,
         phase,
-        way: Way { ours: message.destination.clone(), theirs: message.source.clone(), session },
+        way: Way {
+            ours: message.destination.clone(),
+            theirs: message.source.clone(),
+            session,
+            data_coding: Some(message.data_coding),
+        },
     })
 }
 
@@ -180,7 +189,7 @@ fn said(
 }
 
 /// The text, with its header taken off if it has one.
-fn typed(profile: &Profile, message: &Message) -> Typed {
+fn typed(profile: &Profile, message: &Message) -> Result<Typed, Unread> {
     let payload = message.tlvs.get(tag::MESSAGE_PAYLOAD).filter(|_| message.short_message.is_empty());
     let octets: &[u8] = payload.unwrap_or(&message.short_message);
     let octets = match octets.split_first() {
@@ -189,7 +198,7 @@ fn typed(profile: &Profile, message: &Message) -> Typed {
         }
         _ => octets,
     };
-    Typed::new(text::decoded(profile.codings.of(message.data_coding), octets, TEXT_MAX))
+    text::typed(message.data_coding, octets, &profile.charsets)
 }
 
 /// The dialled string between `*` and `#`, however much of them the gateway leaves out.
@@ -290,7 +299,7 @@ pub fn write(profile: &Profile, way: &Way, screen: &Screen, kind: Kind) -> Messa
         Kind::Reply if screen.end => said.end,
         Kind::Reply => said.ask,
     };
-    let (data_coding, octets) = text::coded(profile, &screen.text);
+    let (data_coding, octets) = text::coded(profile, &screen.text, way.data_coding);
     let mut message = Message {
         service_type: Bytes::copy_from_slice(profile.service_type.as_bytes()),
         source: way.ours.clone(),
@@ -305,7 +314,11 @@ pub fn write(profile: &Profile, way: &Way, screen: &Screen, kind: Kind) -> Messa
     if octets.len() > SHORT_MESSAGE_MAX {
         message.tlvs.push(tag::MESSAGE_PAYLOAD, octets);
     } else {
-        message.short_message = octets.into();
+        message.short_message = octets;
     }
     message
 }
+
+#[cfg(test)]
+#[path = "wire/tests.rs"]
+mod tests;

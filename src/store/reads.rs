@@ -301,7 +301,21 @@ pub(in crate::store) async fn entries_of_payment(pool: &Pool, payment: Id) -> Re
     all(pool, by_id(SQL, payment), decode::entry).await
 }
 
-/// The session that a caller saved last in a flow.
+/// Kept sessions in the order of their ids.
+pub(in crate::store) async fn kept_sessions(
+    pool: &Pool,
+    after: Id,
+    limit: u32,
+) -> Result<Vec<SessionRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        session_columns!(),
+        " from sessions where key is not null and id > $1 order by id limit $2"
+    );
+    all(pool, by_id(SQL, after).bind(i64::from(limit)), decode::session).await
+}
+
+/// The session that a caller saved last in a flow, and that no channel keeps.
 pub(in crate::store) async fn session_of(
     pool: &Pool,
     caller: &Msisdn,
@@ -311,7 +325,8 @@ pub(in crate::store) async fn session_of(
     const SQL: &str = concat!(
         "select ",
         session_columns!(),
-        " from sessions where caller = $1 and flow = $2 and expires_at > $3 order by saved_at desc, id limit 1"
+        " from sessions where caller = $1 and flow = $2 and key is null and expires_at > $3 ",
+        "order by saved_at desc, id limit 1"
     );
     let query = sqlx::query(SQL).bind(caller.as_str().to_owned()).bind(flow.to_owned()).bind(now);
     one(pool, query, decode::session).await

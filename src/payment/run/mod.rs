@@ -247,14 +247,30 @@ impl Payments {
     /// # Errors
     /// When it could not be committed.
     pub async fn queue_sms(&self, payment: Option<Id>, to: &Msisdn, body: String) -> Result<(), Error> {
-        let at = self.now();
-        let id = payment.map_or_else(|| Id::new(at), |p| p.derived(&format!("sms {body}")));
-        let row = OutboxRow { payment, ..self.sms(id, to, body) };
+        let row = self.text_row(payment, to, body);
         self.commit(vec![Op::Outbox(row)]).await?.map_err(Error::Refused)?;
-        let Some(payment) = payment else { return Ok(()) };
-        // In this order a crash in between sends both rather than none.
+        match payment {
+            Some(payment) => self.spare_plain_result(payment).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A text message that is due now, as a row. Of one payment the same text is the same row.
+    #[must_use]
+    pub fn text_row(&self, payment: Option<Id>, to: &Msisdn, body: String) -> OutboxRow {
+        let id = payment.map_or_else(|| Id::new(self.now()), |p| p.derived(&format!("sms {body}")));
+        OutboxRow { payment, ..self.sms(id, to, body) }
+    }
+
+    /// The plain result of a payment is not to be sent, if it has not left yet: the conversation has told a better one. In
+    /// this order a crash in between sends both rather than none.
+    ///
+    /// # Errors
+    /// When it could not be committed.
+    pub async fn spare_plain_result(&self, payment: Id) -> Result<(), Error> {
+        let at = self.now();
         for queued in self.inner.store.outbox_of(payment).await? {
-            if queued.state == OutboxState::Waiting && queued.due_at > at && queued.id != id {
+            if queued.state == OutboxState::Waiting && queued.due_at > at {
                 self.replace_waiting(queued.id).await?;
             }
         }

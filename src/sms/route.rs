@@ -86,7 +86,9 @@ impl Health {
 pub enum Choice {
     /// The route of this index, now.
     Now(usize),
-    /// A route would do, but none is ready.
+    /// A route would do and has its hands full: the text waits in ours.
+    Full,
+    /// A route would do, but it is down, or its whole queue waits.
     Later,
     /// No route reaches the recipient as this sender.
     Never,
@@ -116,16 +118,19 @@ pub fn choose(
     }
     possible.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
     let state = |index: usize| health.get(index).copied().unwrap_or_default();
+    let mut full = false;
     for (is_named, .., index) in possible {
-        if state(index).ready() {
+        let health = state(index);
+        if health.ready() {
             return Choice::Now(index);
         }
+        full |= health.up && !health.paused;
         // A route that only has its hands full is waited for: the text would else come from another number, or overtake.
-        if is_named && state(index).up {
-            return Choice::Later;
+        if is_named && health.up {
+            break;
         }
     }
-    Choice::Later
+    if full { Choice::Full } else { Choice::Later }
 }
 
 #[cfg(test)]
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_goes_first_then_the_preference() {
-        use Choice::{Later, Now};
+        use Choice::{Full, Later, Now};
         let routes = routes();
         let on = |health: [Health; 4], digits: &str, named, sender| {
             choose(&routes, &health, digits, named, sender)
@@ -173,7 +178,9 @@ mod tests {
             // The named one goes before a longer prefix, is waited for while it lives, and is given up when it is down.
             ([UP; 4], "8613800000001", Some("world"), None, Now(0)),
             ([PAUSED, UP, UP, UP], "8613800000001", Some("world"), None, Later),
-            ([FULL, UP, UP, UP], "8613800000001", Some("world"), None, Later),
+            ([FULL, UP, UP, UP], "8613800000001", Some("world"), None, Full),
+            ([DOWN, PAUSED, FULL, DOWN], "8613800000001", None, None, Full),
+            ([DOWN, PAUSED, PAUSED, DOWN], "8613800000001", None, None, Later),
             ([DOWN, UP, UP, UP], "8613800000001", Some("world"), None, Now(3)),
             ([DOWN, UP, UP, UP], "8613800000001", Some("world"), Some("12580"), Now(3)),
             // It is taken at its word even where its prefixes or senders say otherwise.

@@ -11,8 +11,11 @@
 
 pub mod address;
 pub mod carry;
+pub mod desk;
+pub mod dispatch;
 pub mod nonsense;
 pub mod parked;
+pub mod received;
 pub mod repeat;
 pub mod retry;
 pub mod route;

@@ -9,6 +9,8 @@
 
 pub mod encode;
 pub mod frame;
+pub mod io;
+pub mod link;
 pub mod other;
 pub mod parse;
 pub mod pdu;

@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::session::Id;
+use crate::smpp::coding::Charsets;
 use crate::sms::address::Origin;
 
 /// A text, or one part of a long one. It shows neither its words nor its sender when printed.
@@ -18,7 +19,7 @@ pub struct Received {
     pub from: Origin,
     /// The number of ours that was texted.
     pub to: String,
-    /// What it says.
+    /// What it says; empty when it is a part, which says it in its own way.
     pub text: Zeroizing<String>,
     /// What the network gives to tell equal texts apart: a user message reference, a concatenation reference, a provider's
     /// id. Empty without any.
@@ -33,15 +34,15 @@ impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (route, from, to, bytes) = (&self.route, &self.from, &self.to, self.text.len());
         write!(f, "text of {bytes} bytes by {route} from {from:?} to {to}")?;
-        match self.part {
+        match &self.part {
             Some(part) => write!(f, ", part {} of {}", part.number, part.total),
             None => Ok(()),
         }
     }
 }
 
-/// Which part of a long text.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A part of a long text, as octets: a sender may cut a character in two.
+#[derive(Clone)]
 pub struct Part {
     /// Names the text, as its sender counts.
     pub reference: u16,
@@ -49,6 +50,14 @@ pub struct Part {
     pub total: u8,
     /// From 1.
     pub number: u8,
+    /// How it is coded.
+    pub data_coding: u8,
+    /// Bits before its first septet.
+    pub fill: u8,
+    /// What it says.
+    pub octets: Zeroizing<Vec<u8>>,
+    /// How the route codes texts.
+    pub charsets: Charsets,
 }
 
 /// What became of a text that was received.

@@ -52,13 +52,13 @@ fn micros(duration: Duration) -> i64 {
 
 impl<M: Clone + Send + Sync + 'static> Inner<M> {
     /// Handles a text when it is its turn.
-    pub(super) async fn take(self: &Arc<Self>, received: Received) -> Result<Taken, Error> {
+    pub(super) async fn take(self: &Arc<Self>, mut received: Received) -> Result<Taken, Error> {
         if received.from.number().is_none() {
             count(&self.counters.silent);
             tracing::info!(from = ?received.from, route = %received.route, "a text from no number");
             return Ok(Taken::Handled);
         }
-        match received.part {
+        match received.part.take() {
             Some(part) => self.take_part(received, part).await,
             None => self.take_whole(&received, None).await,
         }

@@ -23,4 +23,5 @@ pub mod session;
 pub mod sip;
 pub mod smpp;
 pub mod store;
+pub mod ussd;
 pub mod voice;

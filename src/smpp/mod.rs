@@ -10,6 +10,8 @@
 pub mod coding;
 pub mod encode;
 pub mod frame;
+pub mod io;
+pub mod link;
 pub mod long;
 pub mod other;
 pub mod parse;

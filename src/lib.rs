@@ -25,4 +25,5 @@ pub mod smpp;
 pub mod smsc;
 pub mod sms;
 pub mod store;
+pub mod ussd;
 pub mod voice;

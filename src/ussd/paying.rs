@@ -142,6 +142,8 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
         match self.desk.advance(session, turn, deadline).await {
             Ok(Step::Stands(Stand::Pays(task))) => Ok(Some(task)),
             Ok(Step::Stands(Stand::Screen(screen))) => {
+                // Its answer may come as soon as it is told.
+                self.seat.performed();
                 self.tell(screen);
                 Ok(None)
             }
@@ -156,7 +158,7 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
     }
 
     fn tell(&mut self, screen: Screen) {
-        self.seat.shown();
+        self.seat.shown(&screen);
         if let Some(tell) = self.tell.take() {
             let _ = tell.send(Some(screen));
         }

@@ -12,15 +12,15 @@ use bytes::Bytes;
 use super::{count, folder_path, seconds};
 use crate::connector::document::{Faults, Placed, Section};
 use crate::connector::key::{Key, Source};
-use crate::sms::address::{Numbering, TonNpi};
-use crate::sms::retry::Retry;
-use crate::sms::route::Route;
-use crate::smpp::coding::{Charset, Charsets};
-use crate::smpp::io::listener::Network;
+use crate::smpp::coding::{Charset, Charsets, Scheme};
+use crate::smpp::io::Network;
 use crate::smpp::io::tls::{ClientFiles, Identity, ServerFiles};
 use crate::smpp::link::settings::{Esme, Password, Rate, Settings, Side};
 use crate::smpp::pdu::Role;
-use crate::ussd::profile::{Charset as ScreenCharset, Codings, Dialled, Profile};
+use crate::sms::address::{Numbering, TonNpi};
+use crate::sms::retry::Retry;
+use crate::sms::route::Route;
+use crate::ussd::profile::{Dialled, Profile};
 
 /// Binds to one SMSC at most.
 const BINDS_MAX: i64 = 32;
@@ -29,6 +29,15 @@ const WINDOW_MAX: i64 = 10_000;
 /// Octets of a `system_id` and a password (SMPP 3.4 §5.2.1, §5.2.2), without the NUL.
 const SYSTEM_ID_MAX: usize = 15;
 const PASSWORD_MAX: usize = 8;
+
+/// What `data_coding` 0 may mean.
+const CHARSETS: [(&str, Charset); 5] = [
+    ("gsm7", Charset::Gsm7),
+    ("gsm7_packed", Charset::Gsm7Packed),
+    ("latin1", Charset::Latin1),
+    ("ascii", Charset::Ascii),
+    ("utf8", Charset::Utf8),
+];
 
 /// What a route of SMPP carries, whoever binds to whom.
 #[derive(Clone, Debug, Default)]
@@ -108,12 +117,7 @@ pub struct Peer {
 }
 
 /// Names routes that are named twice: rows and logs tell them apart by their names.
-pub(super) fn distinct(
-    smscs: &[Smsc],
-    listen: Option<&Listen>,
-    root: &Section<'_>,
-    faults: &mut Faults<'_>,
-) {
+pub(super) fn distinct(smscs: &[Smsc], listen: Option<&Listen>, root: &Section<'_>, faults: &mut Faults<'_>) {
     let peers = listen.into_iter().flat_map(|listen| &listen.peers).map(|peer| peer.name.as_str());
     let mut seen = BTreeSet::new();
     for name in smscs.iter().map(|smsc| smsc.name.as_str()).chain(peers) {
@@ -167,8 +171,16 @@ impl Smsc {
         }
         let addresses = smsc.texts("addresses", faults);
         for text in &addresses {
-            if text.value.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
-                faults.add(&text.span, &text.key, format!("`{}` is not a host and a port such as smsc.example:2775", text.value));
+            if text
+                .value
+                .rsplit_once(':')
+                .is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
+            {
+                faults.add(
+                    &text.span,
+                    &text.key,
+                    format!("`{}` is not a host and a port such as smsc.example:2775", text.value),
+                );
             }
         }
         let side = Side::Esme(esme(smsc, faults, folder));
@@ -288,7 +300,11 @@ impl Carries {
             profile
         });
         if sms.is_none() && ussd.is_none() {
-            faults.add(&section.span, &section.key, "carries nothing: give it a table `sms`, `ussd`, or both");
+            faults.add(
+                &section.span,
+                &section.key,
+                "carries nothing: give it a table `sms`, `ussd`, or both",
+            );
         }
         Self { sms, ussd }
     }
@@ -296,20 +312,14 @@ impl Carries {
 
 impl Texts {
     fn read(sms: &mut Section<'_>, name: &str, faults: &mut Faults<'_>) -> Self {
-        let charsets = [
-            ("gsm7", Charset::Gsm7),
-            ("gsm7_packed", Charset::Gsm7Packed),
-            ("latin1", Charset::Latin1),
-            ("ascii", Charset::Ascii),
-            ("utf8", Charset::Utf8),
-        ];
         let usual = Charsets::sms();
         let charsets = Charsets {
-            default: choice(sms, "charset", &charsets, faults).unwrap_or(usual.default),
+            default: choice(sms, "charset", &CHARSETS, faults).unwrap_or(usual.default),
             fold: sms.boolean("fold", faults).unwrap_or(usual.fold),
             ..usual
         };
-        let same = |names: &[&'static str]| names.iter().map(|name| (*name, (*name).to_owned())).collect::<Vec<_>>();
+        let same =
+            |names: &[&'static str]| names.iter().map(|name| (*name, (*name).to_owned())).collect::<Vec<_>>();
         let long = choice(sms, "long", &same(&["udh8", "udh16", "sar", "payload"]), faults);
         let ids = choice(sms, "ids", &same(&["opaque", "hex_in_receipt", "decimal_in_receipt"]), faults);
         Self {
@@ -328,7 +338,11 @@ pub(super) fn texts_route(sms: &mut Section<'_>, name: &str, faults: &mut Faults
     for text in sms.texts("prefixes", faults) {
         let digits = text.value.strip_prefix('+').unwrap_or(&text.value).to_owned();
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            faults.add(&text.span, &text.key, format!("`{}` is not the beginning of a number such as +86138", text.value));
+            faults.add(
+                &text.span,
+                &text.key,
+                format!("`{}` is not the beginning of a number such as +86138", text.value),
+            );
         }
         prefixes.push(digits);
     }
@@ -378,20 +392,14 @@ fn profile(ussd: &mut Section<'_>, faults: &mut Faults<'_>) -> Profile {
     let ready: Vec<(&str, Profile)> =
         Profile::NAMES.iter().filter_map(|name| Some((*name, Profile::named(name)?))).collect();
     let mut profile = choice(ussd, "profile", &ready, faults).unwrap_or_default();
-    let codings = [("cbs", Codings::cell_broadcast()), ("smpp", Codings::smpp())];
-    if let Some(codings) = choice(ussd, "codings", &codings, faults) {
-        profile.codings = codings;
+    let codings = [("cbs", Charsets::ussd()), ("smpp", Charsets { scheme: Scheme::Cbs, ..Charsets::sms() })];
+    if let Some(charsets) = choice(ussd, "codings", &codings, faults) {
+        profile.charsets = charsets;
     }
-    let narrow = [
-        ("gsm", ScreenCharset::Gsm),
-        ("gsm_packed", ScreenCharset::GsmPacked),
-        ("ascii", ScreenCharset::Ascii),
-        ("latin1", ScreenCharset::Latin1),
-        ("utf8", ScreenCharset::Utf8),
-    ];
-    if let Some(charset) = choice(ussd, "charset", &narrow, faults) {
-        profile.codings = profile.codings.with_narrow(charset);
+    if let Some(charset) = choice(ussd, "charset", &CHARSETS, faults) {
+        profile.charsets.default = charset;
     }
+    profile.charsets.fold = ussd.boolean("fold", faults).unwrap_or(profile.charsets.fold);
     let dialled = [("text", Dialled::Text), ("destination", Dialled::Destination)];
     if let Some(dialled) = choice(ussd, "dialled_in", &dialled, faults) {
         profile.dialled = dialled;
@@ -455,7 +463,11 @@ fn peers(smpp: &mut Section<'_>, faults: &mut Faults<'_>) -> Vec<Peer> {
         if let Some(id) = system_id.as_ref()
             && (id.value.len() > SYSTEM_ID_MAX || peers.iter().any(|other| other.system_id == id.value))
         {
-            faults.add(&id.span, &id.key, format!("expected a name of its own of at most {SYSTEM_ID_MAX} characters"));
+            faults.add(
+                &id.span,
+                &id.key,
+                format!("expected a name of its own of at most {SYSTEM_ID_MAX} characters"),
+            );
         }
         let password = peer.need_text("password_hash", faults);
         if let Some(hash) = password.as_ref().filter(|hash| !hash.value.starts_with("$argon2id$")) {

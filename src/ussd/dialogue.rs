@@ -8,7 +8,7 @@ use crate::session::registry::Unserved;
 use crate::session::writes::Writes;
 use crate::session::{Channel, Party, Session, SessionRow, System, Task, Then, Turn};
 use crate::ussd::line::{MEMORY, Memory, SAME_BEGIN, Seat};
-use crate::ussd::{Error, Inner, Input, Phase, Route, Screen, GONE, Taken, Typed, key};
+use crate::ussd::{Error, GONE, Inner, Input, Phase, Route, Screen, Taken, Typed, key};
 
 /// Where a conversation stands after a step of it that took no money.
 pub(super) enum Stand {
@@ -54,7 +54,12 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             Ok(session) => session,
             Err(lost) => {
                 tracing::info!(session = %id, "a dialogue cannot be saved for later: {lost}");
-                return Ok(self.registry.payments().end_session(id).await.map_err(crate::session::Error::from)?);
+                return Ok(self
+                    .registry
+                    .payments()
+                    .end_session(id)
+                    .await
+                    .map_err(crate::session::Error::from)?);
             }
         };
         if session.awaits_outcome() {

@@ -144,15 +144,8 @@ impl Drop for Sending {
 
 impl Line {
     fn new(at: Instant) -> Self {
-        let now = Now {
-            inside: 0,
-            screens: 0,
-            screen: None,
-            sending: 0,
-            taken: at,
-            performing: None,
-            used: at,
-        };
+        let now =
+            Now { inside: 0, screens: 0, screen: None, sending: 0, taken: at, performing: None, used: at };
         Self { turns: Arc::default(), now: Mutex::new(now), sent: Notify::new() }
     }
 

@@ -250,7 +250,12 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
     ///
     /// # Errors
     /// When the database does not answer. The dialogue ends by itself then, when its time is over.
-    pub async fn undelivered(&self, route: &str, msisdn: &Msisdn, dialogue: Option<&str>) -> Result<(), Error> {
+    pub async fn undelivered(
+        &self,
+        route: &str,
+        msisdn: &Msisdn,
+        dialogue: Option<&str>,
+    ) -> Result<(), Error> {
         let input = Input {
             route: route.to_owned(),
             dialogue: dialogue.map(str::to_owned),

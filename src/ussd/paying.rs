@@ -130,7 +130,11 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
     }
 
     /// Shows what an action came to, or gives the next one.
-    async fn performed(&mut self, session: &mut Session, performed: Performed) -> Result<Option<Task>, Error> {
+    async fn performed(
+        &mut self,
+        session: &mut Session,
+        performed: Performed,
+    ) -> Result<Option<Task>, Error> {
         let turn = session.resume(performed).await?;
         if let Some(kept) = session.kept().cloned() {
             let route = self.desk.route(&kept.route);

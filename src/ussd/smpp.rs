@@ -265,12 +265,20 @@ impl<M: Clone + Send + Sync + 'static> Answer<M> {
 }
 
 /// Sends a message, again if the gateway was too busy for it and there is time.
-async fn send(link: &(impl Link + ?Sized), gateway: &Gateway, message: Message, clock: &Clock, deadline: Instant) -> Sent {
+async fn send(
+    link: &(impl Link + ?Sized),
+    gateway: &Gateway,
+    message: Message,
+    clock: &Clock,
+    deadline: Instant,
+) -> Sent {
     for tries in 1.. {
         match link.request(gateway.side.body(message.clone())).await {
             Outcome::Answered { status, .. } => match gateway.kinds.of(status) {
                 status::Kind::Ok => return Sent::Taken,
-                status::Kind::Throttled if tries < TRIES_MAX && clock.instant() + THROTTLED_PAUSE < deadline => {
+                status::Kind::Throttled
+                    if tries < TRIES_MAX && clock.instant() + THROTTLED_PAUSE < deadline =>
+                {
                     tokio::time::sleep(THROTTLED_PAUSE).await;
                 }
                 _ => return Sent::Refused(status),

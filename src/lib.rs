@@ -23,5 +23,7 @@ pub mod session;
 pub mod sip;
 pub mod smpp;
 pub mod sms;
+pub mod smsc;
 pub mod store;
+pub mod ussd;
 pub mod voice;

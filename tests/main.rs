@@ -20,6 +20,7 @@ mod engine;
 mod house;
 mod language;
 mod ledger;
+mod messages;
 mod payments;
 mod prompts;
 mod proof;

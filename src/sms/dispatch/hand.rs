@@ -83,7 +83,6 @@ impl Hand {
         }
     }
 
-
     /// How many more texts it can use.
     pub(super) fn room(&self, now: i64, readiness: &[Readiness]) -> usize {
         let health = self.health(now, readiness);
@@ -137,13 +136,7 @@ impl Hand {
     }
 
     /// Lets the front of a recipient's lane leave, if it may.
-    fn advance(
-        &mut self,
-        recipient: String,
-        now: i64,
-        readiness: &[Readiness],
-        steps: &mut Vec<Step>,
-    ) {
+    fn advance(&mut self, recipient: String, now: i64, readiness: &[Readiness], steps: &mut Vec<Step>) {
         loop {
             let Some(row) = self.lanes.get(&recipient).and_then(VecDeque::front) else {
                 self.lanes.remove(&recipient);

@@ -31,3 +31,4 @@ mod sip;
 mod smpp;
 mod support;
 mod torture;
+mod ussd;

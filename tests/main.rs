@@ -32,3 +32,4 @@ mod sms;
 mod smpp;
 mod support;
 mod torture;
+mod ussd;

@@ -85,7 +85,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
 
 impl<M: Clone + Send + Sync + 'static> Inner<M> {
     /// The routes that may begin dialogues, the one of this name first.
-    fn push_routes(&self, first: Option<&str>) -> Vec<(Route, Arc<dyn super::Pusher>)> {
+    fn push_routes(&self, first: Option<&str>) -> Vec<(Route, Arc<dyn Pusher>)> {
         let pushers = self.pushers.get();
         let may = |route: &&Route| route.push;
         let with = |route: &Route| Some((route.clone(), pushers?.get(&route.name)?.clone()));
@@ -115,7 +115,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
     async fn push(
         self: &Arc<Self>,
         route: &Route,
-        pusher: &dyn super::Pusher,
+        pusher: &dyn Pusher,
         mut session: Session,
         kept: &Kept,
     ) -> Result<bool, Error> {

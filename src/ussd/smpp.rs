@@ -33,6 +33,9 @@ const TRIES_MAX: u32 = 5;
 /// The pause before that.
 const THROTTLED_PAUSE: Duration = Duration::from_millis(300);
 
+/// Answers a message with a `command_status`, once.
+pub type Acknowledge = Box<dyn FnOnce(u32) + Send>;
+
 /// Sends requests: a bind, or several that share the load.
 pub trait Link: Send + Sync {
     /// Sends one, and tells what became of it.
@@ -137,10 +140,9 @@ impl<M: Clone + Send + Sync + 'static> Gate<M> {
         route: &str,
         link: L,
         message: &Message,
-        acknowledge: impl FnOnce(u32) + Send + 'static,
+        acknowledge: Acknowledge,
     ) -> impl Future<Output = ()> + Send + use<M, L> {
         let read = self.read(route, message);
-        let acknowledge: Box<dyn FnOnce(u32) + Send> = Box::new(acknowledge);
         let clock = self.clock.clone();
         let desk = self.desk.clone();
         let taking = read.map(|(gateway, heard, input)| {
@@ -219,7 +221,7 @@ impl<M: Clone + Send + Sync + 'static> Answer<M> {
         self,
         link: &impl Link,
         taking: impl Future<Output = Result<Taken, Error>>,
-        acknowledge: Box<dyn FnOnce(u32) + Send>,
+        acknowledge: Acknowledge,
     ) {
         let screen = match taking.await {
             Ok(Taken::Screen(screen)) => {

@@ -1,0 +1,3 @@
+//! SMPP against other implementations of it.
+
+mod codec;

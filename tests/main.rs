@@ -27,5 +27,6 @@ mod reload;
 mod resume;
 mod rtp_engine;
 mod sip;
+mod smsc;
 mod support;
 mod torture;

@@ -134,7 +134,8 @@ impl House {
     async fn run(&mut self, mut asked: mpsc::Receiver<Ask>) -> Result<(), Error> {
         let mut batch = Vec::new();
         loop {
-            let wait = self.network.next_deadline().map(|at| at.saturating_duration_since(self.clock.instant()));
+            let wait =
+                self.network.next_deadline().map(|at| at.saturating_duration_since(self.clock.instant()));
             tokio::select! {
                 _ = self.incoming.recv_many(&mut batch, EVENTS) => {}
                 stream = self.door.accept(&self.clock) => batch.push(Event::Accepted(stream)),
@@ -221,12 +222,7 @@ impl House {
     }
 }
 
-async fn read(
-    id: u64,
-    mut reader: OwnedReadHalf,
-    events: &mpsc::Sender<Event>,
-    out: &mpsc::WeakSender<Out>,
-) {
+async fn read(id: u64, mut reader: OwnedReadHalf, events: &mpsc::Sender<Event>, out: &mpsc::WeakSender<Out>) {
     let mut framer = Framer::default();
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
@@ -282,6 +278,8 @@ async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Out>, done:
     if cut {
         // With nothing to linger for, closing sends RST instead of FIN.
         let _ = writer.as_ref().set_zero_linger();
+        // Dropped, this half would send FIN before the other half closes the socket.
+        writer.forget();
     }
     done.cancel();
 }

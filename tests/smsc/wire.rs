@@ -150,3 +150,70 @@ async fn the_log_is_whole_lines_across_a_crash() {
     assert_eq!(served, text);
     sandbox.end().await;
 }
+
+#[tokio::test]
+async fn an_outbind_makes_a_link_and_nobody_there_is_told() {
+    let sandbox = Sandbox::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, accepted) =
+        tokio::join!(sandbox.post("/outbind", json!({ "address": address })), listener.accept());
+    assert_eq!(told.0, 200);
+    let mut client = Client { stream: accepted.unwrap().0, bytes: BytesMut::new(), sequence: 0 };
+    let Body::Outbind { system_id, .. } = client.next().await.unwrap().body else { panic!() };
+    assert_eq!(&system_id[..], b"sandbox");
+    assert!(client.bind().await);
+    client.submit().await;
+    assert_eq!(client.next().await.unwrap().status, 0);
+    drop(listener);
+    assert_eq!(sandbox.post("/outbind", json!({ "address": address })).await.0, 502);
+    sandbox.end().await;
+}
+
+/// A client that answers deliveries and comes back whenever it is cut off; tells what texts it saw.
+async fn faithful(sandbox: &Sandbox, seen: tokio::sync::mpsc::Sender<String>) {
+    loop {
+        let mut client = sandbox.bind().await;
+        while let Ok(pdu) = client.next().await {
+            let Body::DeliverSm(message) = pdu.body else { continue };
+            seen.send(String::from_utf8(message.short_message.to_vec()).unwrap()).await.unwrap();
+            let mut bytes = BytesMut::new();
+            let body = Body::DeliverSmResp(MessageResp::default());
+            encode(&Pdu { status: 0, sequence: pdu.sequence, body }, 0x34, &mut bytes).unwrap();
+            if client.stream.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts_survive_random_disconnects() {
+    let seed = std::env::var("KEYTONE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7_u64);
+    println!("seed {seed}; KEYTONE_SEED chooses another");
+    let sandbox = Sandbox::new().await;
+    let (sender, mut seen) = tokio::sync::mpsc::channel(100_000);
+    let talk = async {
+        sandbox.get("/wait?for=binds&count=1").await;
+        sandbox.post("/faults", json!({ "disconnect_per_million": 30_000, "seed": seed })).await;
+        for n in 0..300 {
+            let sms =
+                json!({ "from": "+8613800000001", "to": "1069125", "text": n.to_string(), "wait": false });
+            assert_eq!(sandbox.post("/sms", sms).await.0, 202);
+        }
+        assert_eq!(sandbox.get("/wait?for=quiet&timeout_ms=15000").await, json!({ "quiet": true }));
+    };
+    tokio::select! {
+        () = talk => {}
+        () = faithful(&sandbox, sender) => {}
+    }
+    let mut texts = std::collections::BTreeSet::new();
+    while let Ok(text) = seen.try_recv() {
+        texts.insert(text.parse::<u32>().unwrap());
+    }
+    assert_eq!(texts, (0..300).collect());
+    let stats = sandbox.get("/stats").await;
+    assert!(stats["links_cut"].as_u64().unwrap() > 2, "{stats}");
+    assert!(stats["redelivers"].as_u64().unwrap() > 0, "{stats}");
+    sandbox.end().await;
+}

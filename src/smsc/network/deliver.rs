@@ -32,6 +32,8 @@ pub(super) enum Cause {
     Receipt(String),
     /// A message of a dialogue: handset and key.
     Dialogue(String, u64),
+    /// A text of a burst, from this handset.
+    Burst(String),
     /// The second of two by `duplicate_every`.
     Copy,
 }
@@ -39,7 +41,7 @@ pub(super) enum Cause {
 impl Cause {
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Text { .. } => "sms",
+            Self::Text { .. } | Self::Burst(_) => "sms",
             Self::Receipt(_) => "receipt",
             Self::Dialogue(..) => "ussd",
             Self::Copy => "copy",
@@ -126,6 +128,7 @@ impl Network {
         self.write(now, answered);
         match &delivery.cause {
             Cause::Text { ticket: Some(ticket), part } => self.text_answered(*ticket, *part, status),
+            Cause::Burst(handset) => self.burst_answered(now, handset, status),
             Cause::Dialogue(handset, key) if status != 0 => {
                 let (handset, key) = (handset.clone(), *key);
                 self.over(now, &handset, key, &format!("refused by the ESME: {}", status::label(status)));
@@ -161,7 +164,7 @@ impl Network {
                 self.over(now, &handset, key, "no response from the ESME");
             }
             Cause::Copy => {}
-            Cause::Text { .. } | Cause::Receipt(_) => self.later(now, delivery),
+            Cause::Text { .. } | Cause::Receipt(_) | Cause::Burst(_) => self.later(now, delivery),
         }
         self.settle_links();
     }
@@ -174,7 +177,7 @@ impl Network {
                 self.over(now, &handset, key, "the link is gone");
             }
             Cause::Copy => {}
-            Cause::Text { .. } | Cause::Receipt(_) => self.queue.push_front(delivery),
+            Cause::Text { .. } | Cause::Receipt(_) | Cause::Burst(_) => self.queue.push_front(delivery),
         }
     }
 

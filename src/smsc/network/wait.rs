@@ -20,6 +20,8 @@ pub(super) enum Waiting {
     Message { handset: String, after: u64 },
     /// A dialogue of the handset that the ESME began and that waits for an answer.
     Push { handset: String, after: u64 },
+    /// A screen after this many of the handset, in whichever dialogue.
+    Shown { handset: String, after: u64 },
     /// The handset's dialogue is over.
     Over { handset: String },
     /// So many links that are bound.
@@ -34,6 +36,7 @@ impl Waiting {
             Self::Screen { handset, .. }
             | Self::Message { handset, .. }
             | Self::Push { handset, .. }
+            | Self::Shown { handset, .. }
             | Self::Over { handset } => Some(handset),
             Self::Text { .. } | Self::Binds { .. } | Self::Quiet => None,
         }
@@ -84,6 +87,9 @@ impl Network {
                 let dialogue = self.handsets.get(handset)?.dialogue.as_ref()?;
                 (dialogue.push && dialogue.screens > *after && dialogue.turn != Turn::Esme)
                     .then(|| self.shown(handset))
+            }
+            Waiting::Shown { handset, after } => {
+                (self.handsets.get(handset)?.screens > *after).then(|| self.shown(handset))
             }
             Waiting::Over { handset } => {
                 let dialogue = self.handsets.get(handset)?.dialogue.as_ref()?;

@@ -22,6 +22,8 @@ pub mod secret;
 pub mod session;
 pub mod sip;
 pub mod smpp;
+pub mod sms;
 pub mod smsc;
 pub mod store;
+pub mod ussd;
 pub mod voice;

@@ -10,9 +10,14 @@
 pub mod coding;
 pub mod encode;
 pub mod frame;
+pub mod io;
+pub mod link;
 pub mod long;
+mod mask;
 pub mod other;
 pub mod parse;
 pub mod pdu;
+pub mod receipt;
 pub mod status;
+pub mod time;
 pub mod tlv;

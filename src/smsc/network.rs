@@ -112,6 +112,13 @@ enum Timer {
     BurstEnds(u64),
 }
 
+impl Timer {
+    /// Whether something comes of it that somebody sees.
+    const fn is_planned(&self) -> bool {
+        matches!(self, Self::Response(..) | Self::Kept(_) | Self::Receipt(_) | Self::Again(_))
+    }
+}
+
 /// The network.
 pub(super) struct Network {
     settings: Settings,
@@ -125,7 +132,11 @@ pub(super) struct Network {
     handsets: HashMap<String, Handset>,
     queue: VecDeque<Delivery>,
     waiting: BTreeMap<u64, Waiting>,
+    /// Those of them that wait for something at links.
+    watching: Vec<u64>,
     timers: BTreeMap<(Instant, u64), Timer>,
+    /// Timers of which something comes that somebody sees.
+    planned: usize,
     burst: Option<Burst>,
     outputs: VecDeque<Output>,
     log: Vec<u8>,
@@ -194,7 +205,9 @@ impl Network {
             handsets: HashMap::new(),
             queue: VecDeque::new(),
             waiting: BTreeMap::new(),
+            watching: Vec::new(),
             timers: BTreeMap::new(),
+            planned: 0,
             burst: None,
             outputs: VecDeque::new(),
             log: Vec::new(),
@@ -228,6 +241,7 @@ impl Network {
             Input::Tick => {}
         }
         self.pump(now);
+        self.settle_links();
     }
 
     /// What to do next; lines of the log first, then bytes, then the rest.
@@ -250,12 +264,15 @@ impl Network {
 
     fn after(&mut self, now: Now, ms: u64, timer: Timer) {
         self.next_timer += 1;
+        self.planned += usize::from(timer.is_planned());
         self.timers.insert((now.instant + Duration::from_millis(ms), self.next_timer), timer);
     }
 
     fn expire(&mut self, now: Now) {
         while let Some(entry) = self.timers.first_entry().filter(|e| e.key().0 <= now.instant) {
-            match entry.remove() {
+            let timer = entry.remove();
+            self.planned -= usize::from(timer.is_planned());
+            match timer {
                 Timer::Response(id, bytes) => self.put_response(now, id, &bytes),
                 Timer::Kept(id) => self.release(now, id),
                 Timer::Receipt(delivery) | Timer::Again(delivery) => self.queue.push_back(*delivery),

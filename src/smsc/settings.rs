@@ -190,6 +190,8 @@ pub struct Settings {
     pub receipts: Receipts,
     /// What they look like.
     pub receipt_form: ReceiptForm,
+    /// Receipts come by `data_sm`, their text in `message_payload`.
+    pub receipts_by_data_sm: bool,
     /// How long a message takes to its handset.
     pub receipt_ms: u64,
     /// How long MO texts are cut.
@@ -236,6 +238,7 @@ impl Default for Settings {
             receipt_ids: None,
             receipts: Receipts::Once,
             receipt_form: ReceiptForm::Both,
+            receipts_by_data_sm: false,
             receipt_ms: 100,
             parts: Parts::Udh8,
             again_ms: 500,

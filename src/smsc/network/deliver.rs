@@ -111,7 +111,7 @@ impl Network {
         for delivery in std::iter::once(delivery).chain(copy) {
             let Some(link) = self.links.get_mut(&id) else { return self.orphaned(now, delivery) };
             let sequence = link.next();
-            let pdu = Pdu::request(sequence, Body::DeliverSm(delivery.message.clone()));
+            let pdu = Pdu::request(sequence, self.body(&delivery));
             self.write(now, line(&delivery, id, sequence, "out"));
             if let Some(link) = self.links.get_mut(&id) {
                 link.asked.insert(sequence, Asked::Deliver(Box::new(delivery)));
@@ -119,6 +119,18 @@ impl Network {
             self.after(now, self.settings.response_ms, Timer::Unanswered(id, sequence));
             self.send(now, id, &pdu);
         }
+    }
+
+    fn body(&self, delivery: &Delivery) -> Body {
+        let mut message = delivery.message.clone();
+        if !self.settings.receipts_by_data_sm || !matches!(delivery.cause, Cause::Receipt(_)) {
+            return Body::DeliverSm(message);
+        }
+        let text = std::mem::take(&mut message.short_message);
+        if !text.is_empty() {
+            message.tlvs.push(tag::MESSAGE_PAYLOAD, text);
+        }
+        Body::DataSm(message)
     }
 
     /// The ESME answered.
@@ -139,7 +151,6 @@ impl Network {
         if passing && matches!(delivery.cause, Cause::Text { .. } | Cause::Receipt(_)) {
             self.later(now, delivery);
         }
-        self.settle_links();
     }
 
     fn later(&mut self, now: Now, delivery: Delivery) {
@@ -166,7 +177,6 @@ impl Network {
             Cause::Copy => {}
             Cause::Text { .. } | Cause::Receipt(_) | Cause::Burst(_) => self.later(now, delivery),
         }
-        self.settle_links();
     }
 
     /// Its link is gone before it was answered: a text waits for the next link, a dialogue is over.

@@ -225,7 +225,6 @@ impl Network {
         if self.settings.enquire_ms != 0 {
             self.after(now, self.settings.enquire_ms, Timer::Enquire(id));
         }
-        self.settle_links();
     }
 
     fn bind_refusal(&mut self, id: u64, system_id: &str, password: &[u8]) -> u32 {
@@ -349,7 +348,6 @@ impl Network {
                 self.orphaned(now, *delivery);
             }
         }
-        self.settle_links();
     }
 
     /// A response or another PDU that faults of submits do not touch.

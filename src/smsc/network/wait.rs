@@ -61,6 +61,9 @@ impl Network {
                 None => return self.answer(ticket, 429, json!({ "why": "too many handsets" })),
             }
         }
+        if matches!(waiting, Waiting::Binds { .. } | Waiting::Quiet) {
+            self.watching.push(ticket);
+        }
         self.waiting.insert(ticket, waiting);
         self.after(now, ms, Timer::Wait(ticket));
     }
@@ -101,10 +104,8 @@ impl Network {
             }
             Waiting::Quiet => {
                 let unanswered: usize = self.links.values().map(Link::delivering).sum();
-                let planned = self.timers.values().any(|t| {
-                    matches!(t, Timer::Receipt(_) | Timer::Again(_) | Timer::Response(..) | Timer::Kept(_))
-                });
-                (self.queue.is_empty() && unanswered == 0 && !planned).then(|| json!({ "quiet": true }))
+                (self.queue.is_empty() && unanswered == 0 && self.planned == 0)
+                    .then(|| json!({ "quiet": true }))
             }
         }
     }
@@ -140,16 +141,12 @@ impl Network {
         }
     }
 
-    /// Something happened at a link.
+    /// Something may have happened at a link.
     pub(super) fn settle_links(&mut self) {
-        let tickets: Vec<u64> = self
-            .waiting
-            .iter()
-            .filter(|(_, w)| matches!(w, Waiting::Binds { .. } | Waiting::Quiet))
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in tickets {
-            self.settle(ticket);
+        for ticket in std::mem::take(&mut self.watching) {
+            if !self.settle(ticket) && self.waiting.contains_key(&ticket) {
+                self.watching.push(ticket);
+            }
         }
     }
 

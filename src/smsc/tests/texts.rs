@@ -110,6 +110,15 @@ fn receipts_come_as_told() {
     lab.settings(json!({ "receipts": "never" }));
     assert_eq!(submit(&mut lab, ok, 1), ["resp"]);
     assert_eq!(submit(&mut lab, "8613800007001", 1), ["resp"], "nothing follows what was refused");
+
+    lab.settings(json!({ "receipts": "once", "receipts_by_data_sm": true }));
+    lab.ask(id, Body::SubmitSm(Message { registered_delivery: 1, ..text(ok, "hello") }));
+    lab.pass(100);
+    let Body::DataSm(message) = lab.pdus(id).remove(1).body else { panic!() };
+    assert!(message.tlvs.get(tag::MESSAGE_PAYLOAD).unwrap().ends_with(b"text:hello"));
+    let quiet = lab.wait(json!({ "for": "quiet", "timeout_ms": 20_000 }));
+    lab.pass(20_000);
+    assert_eq!(lab.answered(quiet).0, 504, "the receipt is not answered");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn session(profile: &str, message: &Message, end: bool) -> Option<(u16, Vec<u8>)
     match profile {
         "umr" => field(tag::USER_MESSAGE_REFERENCE),
         "none" => {
-            assert!(field(tag::USER_MESSAGE_REFERENCE).or(field(tag::ITS_SESSION_INFO)).is_none());
+            assert_eq!((field(tag::USER_MESSAGE_REFERENCE), field(tag::ITS_SESSION_INFO)), (None, None));
             None
         }
         _ => field(tag::ITS_SESSION_INFO).map(|(tag, mut value)| {

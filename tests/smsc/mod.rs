@@ -2,6 +2,7 @@
 //! command as an operator starts it.
 
 mod command;
+mod ours;
 mod peer;
 mod wire;
 

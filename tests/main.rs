@@ -30,6 +30,7 @@ mod rtp_engine;
 mod sip;
 mod sms;
 mod smpp;
+mod smsc;
 mod support;
 mod torture;
 mod ussd;

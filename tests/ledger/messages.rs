@@ -196,7 +196,7 @@ async fn two_nodes_receive_a_message_once(fresh: Fresh) {
     let answers = join_all(nodes.iter().map(|(_, writer)| together(writer, mine.clone()))).await;
     for (n, (one, other)) in answers[0].iter().zip(&answers[1]).enumerate() {
         assert!(one.is_ok() != other.is_ok(), "message {n}: {one:?} {other:?}");
-        let refusal = one.as_ref().err().or(other.as_ref().err()).unwrap();
+        let refusal = one.as_ref().err().or_else(|| other.as_ref().err()).unwrap();
         assert!(matches!(refusal, Refusal::Repeated(row) if row.key == id(u16::try_from(n).unwrap())));
     }
 }
@@ -364,7 +364,7 @@ async fn messages_are_found_listed_and_counted(fresh: Fresh) {
     let row = |n: u16, state: OutboxState, created_at: i64| OutboxRow {
         created_at,
         recipient: format!("+86138000000{:02}", n % 3),
-        route: (n % 2 == 0).then(|| "acme".to_owned()),
+        route: n.is_multiple_of(2).then(|| "acme".to_owned()),
         ..full(n, state)
     };
     let rows = vec![
@@ -475,7 +475,7 @@ async fn two_nodes_begin_a_conversation_once(fresh: Fresh) {
     .await;
     for (one, other) in answers[0].iter().zip(&answers[1]) {
         assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
-        assert_eq!(one.as_ref().err().or(other.as_ref().err()), Some(&Refusal::Stale));
+        assert_eq!(one.as_ref().err().or_else(|| other.as_ref().err()), Some(&Refusal::Stale));
     }
 }
 

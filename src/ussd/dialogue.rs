@@ -230,7 +230,8 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         self.take_name(&mut session);
         let answer = question.replied(text.expose());
         drop(text);
-        let Ok(answered) = tokio::time::timeout(self.desk.left(self.deadline), session.answer(answer)).await else {
+        let Ok(answered) = tokio::time::timeout(self.desk.left(self.deadline), session.answer(answer)).await
+        else {
             return self.late(&seat, memory, &session).await;
         };
         let turn = answered?;

@@ -157,12 +157,8 @@ async fn what_had_not_begun_is_told_as_not_made(database: Database) {
     let Some(row) = saved else { return };
     // The same row with a payment that was never made.
     first.idle().await;
-    let never = keytone::session::SessionRow {
-        id: market.id(),
-        payment: Some(market.id()),
-        revision: 1,
-        ..row
-    };
+    let never =
+        keytone::session::SessionRow { id: market.id(), payment: Some(market.id()), revision: 1, ..row };
     assert!(market.payments.save_session(never).await.unwrap());
     let before = until_texts(&market, LATER, 1).await.len();
     let second = desk(&market);

@@ -44,7 +44,11 @@ struct Outcomes {
 }
 
 /// Submits so many texts, each to a handset of its own, and asks the sandbox which of them have it.
-async fn submit(sandbox: &Sandbox, link: &keytone::smpp::io::Handle, count: u32) -> (Outcomes, BTreeSet<u32>) {
+async fn submit(
+    sandbox: &Sandbox,
+    link: &keytone::smpp::io::Handle,
+    count: u32,
+) -> (Outcomes, BTreeSet<u32>) {
     let asked: Vec<_> = (0..count)
         .map(|n| {
             let link = link.clone();

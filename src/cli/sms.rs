@@ -171,7 +171,9 @@ fn show(row: &OutboxRow, json: bool) -> anyhow::Result<()> {
         return say_json(&seen(row));
     }
     let queued = Timestamp(row.created_at).to_rfc3339();
-    let mut line = format!("{}  {queued}  {:<11}  {}", row.id, named(row.state), row.recipient);
+    // A plain result that the conversation had a better one for.
+    let state = if row.code.as_deref() == Some("replaced") { "replaced" } else { named(row.state) };
+    let mut line = format!("{}  {queued}  {state:<11}  {}", row.id, row.recipient);
     for (what, value) in
         [("route", &row.route), ("from", &row.sender), ("id there", &row.message_id), ("code", &row.code)]
     {

@@ -77,7 +77,7 @@ fn a_slow_carrier_ends_the_dialogue_and_the_result_comes_by_text() {
     network.dial(slow, "*125*50#");
     let shown = network.reply(slow, PIN);
     assert!(!shown.open, "{shown:?}");
-    assert!(shown.text.contains("text message") || shown.text.contains("SMS"), "{shown:?}");
+    assert!(shown.text.contains("will get a message") || shown.text.contains("text message"), "{shown:?}");
     let receipt = network.text_after(slow, 0);
     assert!(receipt.contains("50 CNY"), "{receipt}");
     house.verify();

@@ -2,5 +2,6 @@
 
 mod ends;
 mod link;
+mod peers;
 mod rough;
 mod tls;

@@ -102,7 +102,7 @@ enum Sent {
     Taken,
     /// The gateway's status.
     Refused(u32),
-    NotSent,
+    Unsent,
     Unknown,
 }
 
@@ -284,10 +284,10 @@ async fn send(
                 _ => return Sent::Refused(status),
             },
             Outcome::Unknown(_) => return Sent::Unknown,
-            Outcome::NotSent(_) => return Sent::NotSent,
+            Outcome::NotSent(_) => return Sent::Unsent,
         }
     }
-    Sent::NotSent
+    Sent::Unsent
 }
 
 /// Dialogues of ours on one gateway.
@@ -319,7 +319,7 @@ impl Pusher for Air {
             match send(link.as_ref(), &gateway, message, &clock, deadline).await {
                 Sent::Taken => Pushed::Taken,
                 Sent::Refused(refused) => Pushed::Refused(status::label(refused)),
-                Sent::NotSent => Pushed::Refused("no bind".to_owned()),
+                Sent::Unsent => Pushed::Refused("no bind".to_owned()),
                 Sent::Unknown => Pushed::Unknown,
             }
         })

@@ -136,8 +136,13 @@ pub(crate) fn says(text: &str, words: &str) {
 
 /// The text messages that are queued for a number, the latest last.
 pub(crate) async fn texts(market: &Market, number: &str) -> Vec<String> {
-    let filter =
-        OutboxFilter { state: None, recipient: Some(number.to_owned()), route: None, since: None, limit: 100 };
+    let filter = OutboxFilter {
+        state: None,
+        recipient: Some(number.to_owned()),
+        route: None,
+        since: None,
+        limit: 100,
+    };
     let mut rows = market.payments.outbox_list(&filter).await.unwrap();
     rows.reverse();
     // What a better message took the place of is none.

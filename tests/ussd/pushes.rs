@@ -14,7 +14,9 @@ use keytone::ussd::wire::Kind;
 use keytone::ussd::{Desk, Notified, Pushed, Pusher, Screen};
 
 use crate::support::market::{Database, Market, PIN, phone};
-use crate::ussd::{AIR, ME, Phone, answer, begin, close, desk, on_both_databases, registry, says, until_texts};
+use crate::ussd::{
+    AIR, ME, Phone, answer, begin, close, desk, on_both_databases, registry, says, until_texts,
+};
 
 /// A network that shows what it is given, or not.
 struct Network {

@@ -314,7 +314,7 @@ proptest! {
         for name in Profile::NAMES {
             let mut profile = profile(name);
             profile.heard.by_text = by_text;
-            is_ussd(&message);
+            let _ = is_ussd(&message);
             let Ok(heard) = read(&profile, &message) else { continue };
             let written = write(&profile, &heard.way, &Screen { text: text.clone(), end }, Kind::Reply);
             // However it ends, the answer is in the dialogue that was heard.

@@ -336,10 +336,10 @@ impl Ends {
     }
 }
 
-/// The pure part's password and ids print nothing; a name from outside is shown without control characters.
+/// Reads the clock.
+pub type Now = fn() -> Instant;
+
+/// A name from outside for a log: without control characters.
 fn printable(name: &Bytes) -> String {
     name.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '?' }).collect()
 }
-
-/// Reads the clock.
-pub type Now = fn() -> Instant;

@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::io::WriteHalf;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::codec::Decoder;
 
 use crate::smpp::frame::Framer;
@@ -27,6 +28,7 @@ use crate::smpp::io::Now;
 use crate::smpp::io::Ticket;
 use crate::smpp::io::Wanted;
 use crate::smpp::io::What;
+use crate::smpp::io::listener::Deciding;
 use crate::smpp::io::listener::Door;
 use crate::smpp::io::listener::Verdict;
 use crate::smpp::link::Link;
@@ -91,7 +93,7 @@ pub(super) struct Connection<'l> {
     /// Whether the application was told of a bind that is not over yet.
     up: bool,
     /// The listener's application thinks about a bind.
-    verdict: Option<oneshot::Receiver<Verdict>>,
+    verdict: Option<Deciding>,
     /// The figures of the connections before this one.
     before: Counters,
     ended: Option<Ended>,
@@ -194,11 +196,9 @@ impl<'l> Connection<'l> {
             Woke::Wanted(wanted) => self.ask(now, wanted),
             Woke::Verdict(verdict) => {
                 self.verdict = None;
-                let input = match &mut self.door {
-                    Some(door) => door.admit(verdict, &self.ends.handle),
-                    None => Input::Deny(code::RSYSERR),
-                };
-                self.link.handle(now, input);
+                if let Some(door) = &mut self.door {
+                    door.admit(now, verdict, &self.ends.handle, self.link);
+                }
             }
         }
     }
@@ -238,7 +238,10 @@ impl<'l> Connection<'l> {
     fn cut(&mut self, now: Instant) {
         loop {
             match self.framer.decode(&mut self.incoming) {
-                Ok(Some(frame)) => self.link.handle(now, Input::Frame(frame)),
+                Ok(Some(frame)) => {
+                    tracing::trace!(link = ?self.id, ?frame, "SMPP in");
+                    self.link.handle(now, Input::Frame(frame));
+                }
                 Ok(None) => break,
                 Err(_) => {
                     self.link.handle(now, Input::Unframed);
@@ -272,7 +275,12 @@ impl<'l> Connection<'l> {
     fn poll(&mut self) {
         while let Some(output) = self.link.poll() {
             match output {
-                Output::Write(bytes) => self.outgoing.extend_from_slice(&bytes),
+                Output::Write(bytes) => {
+                    if tracing::enabled!(tracing::Level::TRACE) {
+                        self.trace(&bytes);
+                    }
+                    self.outgoing.extend_from_slice(&bytes);
+                }
                 Output::Done { request, outcome } => {
                     if let Some(waiter) = self.asked.remove(&request) {
                         // Whoever asked may have stopped waiting.
@@ -287,6 +295,14 @@ impl<'l> Connection<'l> {
                     }
                 }
             }
+        }
+    }
+
+    /// Tells each PDU that goes, without its body.
+    fn trace(&self, bytes: &[u8]) {
+        let mut bytes = BytesMut::from(bytes);
+        while let Ok(Some(frame)) = self.framer.clone().decode(&mut bytes) {
+            tracing::trace!(link = ?self.id, ?frame, "SMPP out");
         }
     }
 
@@ -342,13 +358,21 @@ impl<'l> Connection<'l> {
         tracing::info!(bind = self.ends.handle.name(), link = ?self.id, ?why, "SMPP link is over");
         while let Some(what) = self.events.pop_front() {
             let event = Event { link: self.id, handle: self.ends.handle.clone(), what };
+            let mut closing = self.ends.closing.clone();
+            let events = self.ends.events.clone();
             loop {
                 tokio::select! {
                     biased;
-                    permit = self.ends.events.reserve() => {
+                    permit = events.reserve() => {
                         if let Ok(permit) = permit {
                             permit.send(event);
                         }
+                        break;
+                    }
+                    // Whoever closes a bind and takes no events any more is not waited for. No request is lost by that:
+                    // it was not answered, so the peer keeps it.
+                    () = closed_for(&mut closing, FLUSH_TIMEOUT) => {
+                        self.events.clear();
                         break;
                     }
                     Some(wanted) = self.ends.requests.recv() => wanted.not_sent(Unsent::Down),
@@ -356,6 +380,12 @@ impl<'l> Connection<'l> {
             }
         }
     }
+}
+
+/// Waits for a close to be asked for, and then for that time.
+async fn closed_for(closing: &mut watch::Receiver<Option<Duration>>, time: Duration) {
+    Ends::closed(closing).await;
+    tokio::time::sleep(time).await;
 }
 
 /// Writes all of it, as far as the socket takes it. May be dropped half-way and called again.
@@ -375,10 +405,10 @@ async fn push<W: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// What the application says about a bind; silence is a no.
-async fn told(verdict: &mut Option<oneshot::Receiver<Verdict>>) -> Verdict {
+/// What the application says about a bind.
+async fn told(verdict: &mut Option<Deciding>) -> Verdict {
     match verdict {
-        Some(receiver) => receiver.await.unwrap_or(Verdict::Deny(code::RSYSERR)),
+        Some(deciding) => deciding.await,
         None => std::future::pending().await,
     }
 }

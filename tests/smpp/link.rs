@@ -384,7 +384,7 @@ fn a_late_answer_is_told_with_its_number() {
         let link = Settings { response_timeout: Duration::from_millis(50), ..esme(Role::Transceiver) };
         let (client, mut heard) = connect(client_settings(&smsc.address.to_string(), link));
         heard.up().await;
-        let outcome = within("an outcome", client.request(Body::SubmitSm(message(b"")), 1)).await;
+        let (outcome, link) = within("an outcome", client.request_by(Body::SubmitSm(message(b"")), 1)).await;
         let Outcome::Unknown(doubt) = outcome else { panic!("{outcome:?}") };
         let (handle, ticket, body) = smsc.heard.request().await;
         handle.respond(ticket, status::ROK, accept(&body, "17"));
@@ -397,6 +397,6 @@ fn a_late_answer_is_told_with_its_number() {
             })
             .await;
         assert_eq!(late.1, (doubt.sequence, Bytes::from_static(b"17")));
-        assert_eq!(Some(late.0.link), client.status().link);
+        assert_eq!(Some(late.0.link), link);
     });
 }

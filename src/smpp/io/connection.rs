@@ -87,7 +87,7 @@ pub(super) struct Connection<'l> {
     /// What was written may still sit in the TLS session.
     unflushed: bool,
     /// Who waits for which outcome.
-    asked: HashMap<RequestId, oneshot::Sender<Outcome>>,
+    asked: HashMap<RequestId, oneshot::Sender<(Outcome, Option<LinkId>)>>,
     issued: u64,
     events: VecDeque<What>,
     /// Whether the application was told of a bind that is not over yet.
@@ -284,7 +284,8 @@ impl<'l> Connection<'l> {
                 Output::Done { request, outcome } => {
                     if let Some(waiter) = self.asked.remove(&request) {
                         // Whoever asked may have stopped waiting.
-                        let _ = waiter.send(outcome);
+                        let link = (!matches!(outcome, Outcome::NotSent(_))).then_some(self.id);
+                        let _ = waiter.send((outcome, link));
                     }
                 }
                 Output::Event(event) => self.tell(event),

@@ -85,6 +85,20 @@ fn rubbish_and_lengths_that_cannot_be_cost_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn the_last_word_arrives_whatever_the_peer_still_sends() {
+    run(async {
+        let smsc = Smsc::start(listener_settings(smsc())).await;
+        for _ in 0..50 {
+            let mut raw = Raw::connect(smsc.address).await;
+            // More than is read at once stays in the socket.
+            raw.write(&[0xff; 200_000]).await;
+            assert_eq!(raw.next().await.unwrap().body, Body::GenericNack);
+            assert!(raw.next().await.is_none());
+        }
+    });
+}
+
+#[test]
 fn pdus_may_come_in_pieces_of_any_size() {
     run(async {
         let mut smsc = Smsc::start(listener_settings(smsc())).await;

@@ -92,8 +92,11 @@ fn the_last_word_arrives_whatever_the_peer_still_sends() {
             let mut raw = Raw::connect(smsc.address).await;
             // More than is read at once stays in the socket.
             raw.write(&[0xff; 200_000]).await;
-            assert_eq!(raw.next().await.unwrap().body, Body::GenericNack);
-            assert!(raw.next().await.is_none());
+            let mut answer = Vec::new();
+            let end = within("the end", raw.stream.read_to_end(&mut answer)).await;
+            // A reset, and on some systems the answer is lost with it.
+            assert!(end.is_ok(), "{end:?}");
+            assert_eq!(answer.len(), 16);
         }
     });
 }

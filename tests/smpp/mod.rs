@@ -3,5 +3,6 @@
 mod codec;
 mod ends;
 mod link;
+mod peers;
 mod rough;
 mod tls;

@@ -107,7 +107,8 @@ pub struct Settings {
     pub queue_timeout: Duration,
     /// Our speed; nothing means as fast as the window allows.
     pub rate: Option<Rate>,
-    /// The peer's speed on this link; its requests beyond are answered `ESME_RTHROTTLED`.
+    /// The peer's speed; its requests beyond are answered `ESME_RTHROTTLED`. A listener counts all binds of one name
+    /// together.
     pub peer_rate: Option<Rate>,
     /// From the connection to the end of the bind, and from `unbind` to its response.
     pub bind_timeout: Duration,

@@ -34,6 +34,7 @@ fn session(market: &Market, catalog: &Catalog) -> Session {
         language: "en".into(),
         prefilled: Default::default(),
         draft: false,
+        pin_waivable: false,
     };
     let program = catalog.program("recharge").unwrap();
     Session::new(Arc::clone(&program), opening, market.payments.clone(), market.clock.clone())

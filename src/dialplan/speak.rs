@@ -407,6 +407,15 @@ impl Texts {
         )
     }
 
+    /// A value as text messages show it, without a message around it.
+    pub(crate) fn shown(&self, value: &Value, language: &str) -> String {
+        let mut out = String::new();
+        if let Some(language) = self.language(language, Channel::Sms) {
+            Writer { texts: self, language, channel: Channel::Sms, out: &mut out }.value(value);
+        }
+        out
+    }
+
     /// Whether calls are spoken in the language: it has messages and clips.
     #[must_use]
     pub fn is_spoken(&self, tag: &str) -> bool {

@@ -100,6 +100,8 @@ pub struct Authorise {
     pub duplicate_window_us: i64,
     /// The caller said "do it again".
     pub repeat: bool,
+    /// Without a PIN: the most that the account may pay so in a day, minor units, this payment and its fee included.
+    pub without_pin: Option<i64>,
 }
 
 /// See [`Op::Move`].
@@ -202,6 +204,9 @@ pub enum Refusal {
     /// An equal payment is open.
     #[error("an equal payment is still being processed")]
     StillProcessing(PairKey),
+    /// More than an account may pay in a day without its PIN.
+    #[error("not without a PIN")]
+    PinNeeded,
     /// An equal payment was delivered a short time ago.
     #[error("an equal payment was delivered before")]
     Duplicate {

@@ -56,6 +56,9 @@ pub struct Opening {
     pub prefilled: BTreeMap<String, String>,
     /// Whether the flow is a draft: no real money moves.
     pub draft: bool,
+    /// Whether a flow with `pin on sms none` may take small payments without a PIN: only for text messages that came over a
+    /// route which is trusted for the caller's number.
+    pub pin_waivable: bool,
 }
 
 /// One caller's conversation.
@@ -177,6 +180,7 @@ impl Session {
             at: Moment::from_minutes(self.clock.now().minutes(&self.payments.settings().zone))
                 .unwrap_or_default(),
             restarted,
+            pin_waivable: self.opening.pin_waivable,
         };
         self.advance(Event::Start(start)).await
     }

@@ -217,6 +217,7 @@ impl<M: Clone> Registry<M> {
             language: self.language.clone(),
             prefilled: Default::default(),
             draft: program.is_draft(),
+            pin_waivable: false,
         };
         let mut session = Session::new(program, opening, self.payments.clone(), self.clock.clone());
         session._place = Some(place);

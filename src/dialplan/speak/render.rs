@@ -4,13 +4,14 @@
 //! message.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use crate::dialplan::event::Channel;
-use crate::dialplan::numbers::{LIST_MAX, Numbers, Plural};
+use crate::dialplan::numbers::{Agreement, LIST_MAX, Numbers, Plural};
 use crate::dialplan::speak::{
     Format, Key, Language, PAUSE_PUNCTUATION, Piece, Sound, System, Texts, Utterance, Words,
 };
-use crate::dialplan::value::Value;
+use crate::dialplan::value::{OUTSIDE_MAX, Value};
 
 /// Turns an utterance into sounds.
 pub(super) struct Speaker<'t> {
@@ -78,7 +79,7 @@ impl Speaker<'_> {
             }
             (Format::Time, Value::Time(time)) => numbers.time(time.hour(), time.minute(), self.out),
             (Format::YesNo, Value::Bool(yes)) => self.message(answer(self.texts, *yes), utterance),
-            (Format::Digits, value) => numbers.digits(&digits(value), self.out),
+            (Format::Digits, value) => numbers.digits(first(&digits(value)), self.out),
             (Format::Last(count), value) => numbers.digits(last(&digits(value), *count), self.out),
             (Format::Choice { words, other }, Value::Text(word)) => {
                 self.message(choose(words, *other, word), utterance);
@@ -141,6 +142,23 @@ impl Writer<'_> {
         }
     }
 
+    /// A value by itself, as a slot of its type would show it.
+    pub(super) fn value(&mut self, value: &Value) {
+        let format = match value {
+            Value::Text(_) => Format::Text,
+            Value::Phone(_) => Format::Phone,
+            Value::Money(_) => Format::Money,
+            Value::Date(_) => Format::Date,
+            Value::Time(_) => Format::Time,
+            Value::Int(_) => Format::Number(Agreement::Alone),
+            Value::Bool(_) => Format::YesNo,
+            _ => Format::Digits,
+        };
+        let alone =
+            Utterance { message: 0, name: Arc::from(""), slots: Vec::new(), option: None, language: None };
+        self.slot(value, &format, &alone);
+    }
+
     fn show(&mut self, what: impl Display) {
         self.out.push_str(&what.to_string());
     }
@@ -162,7 +180,7 @@ impl Writer<'_> {
             }
             (Format::Time, Value::Time(time)) => self.show(numbers.show_time(time.hour(), time.minute())),
             (Format::YesNo, Value::Bool(yes)) => self.message(answer(self.texts, *yes), utterance),
-            (Format::Digits, value) => self.out.push_str(&digits(value)),
+            (Format::Digits, value) => self.out.push_str(first(&digits(value))),
             (Format::Last(count), value) => self.out.push_str(last(&digits(value), *count)),
             (Format::Choice { words, other }, Value::Text(word)) => {
                 self.message(choose(words, *other, word), utterance);
@@ -207,6 +225,11 @@ fn digits(value: &Value) -> String {
         Value::Int(number) => number.unsigned_abs().to_string(),
         _ => String::new(),
     }
+}
+
+/// As much of digits as is shown or said; more come from outside only.
+fn first(digits: &str) -> &str {
+    digits.get(..OUTSIDE_MAX).unwrap_or(digits)
 }
 
 fn last(digits: &str, count: u8) -> &str {

@@ -161,6 +161,25 @@ fn no_conversation_shows_more_than_is_proved() {
     assert!(shown > 1_000, "only {shown} screens");
 }
 
+#[test]
+fn what_is_asked_in_place_of_a_pin_is_never_longer_than_is_proved() {
+    let sources = super::without_pin::sources();
+    let settings =
+        Settings { no_pin_cap: Some(Money::new(i64::MAX, Currency::new("CNY").unwrap())), ..settings() };
+    let catalog = compile(&sources, &settings).unwrap();
+    let program = catalog.program("recharge").unwrap();
+    let bounds = bounds_of(&catalog, &program);
+    let languages: Vec<String> = catalog.texts().languages().map(str::to_owned).collect();
+    let mut shown = 0;
+    for seed in 1..=400_u64 {
+        println!("seed {seed}");
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let language = dice.pick(&languages);
+        shown += converse(&bounds, &program, Channel::Sms, &language, &mut dice);
+    }
+    assert!(shown > 1_000, "only {shown} messages");
+}
+
 /// The richest flow: the language changes on the way, days and times are said, lists are chosen from.
 #[test]
 fn what_is_told_in_two_languages_is_never_longer_than_is_proved() {

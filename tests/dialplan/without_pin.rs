@@ -18,7 +18,7 @@ fn money(minor: i64) -> Money {
 }
 
 /// The shipped flow, served without a PIN by text message up to a cap.
-fn sources() -> Sources {
+pub(super) fn sources() -> Sources {
     let mut sources = in_every_language();
     let text = &mut sources.flows[0].text;
     *text = text.replace("pin on sms callback", "pin on sms none");

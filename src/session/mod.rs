@@ -145,6 +145,15 @@ impl Session {
         &self.program
     }
 
+    /// A message of the conversation came over another route than it began on, or the same: nothing is paid without a PIN
+    /// any more unless this route, too, is trusted for the caller's number.
+    pub fn over_route(&mut self, trusted: bool) {
+        self.opening.pin_waivable &= trusted;
+        if let Some(state) = &mut self.state {
+            state.pin_waivable &= trusted;
+        }
+    }
+
     /// The first turn: of a conversation that broke off, if the flow says `resume` and the caller is back in time.
     ///
     /// # Errors

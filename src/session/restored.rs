@@ -59,6 +59,7 @@ impl<M: Clone> Registry<M> {
         let (program, place, _) = self.enter(party.caller.as_ref(), find)?;
         let opening = Opening {
             channel,
+            pin_waivable: channel == Channel::Sms && party.caller.is_some(),
             caller: party.caller,
             language: party.language.unwrap_or_else(|| self.language.clone()),
             prefilled,
@@ -91,6 +92,7 @@ impl<M: Clone> Registry<M> {
         let program = self.program(&row.flow, &row.version).ok_or_else(lost)?;
         let opening = Opening {
             channel: state.channel,
+            pin_waivable: state.pin_waivable,
             caller: state.caller.clone(),
             language: state.language.clone(),
             prefilled: Default::default(),

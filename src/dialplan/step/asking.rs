@@ -121,6 +121,9 @@ impl<'p> Engine<'p> {
     }
 
     pub(super) fn wait_for_input(&mut self, ask: &Ask, at: Point) -> Control {
+        if self.is_without_pin(ask) {
+            return self.wait_for_word(ask, at);
+        }
         let (min, max) = (ask.min, ask.max);
         let input = match ask.reading {
             Reading::Digits => Input::Digits { min, max },

@@ -64,6 +64,11 @@ impl<'p> Engine<'p> {
         self.say_system(System::PinConfirm, values);
         self.say_system_option(System::PinPay, Key::Sign(YES));
         self.say_system_option(System::PinCancel, Key::Sign(NO));
+        self.wait_for_word(ask, at)
+    }
+
+    /// Listens for the word.
+    pub(super) fn wait_for_word(&mut self, ask: &Ask, at: Point) -> Control {
         self.collect(
             Collect {
                 input: Input::Menu(vec![YES, NO]),

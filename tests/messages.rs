@@ -5,6 +5,7 @@ use std::time::Duration;
 use keytone::clock::Clock;
 use keytone::clock::Timestamp;
 use keytone::ledger::row::Id;
+use keytone::payment::answer::Pin;
 use keytone::payment::row::{InboxRow, OutboxRow, OutboxState, PartRow};
 use keytone::payment::run::Payments;
 use keytone::payment::unit::{Op, OutboxSettled, Receive, Refusal};

@@ -283,6 +283,8 @@ pub(crate) enum Format {
     Ordinal,
     /// Seconds, as minutes, hours or days.
     Duration,
+    /// Minutes, likewise.
+    Minutes,
     Money,
     /// Digit by digit, whatever it is.
     Digits,

@@ -81,6 +81,8 @@ pub struct Session {
     kept: Option<Kept>,
     /// Text messages of the flow that the next commit queues.
     unsent: Vec<(Msisdn, String)>,
+    /// Where the flow of a conversation that broke off is looked up, if it has changed since.
+    past: Option<registry::Past>,
     /// Counts the session as live for as long as it exists.
     _place: Option<registry::Place>,
 }
@@ -129,6 +131,7 @@ impl Session {
             revision: 0,
             kept: None,
             unsent: Vec::new(),
+            past: None,
             _place: None,
         }
     }
@@ -165,7 +168,6 @@ impl Session {
             Err(error) => {
                 // Whoever calls is served, with or without what he said last time.
                 tracing::warn!(session = %self.id, %error, "a saved session could not be taken up");
-                self.forsake();
                 self.begin(false).await
             }
         }

@@ -40,7 +40,7 @@ pub struct Lost {
     pub flow: String,
 }
 
-impl<M: Clone> Registry<M> {
+impl<M: Clone + Send + Sync + 'static> Registry<M> {
     /// A new conversation for a USSD string or a text message.
     ///
     /// # Errors
@@ -67,6 +67,7 @@ impl<M: Clone> Registry<M> {
         };
         let mut session = Session::new(program, opening, self.payments.clone(), self.clock.clone());
         session._place = Some(place);
+        session.past = Some(self.past());
         Ok(session)
     }
 

@@ -69,9 +69,8 @@ impl Speaker<'_> {
                 numbers.cardinal(*number, *agreement, self.out)
             }
             (Format::Ordinal, Value::Int(number)) => numbers.ordinal(*number, self.out),
-            (Format::Duration, Value::Int(seconds)) => {
-                numbers.duration(u64::try_from(*seconds).unwrap_or_default(), self.out);
-            }
+            (Format::Duration, Value::Int(seconds)) => numbers.duration(span(*seconds, 1), self.out),
+            (Format::Minutes, Value::Int(minutes)) => numbers.duration(span(*minutes, 60), self.out),
             (Format::Money, Value::Money(money)) => numbers.money(*money, self.out),
             (Format::Phone, Value::Phone(phone)) => numbers.phone(phone, &self.texts.country, self.out),
             (Format::Date, Value::Date(date)) => {
@@ -167,9 +166,8 @@ impl Writer<'_> {
         let numbers = &self.language.numbers;
         match (format, value) {
             (Format::Number(_) | Format::Ordinal, Value::Int(number)) => self.show(number),
-            (Format::Duration, Value::Int(seconds)) => {
-                self.show(numbers.show_duration(u64::try_from(*seconds).unwrap_or_default()));
-            }
+            (Format::Duration, Value::Int(seconds)) => self.show(numbers.show_duration(span(*seconds, 1))),
+            (Format::Minutes, Value::Int(minutes)) => self.show(numbers.show_duration(span(*minutes, 60))),
             (Format::Money, Value::Money(money)) => self.show(numbers.show_money(*money)),
             (Format::Text, Value::Text(text)) => self.out.push_str(text),
             (Format::Phone, Value::Phone(phone)) => {
@@ -197,6 +195,11 @@ impl Writer<'_> {
             _ => {}
         }
     }
+}
+
+/// A span of time in seconds; what lies ahead is none.
+fn span(count: i64, unit_seconds: u64) -> u64 {
+    u64::try_from(count).unwrap_or_default().saturating_mul(unit_seconds)
 }
 
 /// The word that goes with a number.

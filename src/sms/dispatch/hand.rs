@@ -299,8 +299,10 @@ impl Hand {
     pub(super) fn unblock(&mut self, now: i64, readiness: &[Readiness], steps: &mut Vec<Step>) {
         let health = self.health(now, readiness);
         let room: usize = health.iter().filter(|health| health.ready()).map(|health| health.room).sum();
-        // Whoever is still blocked goes to the end: everybody has his turn.
-        for _ in 0..self.blocked.len().min(room.saturating_add(1)) {
+        let open = health.iter().any(|health| health.up && !health.paused);
+        // With every route down or paused they go back. Who stays blocked goes to the end: everybody has his turn.
+        let tried = if open { self.blocked.len().min(room) } else { self.blocked.len() };
+        for _ in 0..tried {
             let Some(recipient) = self.blocked.pop_front() else { return };
             self.advance(recipient, now, readiness, steps);
         }

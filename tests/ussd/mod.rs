@@ -5,6 +5,7 @@ mod doubles;
 mod gateway;
 mod money;
 mod pushes;
+mod sockets;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -157,8 +157,16 @@ impl Drop for Sending {
 
 impl Line {
     fn new(at: Instant) -> Self {
-        let now =
-            Now { inside: 0, screens: 0, screen: None, sending: 0, taken: at, performing: None, used: at };
+        let now = Now {
+            inside: 0,
+            screens: 0,
+            screen: None,
+            offered: 0,
+            sending: 0,
+            taken: at,
+            performing: None,
+            used: at,
+        };
         Self { turns: Arc::default(), now: Mutex::new(now), sent: Notify::new() }
     }
 
@@ -204,8 +212,9 @@ impl Lines {
         let again = line.as_ref().is_some_and(|line| {
             let mut now = line.now();
             now.sending += 1;
-            let before = std::mem::replace(&mut now.offered, now.screens);
-            before == now.screens && before > 0
+            let (before, screens) = (now.offered, now.screens);
+            now.offered = screens;
+            before == screens && before > 0
         });
         Sending { line: line.map(|line| (line, clock.clone())), again }
     }

@@ -197,13 +197,13 @@ async fn pushes_over_a_link(database: Database) {
     market.account(ME, 500_000).await;
     for (index, name) in Profile::NAMES.into_iter().enumerate() {
         let town = Town::new(&market, name).await;
-        town.desk.reach(thread(&market, if index == 0 { "50" } else { "100" }).await).await.unwrap();
-        let (_, pushed) = town.get(&format!("wait?for=push&msisdn=%2B{}", &ME[1..])).await;
-        let mut text = pushed["screen"].as_str().unwrap_or_default().to_owned();
-        if text.contains("Do it again") {
-            text = town.reply("1").await.0;
-        }
-        says(&text, "reply with your PIN");
+        // To another number each time: the same recharge again would be asked about.
+        let command = format!("50 1390000000{index}");
+        town.desk.reach(thread(&market, &command).await).await.unwrap();
+        let (status, pushed) = town.get(&format!("wait?for=push&msisdn=%2B{}", &ME[1..])).await;
+        assert_eq!(status, 200, "{name}: {pushed}");
+        let shown = town.get(&format!("handset/%2B{}", &ME[1..])).await.1;
+        says(&shown.to_string(), "reply with your PIN");
         says(&town.reply("111222").await.0, "Wrong PIN");
         says(&town.reply(PIN).await.0, "was recharged");
         assert_eq!(town.desk.notify(&phone(ME), "Good day").await, Notified::Taken, "{name}");

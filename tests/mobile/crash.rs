@@ -67,7 +67,7 @@ fn five_hundred_cuts_lose_nothing_and_double_nothing() {
     println!("seed {seed}");
     let count = 2_400;
     let mut plan =
-        plan().on_network(&["--fault", "disconnect_per_million=45000", "--fault", "seed=20261129"]);
+        plan().on_network(&["--fault", "disconnect_per_million=75000", "--fault", "seed=20261129"]);
     plan.smsc = plan.smsc.replace("[smsc.sms]", "binds = 8\nreconnect_max_s = 1\n[smsc.sms]");
     let house = plan.open();
     house.network().bound(1);

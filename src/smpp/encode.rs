@@ -2,7 +2,7 @@
 
 mod body;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::smpp::frame::HEADER;
 use crate::smpp::pdu::{Pdu, command};
@@ -110,46 +110,77 @@ fn write(pdu: &Pdu, interface_version: u8, to: &mut BytesMut, start: usize) -> R
     {
         return Err(Unfit::Status(pdu.status));
     }
-    to.reserve(body::room(&pdu.body));
-    to.put_u32(0);
-    to.put_u32(id);
-    to.put_u32(pdu.status);
-    to.put_u32(pdu.sequence);
+    to.resize(start + body::room(&pdu.body), 0);
+    let Some((header, rest)) = to.get_mut(start..).and_then(|room| room.split_first_chunk_mut::<HEADER>())
+    else {
+        return Err(NO_ROOM);
+    };
+    let room = rest.len();
+    let mut writer = Writer { rest, full: false, tlvs: interface_version >= 0x34 };
     if pdu.status == status::ROK {
-        let mut writer = Writer { to, tlvs: interface_version >= 0x34 };
         body::write(&pdu.body, &mut writer)?;
     }
-    let size = to.len() - start;
-    let length = u32::try_from(size)
-        .map_err(|_| Unfit::TooLong { field: "command_length", max: u32::MAX as usize })?;
-    if let Some(place) = to.get_mut(start..).and_then(|pdu| pdu.first_chunk_mut()) {
-        *place = length.to_be_bytes();
+    if writer.full {
+        return Err(NO_ROOM);
     }
-    debug_assert!(size >= HEADER);
+    let size = HEADER + room - writer.rest.len();
+    let length = u32::try_from(size).map_err(|_| NO_ROOM)?;
+    for (place, number) in
+        header.as_chunks_mut::<4>().0.iter_mut().zip([length, id, pdu.status, pdu.sequence])
+    {
+        *place = number.to_be_bytes();
+    }
+    to.truncate(start + size);
     Ok(())
 }
 
+/// More than a `command_length` can say. Room is made for the limits above, so that nothing shorter meets it.
+const NO_ROOM: Unfit = Unfit::TooLong { field: "command_length", max: u32::MAX as usize };
+
+/// The place in the room that was made for a body.
 struct Writer<'t> {
-    to: &'t mut BytesMut,
+    rest: &'t mut [u8],
+    full: bool,
     /// Whether the peer knows optional parameters.
     tlvs: bool,
 }
 
 impl Writer<'_> {
+    #[inline]
+    fn put(&mut self, octets: &[u8]) {
+        match std::mem::take(&mut self.rest).split_at_mut_checked(octets.len()) {
+            Some((here, rest)) => {
+                here.copy_from_slice(octets);
+                self.rest = rest;
+            }
+            None => self.full = true,
+        }
+    }
+
+    #[inline]
     fn octets<const N: usize>(&mut self, octets: [u8; N]) {
-        self.to.put_slice(&octets);
+        match std::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+            Some((here, rest)) => {
+                *here = octets;
+                self.rest = rest;
+            }
+            None => self.full = true,
+        }
     }
 
     /// A C-string of at most `max` octets with its NUL.
+    #[inline]
     fn text(&mut self, field: &'static str, text: &Bytes, max: usize) -> Result<(), Unfit> {
-        if text.len() >= max {
-            return Err(Unfit::TooLong { field, max: max - 1 });
+        if !text.is_empty() {
+            if text.len() >= max {
+                return Err(Unfit::TooLong { field, max: max - 1 });
+            }
+            if !text.iter().all(|octet| (1..=127).contains(octet)) {
+                return Err(Unfit::NotText(field));
+            }
+            self.put(text);
         }
-        if !text.iter().all(|octet| (1..=127).contains(octet)) {
-            return Err(Unfit::NotText(field));
-        }
-        self.to.put_slice(text);
-        self.to.put_u8(0);
+        self.octets([0]);
         Ok(())
     }
 

@@ -95,8 +95,8 @@ impl Decoder for Framer {
     type Error = Error;
 
     fn decode(&mut self, from: &mut BytesMut) -> Result<Option<Frame>, Error> {
-        let Some(start) = from.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*start);
+        let Some(length) = from.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*length);
         let size = usize::try_from(length).unwrap_or(usize::MAX);
         if size < HEADER || length > self.max {
             return Err(Error::Length { length, max: self.max });
@@ -105,9 +105,12 @@ impl Decoder for Framer {
             // No room is made ahead: memory follows what has really come.
             return Ok(None);
         }
-        let mut body = from.split_to(size).freeze();
-        body.advance(4);
-        let (id, status, sequence) = (body.get_u32(), body.get_u32(), body.get_u32());
+        let mut body = from.split_to(size);
+        let mut header = body.first_chunk::<HEADER>().copied().unwrap_or_default().into_iter();
+        let mut number = || u32::from_be_bytes(std::array::from_fn(|_| header.next().unwrap_or_default()));
+        let (_, id, status, sequence) = (number(), number(), number(), number());
+        body.advance(HEADER);
+        let body = body.freeze();
         Ok(Some(Frame { id, status, sequence, body }))
     }
 }

@@ -7,7 +7,7 @@
 mod body;
 
 use bytes::Bytes;
-use nom::bytes::complete::{take, take_till};
+use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16, be_u32};
 use nom::{IResult, Parser};
 
@@ -172,19 +172,17 @@ pub fn parse_noting(frame: &Frame, tolerated: &mut Tolerated) -> Result<Pdu, Bad
         response: frame.id & command::RESPONSE != 0,
         tolerated,
     };
-    let body = body::read(frame.id, &mut reader).map_err(|why| Bad {
-        command: frame.id,
-        sequence: frame.sequence,
-        status: why.status(),
-        why,
-    })?;
+    let read = body::read(frame.id, &mut reader);
     if !(1..=0x7fff_ffff).contains(&frame.sequence) && frame.id != command::GENERIC_NACK {
         tolerated.note(Tolerated::SEQUENCE);
     }
     if frame.status != 0 && frame.id & command::RESPONSE == 0 {
         tolerated.note(Tolerated::STATUS);
     }
-    Ok(Pdu { status: frame.status, sequence: frame.sequence, body })
+    match read {
+        Ok(body) => Ok(Pdu { status: frame.status, sequence: frame.sequence, body }),
+        Err(why) => Err(Bad { command: frame.id, sequence: frame.sequence, status: why.status(), why }),
+    }
 }
 
 /// The place in a body. Values are slices of it, nothing is copied.
@@ -223,6 +221,20 @@ impl<'f> Reader<'f> {
         self.field(name, be_u8)
     }
 
+    /// Octets that stand side by side.
+    #[inline]
+    fn octets<const N: usize>(&mut self, names: [&'static str; N]) -> Result<[u8; N], Why> {
+        if let Some((octets, rest)) = self.rest.split_first_chunk::<N>() {
+            self.rest = rest;
+            return Ok(*octets);
+        }
+        let mut octets = [0; N];
+        for (octet, name) in octets.iter_mut().zip(names) {
+            *octet = self.octet(name)?;
+        }
+        Ok(octets)
+    }
+
     fn number(&mut self, name: &'static str) -> Result<u32, Why> {
         self.field(name, be_u32)
     }
@@ -239,6 +251,7 @@ impl<'f> Reader<'f> {
     }
 
     /// A C-string of at most `max` octets with its NUL, which only a response may lack.
+    #[inline]
     fn text(&mut self, name: &'static str, max: usize) -> Result<Bytes, Why> {
         self.text_until(name, max, self.response)
     }
@@ -248,35 +261,49 @@ impl<'f> Reader<'f> {
         self.text_until(name, max, true)
     }
 
+    #[inline]
     fn text_until(&mut self, name: &'static str, max: usize, open: bool) -> Result<Bytes, Why> {
         if let [0, rest @ ..] = self.rest {
             self.rest = rest;
             return Ok(Bytes::new());
         }
-        let parsed: Step<'f, &[u8]> = take_till(|octet| octet == 0).parse(self.rest);
-        let Ok((rest, found)) = parsed else { return Err(Why::Cut(name)) };
-        match rest {
-            [_, rest @ ..] => self.rest = rest,
-            [] if open => {
-                self.rest = rest;
-                if found.is_empty() && self.response {
-                    self.missing();
-                } else {
-                    self.tolerated.note(Tolerated::NO_NUL);
-                }
+        // One pass for the end and for octets over 127.
+        let mut seen = 0;
+        let end = self.rest.iter().position(|octet| {
+            seen |= octet;
+            *octet == 0
+        });
+        let found = match end.and_then(|end| self.rest.split_at_checked(end)) {
+            Some((found, rest)) => {
+                self.rest = rest.get(1..).unwrap_or_default();
+                found
             }
-            [] => return Err(Why::Cut(name)),
-        }
+            None if open => self.open_text(),
+            None => return Err(Why::Cut(name)),
+        };
         if found.len() >= max {
             self.tolerated.note(Tolerated::LONG_FIELD);
         }
-        if !found.is_ascii() {
+        if seen > 127 {
             self.tolerated.note(Tolerated::NOT_ASCII);
         }
         Ok(self.body.slice_ref(found))
     }
 
+    /// A text that nothing ends.
+    #[cold]
+    fn open_text(&mut self) -> &'f [u8] {
+        let found = std::mem::take(&mut self.rest);
+        if found.is_empty() && self.response {
+            self.missing();
+        } else {
+            self.tolerated.note(Tolerated::NO_NUL);
+        }
+        found
+    }
+
     /// A text whose length stands before it (§5.2.21, §5.2.22).
+    #[inline]
     fn short_message(&mut self) -> Result<Bytes, Why> {
         let said = self.octet("sm_length")?;
         let parsed: Step<'f, &[u8]> = take(said).parse(self.rest);
@@ -291,6 +318,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Whatever is left, as optional parameters (§3.2.4). One that is longer than what is left ends the list.
+    #[inline]
     fn tlvs(&mut self) -> Tlvs {
         let mut tlvs = Tlvs::default();
         while !self.rest.is_empty() {

@@ -1,6 +1,6 @@
 //! The fields of each body in their order (SMPP 3.4 §4, 5.0 §4).
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
 use crate::smpp::encode::{Unfit, Writer, limit};
 use crate::smpp::frame::HEADER;
@@ -8,23 +8,39 @@ use crate::smpp::other::{Destination, Other, QuerySmResp, ReplaceSm, SubmitMulti
 use crate::smpp::pdu::{Address, Bind, Body, Message, MessageResp};
 use crate::smpp::tlv::{Tlvs, tag};
 
-/// Octets that the fields of fixed length and the short texts of a PDU take at most, as in `alert_notification`.
-const FIELDS: usize = 240;
+/// Octets that everything but texts of any length, lists and optional parameters takes at most, as [`limit`] has it: most
+/// in `data_sm`, with two long addresses.
+const FIELDS: usize = 6 + 2 * (2 + limit::LONG_ADDRESS) + 3;
+/// Octets of a destination in `submit_multi` at most.
+const DESTINATION: usize = 3 + limit::ADDRESS;
+/// Octets of a refused destination in `submit_multi_resp` at most.
+const REFUSED: usize = 2 + limit::ADDRESS + 4;
 
-/// Room to make before writing: seldom too little, and then the buffer grows.
+/// Octets that a PDU takes at most.
 pub(super) fn room(body: &Body) -> usize {
-    let message = |message: &Message| {
-        let text = message.short_message.len();
-        let tlvs: usize = message.tlvs.0.iter().map(|tlv| 4 + tlv.value.len()).sum();
-        HEADER + FIELDS + text + tlvs
-    };
+    let with = |tlvs: &Tlvs| HEADER + FIELDS + tlvs.0.iter().map(|tlv| 4 + tlv.value.len()).sum::<usize>();
+    let message = |message: &Message| with(&message.tlvs) + message.short_message.len();
     match body {
         Body::SubmitSm(m) | Body::DeliverSm(m) | Body::DataSm(m) => message(m),
-        Body::Other(Other::SubmitMulti(multi)) => message(&multi.message) + 24 * multi.destinations.len(),
+        Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) | Body::DataSmResp(resp) => with(&resp.tlvs),
+        Body::BindResp(_, resp) => with(&resp.tlvs),
+        Body::Bind(..) | Body::Outbind { .. } => HEADER + FIELDS,
         Body::EnquireLink | Body::EnquireLinkResp | Body::Unbind | Body::UnbindResp | Body::GenericNack => {
             HEADER
         }
-        _ => HEADER + FIELDS,
+        Body::Other(other) => match other {
+            Other::QuerySm(_) | Other::CancelSm(_) => HEADER + FIELDS,
+            Other::QuerySmResp(resp) => with(&resp.tlvs),
+            Other::ReplaceSm(replace) => with(&replace.tlvs) + replace.short_message.len(),
+            Other::SubmitMulti(multi) => message(&multi.message) + DESTINATION * multi.destinations.len(),
+            Other::SubmitMultiResp(resp) => with(&resp.tlvs) + REFUSED * resp.refused.len(),
+            Other::AlertNotification(alert) => with(&alert.tlvs),
+            Other::BroadcastSm(broadcast) => with(&broadcast.tlvs),
+            Other::BroadcastSmResp(resp) | Other::QueryBroadcastSmResp(resp) => with(&resp.tlvs),
+            Other::QueryBroadcastSm(query) => with(&query.tlvs),
+            Other::CancelBroadcastSm(cancel) => with(&cancel.tlvs),
+            Other::CancelSmResp | Other::ReplaceSmResp | Other::CancelBroadcastSmResp => HEADER,
+        },
     }
 }
 
@@ -200,7 +216,7 @@ fn multi_resp(w: &mut Writer<'_>, resp: &SubmitMultiResp) -> Result<(), Unfit> {
     w.count("no_unsuccess", resp.refused.len(), 0, usize::from(u8::MAX))?;
     for refused in &resp.refused {
         w.destination(&refused.address, limit::ADDRESS)?;
-        w.to.put_u32(refused.status);
+        w.octets(refused.status.to_be_bytes());
     }
     w.optional(&resp.tlvs)
 }
@@ -233,7 +249,7 @@ impl Writer<'_> {
             return Err(Unfit::TwoTexts);
         }
         self.octets([length]);
-        self.to.put_slice(text);
+        self.put(text);
         Ok(())
     }
 
@@ -246,9 +262,9 @@ impl Writer<'_> {
             let length = u16::try_from(tlv.value.len());
             let length =
                 length.map_err(|_| Unfit::TooLong { field: "optional parameter", max: limit::TLV })?;
-            self.to.put_u16(tlv.tag);
-            self.to.put_u16(length);
-            self.to.put_slice(&tlv.value);
+            self.octets(tlv.tag.to_be_bytes());
+            self.octets(length.to_be_bytes());
+            self.put(&tlv.value);
         }
         Ok(())
     }

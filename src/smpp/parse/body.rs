@@ -28,6 +28,7 @@ const BROADCAST_SM_RESP: u32 = c::BROADCAST_SM | RESP;
 const QUERY_BROADCAST_SM_RESP: u32 = c::QUERY_BROADCAST_SM | RESP;
 const CANCEL_BROADCAST_SM_RESP: u32 = c::CANCEL_BROADCAST_SM | RESP;
 
+#[inline]
 pub(super) fn read(id: u32, r: &mut Reader<'_>) -> Result<Body, Why> {
     Ok(match id {
         c::SUBMIT_SM => Body::SubmitSm(message(r)?),
@@ -52,6 +53,7 @@ pub(super) fn read(id: u32, r: &mut Reader<'_>) -> Result<Body, Why> {
     })
 }
 
+#[inline(never)]
 fn other(id: u32, r: &mut Reader<'_>) -> Result<Other, Why> {
     Ok(match id {
         c::QUERY_SM => Other::QuerySm(query(r)?),
@@ -79,6 +81,7 @@ fn bare<T>(r: &mut Reader<'_>, body: T) -> T {
     body
 }
 
+#[inline(never)]
 fn bind(r: &mut Reader<'_>) -> Result<Bind, Why> {
     let bind = Bind {
         system_id: r.text("system_id", limit::SYSTEM_ID)?,
@@ -107,45 +110,63 @@ fn outbind(r: &mut Reader<'_>) -> Result<Body, Why> {
     Ok(Body::Outbind { system_id, password })
 }
 
+#[inline]
 fn address(r: &mut Reader<'_>, names: [&'static str; 3], max: usize) -> Result<Address, Why> {
     let [ton, npi, digits] = names;
-    Ok(Address { ton: r.octet(ton)?, npi: r.octet(npi)?, digits: r.text(digits, max)? })
+    let [ton, npi] = r.octets([ton, npi])?;
+    Ok(Address { ton, npi, digits: r.text(digits, max)? })
 }
 
+#[inline]
 fn source(r: &mut Reader<'_>, max: usize) -> Result<Address, Why> {
     address(r, ["source_addr_ton", "source_addr_npi", "source_addr"], max)
 }
 
+#[inline]
 fn destination(r: &mut Reader<'_>, max: usize) -> Result<Address, Why> {
     address(r, ["dest_addr_ton", "dest_addr_npi", "destination_addr"], max)
 }
 
+#[inline]
 fn message(r: &mut Reader<'_>) -> Result<Message, Why> {
-    let mut message = Message {
-        service_type: r.text("service_type", limit::SERVICE_TYPE)?,
-        source: source(r, limit::ADDRESS)?,
-        destination: destination(r, limit::ADDRESS)?,
-        ..Message::default()
-    };
-    message_rest(r, &mut message)?;
-    Ok(message)
+    let service_type = r.text("service_type", limit::SERVICE_TYPE)?;
+    let source = source(r, limit::ADDRESS)?;
+    let destination = destination(r, limit::ADDRESS)?;
+    message_rest(r, service_type, source, destination)
 }
 
 /// From `esm_class` on, as in `submit_sm`, `deliver_sm` and `submit_multi`.
-fn message_rest(r: &mut Reader<'_>, message: &mut Message) -> Result<(), Why> {
-    message.esm_class = r.octet("esm_class")?;
-    message.protocol_id = r.octet("protocol_id")?;
-    message.priority = r.octet("priority_flag")?;
-    message.schedule_delivery_time = r.text("schedule_delivery_time", limit::TIME)?;
-    message.validity_period = r.text("validity_period", limit::TIME)?;
-    message.registered_delivery = r.octet("registered_delivery")?;
-    message.replace_if_present = r.octet("replace_if_present_flag")?;
-    message.data_coding = r.octet("data_coding")?;
-    message.sm_default_msg_id = r.octet("sm_default_msg_id")?;
-    message.short_message = r.short_message()?;
-    message.tlvs = r.tlvs();
-    two_texts(r, &message.short_message, &message.tlvs);
-    Ok(())
+#[inline]
+fn message_rest(
+    r: &mut Reader<'_>,
+    service_type: Bytes,
+    source: Address,
+    destination: Address,
+) -> Result<Message, Why> {
+    let [esm_class, protocol_id, priority] = r.octets(["esm_class", "protocol_id", "priority_flag"])?;
+    let schedule_delivery_time = r.text("schedule_delivery_time", limit::TIME)?;
+    let validity_period = r.text("validity_period", limit::TIME)?;
+    let [registered_delivery, replace_if_present, data_coding, sm_default_msg_id] =
+        r.octets(["registered_delivery", "replace_if_present_flag", "data_coding", "sm_default_msg_id"])?;
+    let short_message = r.short_message()?;
+    let tlvs = r.tlvs();
+    two_texts(r, &short_message, &tlvs);
+    Ok(Message {
+        service_type,
+        source,
+        destination,
+        esm_class,
+        protocol_id,
+        priority,
+        schedule_delivery_time,
+        validity_period,
+        registered_delivery,
+        replace_if_present,
+        data_coding,
+        sm_default_msg_id,
+        short_message,
+        tlvs,
+    })
 }
 
 fn two_texts(r: &mut Reader<'_>, short_message: &Bytes, tlvs: &Tlvs) {
@@ -237,11 +258,8 @@ fn replace(r: &mut Reader<'_>) -> Result<ReplaceSm, Why> {
 }
 
 fn multi(r: &mut Reader<'_>) -> Result<SubmitMulti, Why> {
-    let mut message = Message {
-        service_type: r.text("service_type", limit::SERVICE_TYPE)?,
-        source: source(r, limit::ADDRESS)?,
-        ..Message::default()
-    };
+    let service_type = r.text("service_type", limit::SERVICE_TYPE)?;
+    let source = source(r, limit::ADDRESS)?;
     let count = r.octet("number_of_dests")?;
     let mut destinations = Vec::new();
     for _ in 0..count {
@@ -251,7 +269,7 @@ fn multi(r: &mut Reader<'_>) -> Result<SubmitMulti, Why> {
             flag => return Err(Why::DestinationFlag(flag)),
         });
     }
-    message_rest(r, &mut message)?;
+    let message = message_rest(r, service_type, source, Address::default())?;
     Ok(SubmitMulti { message, destinations })
 }
 

@@ -223,7 +223,7 @@ impl Link {
     /// How many more requests may wait here.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.settings.queue.saturating_sub(self.outbound.queued())
+        self.settings.queue.max(1).saturating_sub(self.outbound.queued())
     }
 
     /// What can be told of it.

@@ -100,7 +100,7 @@ pub struct Settings {
     pub side: Side,
     /// Our requests without a response at any time, 1 or more. Probes and unbind do not count.
     pub window: usize,
-    /// Requests that wait for the window or the rate; one more is `NotSent(Full)`.
+    /// Requests that wait for the window or the rate, 1 or more; one more is `NotSent(Full)`.
     pub queue: usize,
     /// How long a request may wait there before it is `NotSent(Waited)`.
     pub queue_timeout: Duration,

@@ -93,6 +93,16 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// Evenly spread: no second has more than a twentieth above `per_second`, and one segment. A peer that counts by
+    /// the second would throttle a whole second's segments at once after a rest.
+    #[must_use]
+    pub const fn even(per_second: u32) -> Self {
+        let burst = per_second / 20;
+        Self { per_second, burst: if burst == 0 { 1 } else { burst } }
+    }
+}
+
 /// What a link is told once.
 #[derive(Clone, Debug)]
 pub struct Settings {

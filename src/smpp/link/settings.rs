@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use crate::smpp::link::retry::FAST_MAX;
 use crate::smpp::pdu::Role;
 
 /// Requests that were answered too late and are still known, so that the late answer can be told to whom it concerns.
@@ -133,6 +134,8 @@ pub struct Settings {
     pub unanswered: usize,
     /// A request that nobody answered for so long gets a retryable status from the link itself.
     pub answer_timeout: Duration,
+    /// The longest wait between two tries to connect, where we bind.
+    pub reconnect_max: Duration,
 }
 
 impl Settings {
@@ -153,6 +156,7 @@ impl Settings {
             enquire_misses: 2,
             unanswered: 256,
             answer_timeout: Duration::from_secs(30),
+            reconnect_max: FAST_MAX,
         }
     }
 }

@@ -24,9 +24,6 @@ mod permit;
 pub mod retry;
 pub mod settings;
 pub mod status;
-#[cfg(test)]
-mod tests;
-
 pub use pace::Allowance;
 
 use std::collections::BTreeMap;
@@ -388,3 +385,6 @@ impl Life {
         self.probe.unwrap_or(self.seen + settings.enquire_after)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ mod permit;
 pub mod retry;
 pub mod settings;
 pub mod status;
+
 pub use pace::Allowance;
 
 use std::collections::BTreeMap;

@@ -250,18 +250,7 @@ impl Messaging {
         Ok(())
     }
 
-    /// Every bind as it is now, and what was counted.
-    #[must_use]
-    pub fn figures(&self, clock: &Clock) -> MessagingFigures {
-        MessagingFigures {
-            links: self.handles.figures(clock),
-            received: self.texts.figures(),
-            sent: self.dispatcher.figures(),
-        }
-    }
-
     /// What tells the figures without holding the whole.
-    #[must_use]
     pub fn watch(&self, clock: &Clock) -> impl Fn() -> MessagingFigures + Send + Sync + 'static {
         let (handles, texts, dispatcher, clock) =
             (self.handles.clone(), self.texts.clone(), self.dispatcher.clone(), clock.clone());

@@ -129,7 +129,7 @@ impl Handset {
     /// Sends a text.
     pub(super) async fn text(&self, to: &str, text: &str) -> anyhow::Result<()> {
         let sent = self.post("/sms", &json!({ "from": self.msisdn, "to": to, "text": text })).await?;
-        if sent["status"] != json!(0) {
+        if sent.get("status") != Some(&json!(0)) {
             bail!("the text was not taken: {sent}");
         }
         Ok(())
@@ -138,8 +138,8 @@ impl Handset {
     /// The message after `seen` others.
     pub(super) async fn message(&self, seen: u64) -> anyhow::Result<String> {
         let message = self.wait("message", seen).await?;
-        let text = message["text"].as_str().or_else(|| message["message"]["text"].as_str());
-        Ok(text.with_context(|| format!("no text in {message}"))?.to_owned())
+        let text = message.pointer("/text").or_else(|| message.pointer("/message/text"));
+        Ok(text.and_then(Value::as_str).with_context(|| format!("no text in {message}"))?.to_owned())
     }
 
     /// The screen of a dialogue that the daemon begins.
@@ -172,6 +172,10 @@ async fn read(response: reqwest::Response) -> anyhow::Result<Value> {
 }
 
 fn shown(answer: &Value) -> anyhow::Result<Shown> {
-    let text = answer["screen"].as_str().with_context(|| format!("no screen in {answer}"))?.to_owned();
-    Ok(Shown { text, open: answer["open"] == json!(true) })
+    let text = answer
+        .get("screen")
+        .and_then(Value::as_str)
+        .with_context(|| format!("no screen in {answer}"))?
+        .to_owned();
+    Ok(Shown { text, open: answer.get("open") == Some(&json!(true)) })
 }

@@ -13,7 +13,6 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
-use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -57,9 +56,6 @@ const EVENTS_WAITING_MAX: usize = 64;
 
 /// How long the last bytes of a link may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long the peer may take to close its side after that.
-const LINGER: Duration = Duration::from_millis(500);
 
 /// Longest sleep without a deadline.
 const IDLE: Duration = Duration::from_secs(60);
@@ -184,7 +180,7 @@ impl<'l> Connection<'l> {
             close_asked |= matches!(woke, Woke::Close(_));
             self.take(woke);
         };
-        self.finish(&mut reader, &mut writer, ended).await;
+        self.finish(&mut writer, ended).await;
         ended
     }
 
@@ -352,24 +348,13 @@ impl<'l> Connection<'l> {
     }
 
     /// Lets the last bytes leave and the last events be taken.
-    async fn finish<S>(&mut self, reader: &mut ReadHalf<S>, writer: &mut WriteHalf<S>, why: Ended)
-    where
-        S: AsyncRead + AsyncWrite,
-    {
+    async fn finish<S: AsyncWrite>(&mut self, writer: &mut WriteHalf<S>, why: Ended) {
         if why != Ended::Lost {
             let _ = tokio::time::timeout(FLUSH_TIMEOUT, async {
                 let _ = push(writer, &mut self.outgoing, &mut self.unflushed).await;
+                // Before the socket is closed: octets of the peer that are still unread would reset the connection, and our
+                // last word might be lost with it.
                 let _ = writer.shutdown().await;
-            })
-            .await;
-            // A socket that is closed with octets unread resets the connection, and the peer may lose our last word.
-            let _ = tokio::time::timeout(LINGER, async {
-                loop {
-                    self.incoming.clear();
-                    if !matches!(reader.read_buf(&mut self.incoming).await, Ok(1..)) {
-                        break;
-                    }
-                }
             })
             .await;
         }

@@ -24,8 +24,6 @@ mod permit;
 pub mod retry;
 pub mod settings;
 pub mod status;
-#[cfg(test)]
-mod tests;
 
 pub use pace::Allowance;
 
@@ -223,7 +221,7 @@ impl Link {
     /// How many more requests may wait here.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.settings.queue.saturating_sub(self.outbound.queued())
+        self.settings.queue.max(1).saturating_sub(self.outbound.queued())
     }
 
     /// What can be told of it.
@@ -388,3 +386,6 @@ impl Life {
         self.probe.unwrap_or(self.seen + settings.enquire_after)
     }
 }
+
+#[cfg(test)]
+mod tests;

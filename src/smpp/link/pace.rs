@@ -258,6 +258,29 @@ mod tests {
     }
 
     #[test]
+    fn an_even_rate_keeps_every_second_near_it() {
+        for per_second in [1, 7, 20, 100, 1_000] {
+            let mut pace = Pace::new(Some(Rate::even(per_second)), crate_now());
+            let mut now = crate_now() + ms(60_000);
+            let mut sent = Vec::new();
+            while sent.len() < usize::try_from(per_second).unwrap() * 3 {
+                match pace.take(now, 1) {
+                    Ok(()) => sent.push(now),
+                    // A timer wakes by the millisecond.
+                    Err(at) => now = now.max(at) + Duration::from_micros(999),
+                }
+            }
+            let most = per_second + per_second / 20 + 1;
+            for (at, first) in sent.iter().enumerate() {
+                let within = sent[at..].iter().take_while(|one| **one < *first + ms(1_000)).count();
+                assert!(within <= usize::try_from(most).unwrap(), "{per_second}: {within}");
+            }
+            let took = (sent[sent.len() - 1] - sent[0]).as_millis();
+            assert!((1_800..=3_500).contains(&took), "{per_second}: {took} ms");
+        }
+    }
+
+    #[test]
     fn throttling_halves_pauses_and_recovers() {
         let start = crate_now();
         let mut pace = Pace::new(Some(Rate { per_second: 100, burst: 1 }), start);

@@ -94,6 +94,16 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// Evenly spread: no second has more than a twentieth above `per_second`, and one segment. A peer that counts by
+    /// the second would throttle a whole second's segments at once after a rest.
+    #[must_use]
+    pub const fn even(per_second: u32) -> Self {
+        let burst = per_second / 20;
+        Self { per_second, burst: if burst == 0 { 1 } else { burst } }
+    }
+}
+
 /// What a link is told once.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -101,7 +111,7 @@ pub struct Settings {
     pub side: Side,
     /// Our requests without a response at any time, 1 or more. Probes and unbind do not count.
     pub window: usize,
-    /// Requests that wait for the window or the rate; one more is `NotSent(Full)`.
+    /// Requests that wait for the window or the rate, 1 or more; one more is `NotSent(Full)`.
     pub queue: usize,
     /// How long a request may wait there before it is `NotSent(Waited)`.
     pub queue_timeout: Duration,

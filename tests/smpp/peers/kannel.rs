@@ -1,5 +1,6 @@
 //! Kannel's bearerbox and smsbox as an ESME that binds to our listener: messages and receipts by its HTTP side.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -36,15 +37,12 @@ struct Kannel {
 /// The ports of the core, its boxes and sendsms; the network is the test's own.
 const PORTS: (u16, u16, u16) = (13_000, 13_001, 13_013);
 
-impl Kannel {
-    async fn start(smsc: &Smsc) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (admin, boxes, sendsms) = PORTS;
-        let (smpp, web_port) = (smsc.address.port(), web.local_addr().unwrap().port());
-        let at = folder.path().display();
-        let configuration = format!(
-            r#"
+/// What both processes read.
+fn configuration(folder: &Path, smpp: u16, web_port: u16) -> String {
+    let (admin, boxes, sendsms) = PORTS;
+    let at = folder.display();
+    format!(
+        r#"
 group = core
 admin-port = {admin}
 admin-interface = 127.0.0.1
@@ -88,7 +86,16 @@ catch-all = true
 max-messages = 0
 get-url = "http://127.0.0.1:{web_port}/mo?from=%p&to=%P&text=%b"
 "#
-        );
+    )
+}
+
+impl Kannel {
+    async fn start(smsc: &Smsc) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let web_port = web.local_addr().unwrap().port();
+        let (_, boxes, sendsms) = PORTS;
+        let configuration = configuration(folder.path(), smsc.address.port(), web_port);
         let path = folder.path().join("kannel.conf");
         std::fs::write(&path, configuration).unwrap();
         let begin = |program: &str| {

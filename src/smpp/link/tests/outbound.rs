@@ -49,6 +49,14 @@ fn the_window_is_never_exceeded_and_the_queue_has_an_end() {
 }
 
 #[test]
+fn a_link_without_a_queue_still_sends() {
+    let mut rig = Rig::bound(Settings { window: 1, queue: 0, ..esme(Role::Transceiver) });
+    assert_eq!(rig.ask(1, submit("goes")).pdus.len(), 1);
+    assert!(rig.ask(2, submit("waits")).done.is_empty(), "one always may");
+    assert_eq!(rig.ask(3, submit("too many")).done, [(3, Outcome::NotSent(Unsent::Full))]);
+}
+
+#[test]
 fn answers_are_matched_in_any_order_and_by_their_kind() {
     let mut rig = Rig::bound(esme(Role::Transceiver));
     for request in 0..4 {

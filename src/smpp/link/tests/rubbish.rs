@@ -44,8 +44,7 @@ fn is_answer(of: &Frame, pdu: &Pdu) -> bool {
 }
 
 fn take(mut rig: Rig, frames: Vec<Frame>) {
-    let mut asked = 0;
-    for frame in frames {
+    for (asked, frame) in (0..).zip(frames) {
         let bound_before = rig.link.has_bound();
         let seen = rig.give(Input::Frame(frame.clone()));
         let (answers, others): (Vec<_>, Vec<_>) = seen.pdus.iter().partition(|pdu| pdu.body.is_response());
@@ -68,7 +67,6 @@ fn take(mut rig: Rig, frames: Vec<Frame>) {
         let seen =
             rig.ask(asked, if rig.link.esme { submit("text") } else { Body::DeliverSm(message("text")) });
         assert!(rig.link.is_bound() || seen.pdus.is_empty());
-        asked += 1;
         rig.pass(ms(700));
     }
     rig.give(Input::Lost);

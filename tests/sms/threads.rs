@@ -190,7 +190,10 @@ async fn a_number_is_believed_only_on_a_trusted_route(database: Database) {
     received.trusted = false;
     node.take(received).await;
     let said = node.said().await;
-    assert!(said[0].contains("no mobile number") || said[0].contains("cannot see a mobile number"), "{said:?}");
+    assert!(
+        said[0].contains("no mobile number") || said[0].contains("cannot see a mobile number"),
+        "{said:?}"
+    );
     node.end().await;
     market.close().await;
 }
@@ -213,8 +216,7 @@ async fn too_many_at_once_are_refused_for_now(database: Database) {
     market.account(ME, 500_000).await;
     let settings =
         desk::Settings { lines: desk::Lines { sender_max: 4, all_max: 100 }, ..desk::Settings::default() };
-    let node =
-        Node::with(market.payments.clone(), market.clock.clone(), "reply", Push::default(), settings);
+    let node = Node::with(market.payments.clone(), market.clock.clone(), "reply", Push::default(), settings);
     let taken: Vec<_> = (0..6).map(|n| node.desk.receive(text_of(&format!("hello {n}")))).collect();
     let mut refused = 0;
     for taken in taken {

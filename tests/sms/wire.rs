@@ -123,7 +123,9 @@ fn from_me(text: &str) -> Message {
 }
 
 fn receipt(id: &str, stat: &str) -> Message {
-    let text = format!("id:{id} sub:001 dlvrd:001 submit date:2611290100 done date:2611290101 stat:{stat} err:000 text:");
+    let text = format!(
+        "id:{id} sub:001 dlvrd:001 submit date:2611290100 done date:2611290101 stat:{stat} err:000 text:"
+    );
     Message { esm_class: 4, ..from_me(&text) }
 }
 

@@ -37,7 +37,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn catalog(policy: &str) -> Catalog {
     let flow = include_str!("../../dialplans/recharge.flow")
         .replace("pin on sms callback", &format!("pin on sms {policy}"))
-        .replace("  serve sms \"RC {amount} [{phone}]\"\n", "  serve sms \"RC {amount} [{phone}]\"\n  serve sms \"RECHARGE\"\n");
+        .replace(
+            "  serve sms \"RC {amount} [{phone}]\"\n",
+            "  serve sms \"RC {amount} [{phone}]\"\n  serve sms \"RECHARGE\"\n",
+        );
     let sources = Sources {
         flows: vec![SourceFile::new("recharge.flow", flow)],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
@@ -57,10 +60,7 @@ pub(crate) struct Push {
 }
 
 impl Reach for Push {
-    fn reach(
-        &self,
-        session: Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Unreached>> + Send>> {
+    fn reach(&self, session: Session) -> Pin<Box<dyn Future<Output = Result<(), Unreached>> + Send>> {
         let unreached = self.unreachable;
         if !unreached {
             self.reached.lock().unwrap().push(session);

@@ -67,7 +67,10 @@ fn a_part_keeps_its_octets_and_the_name_of_its_text() {
     let received = text(&part);
     assert_eq!(received.identity, [0, 0x2a], "the reference of its own is not the text's");
     let part = received.part.unwrap();
-    assert_eq!((part.reference, part.total, part.number, part.octets.as_slice()), (0x2a, 2, 1, b"RC".as_slice()));
+    assert_eq!(
+        (part.reference, part.total, part.number, part.octets.as_slice()),
+        (0x2a, 2, 1, b"RC".as_slice())
+    );
     // One of one is whole.
     let mut only = message(&[5, 0, 3, 0x2a, 1, 1, b'R', b'C']);
     only.esm_class = 0x40;
@@ -79,7 +82,10 @@ fn a_part_keeps_its_octets_and_the_name_of_its_text() {
     tlvs.push(tag::SAR_SEGMENT_SEQNUM, vec![2]);
     tlvs.push(tag::MESSAGE_PAYLOAD, b"50".as_slice());
     let part = text(&Message { tlvs, ..message(b"") }).part.unwrap();
-    assert_eq!((part.reference, part.total, part.number, part.octets.as_slice()), (0x102, 3, 2, b"50".as_slice()));
+    assert_eq!(
+        (part.reference, part.total, part.number, part.octets.as_slice()),
+        (0x102, 3, 2, b"50".as_slice())
+    );
 }
 
 #[test]

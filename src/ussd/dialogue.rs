@@ -142,7 +142,8 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         if memory.begun.as_ref().is_some_and(|begun| begun.again(&came, SAME_BEGIN))
             && let Some(screen) = seat.screen()
         {
-            return Ok(Taken::Screen(screen));
+            // The screen that answers both is on its way, if this was there before it.
+            return Ok(if seat.is_overtaken() { Taken::Duplicate } else { Taken::Screen(screen) });
         }
         (memory.begun, memory.answered) = (None, None);
         // Of two dialogues of one caller the later one is meant.

@@ -248,8 +248,9 @@ impl<M: Clone + Send + Sync + 'static> Answer<M> {
         let Some((screen, sending)) = screen else { return };
         let message = wire::write(&self.gateway.profile, &self.way, &screen, Kind::Reply);
         let sent = send(link, &self.gateway, message, &self.clock, self.deadline).await;
+        let again = sending.is_again();
         drop(sending);
-        if sent != Sent::Taken {
+        if sent != Sent::Taken && !again {
             tracing::info!(route = %self.route, caller = ?self.msisdn, "a screen was not taken: {sent:?}");
             self.leave().await;
         }

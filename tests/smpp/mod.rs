@@ -3,5 +3,6 @@
 mod codec;
 pub(crate) mod ends;
 mod link;
+mod peers;
 mod rough;
 mod tls;

@@ -149,7 +149,11 @@ impl Handset {
 
     async fn wait(&self, what: &str, after: u64) -> anyhow::Result<Value> {
         let msisdn = self.msisdn.replace('+', "%2B");
-        self.get(&format!("/wait?msisdn={msisdn}&for={what}&after={after}&timeout_ms={}", PATIENCE.as_millis())).await
+        self.get(&format!(
+            "/wait?msisdn={msisdn}&for={what}&after={after}&timeout_ms={}",
+            PATIENCE.as_millis()
+        ))
+        .await
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {

@@ -139,10 +139,16 @@ impl Session {
                 true
             }
             None => {
-                ops.push(Op::EndSession(self.id));
+                // One that was over with its first turn was never saved.
+                if self.revision > 0 {
+                    ops.push(Op::EndSession(self.id));
+                }
                 false
             }
         };
+        if ops.is_empty() {
+            return Ok(Settled::Done);
+        }
         match self.payments.commit_unit(ops).await? {
             Ok(_) => {}
             Err(Refusal::Repeated(row)) => {

@@ -1,7 +1,7 @@
 //! SMPP: the codec against other implementations of it, links on sockets, and real peers.
 
 mod codec;
-mod ends;
+pub(crate) mod ends;
 mod link;
 mod peers;
 mod rough;

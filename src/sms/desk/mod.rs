@@ -13,7 +13,7 @@ mod long;
 mod turn;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -139,6 +139,8 @@ struct Inner<M> {
     counters: Counters,
     /// What goes on after an acknowledgement.
     tasks: TaskTracker,
+    /// Every thread that may have a session, once a sole node has read them: a text of another needs no look.
+    known: Mutex<Option<HashSet<String>>>,
     /// Threads whose money is moving by this process; cancelled when it is over.
     moving: Mutex<HashMap<String, CancellationToken>>,
 }
@@ -176,6 +178,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
             clock,
             counters: Counters::default(),
             tasks: TaskTracker::new(),
+            known: Mutex::default(),
             moving: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -237,6 +240,12 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
 impl<M> Inner<M> {
     fn nonsense(&self) -> MutexGuard<'_, Nonsense> {
         self.nonsense.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Threads of which a session is saved in the database are always among the known: only this process saves any, and it
+    /// adds the thread before it does.
+    fn known(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn moving(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {

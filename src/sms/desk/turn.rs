@@ -111,7 +111,16 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         {
             return Err(Error::Moving);
         }
-        Ok(self.mailbox.conversation(key).await?)
+        if self.known().as_ref().is_some_and(|known| !known.contains(key)) {
+            return Ok(None);
+        }
+        let saved = self.mailbox.conversation(key).await?;
+        if saved.is_none()
+            && let Some(known) = self.known().as_mut()
+        {
+            known.remove(key);
+        }
+        Ok(saved)
     }
 
     /// A text in a thread whose session waits.
@@ -253,11 +262,21 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             let sender = kept.dialogue.as_deref();
             writes = writes.text(self.mailbox.compose(&kept.number, body, Some(&kept.route), sender));
         }
+        // Before the commit, so that the next text of the thread finds it, and after it, since one that came in between may
+        // have found nothing.
+        self.know(session);
         let settled = session.settle(writes).await?;
+        self.know(session);
         if let (Some(kept), true) = (session.kept().cloned(), moves) {
             session.keep(Kept { window: self.settings.thread, ..kept });
         }
         Ok(settled)
+    }
+
+    fn know(&self, session: &Session) {
+        if let (Some(kept), false, Some(known)) = (session.kept(), session.is_over(), self.known().as_mut()) {
+            known.insert(kept.key.clone());
+        }
     }
 
     /// What goes on when the text is acknowledged.

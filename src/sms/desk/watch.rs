@@ -13,7 +13,7 @@ use crate::sms::desk::{Desk, Error, Inner};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Threads of one look.
 const LOOK_MAX: u32 = 200;
-/// Threads that are taken up at a start.
+/// Threads that are taken up at a start; with more of them, each text looks for its own.
 const START_MAX: u32 = 10_000;
 
 impl<M: Clone + Send + Sync + 'static> Desk<M> {
@@ -28,6 +28,9 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
             return Ok(0);
         }
         let rows = self.inner.mailbox.conversations(PREFIX, START_MAX).await?;
+        if u32::try_from(rows.len()).is_ok_and(|found| found < START_MAX) {
+            *self.inner.known() = Some(rows.iter().filter_map(|row| row.key.clone()).collect());
+        }
         let mut taken_up = 0;
         for row in rows {
             let Ok(session) = self.inner.registry.restore(row) else { continue };

@@ -217,8 +217,12 @@ impl Inner {
                     Err(sent @ (Sent::NotSent | Sent::Throttled { .. })) => {
                         self.forget_look();
                         tries += 1;
-                        let other = self.least_loaded().filter(|_| tries <= PART_TRIES);
-                        match other {
+                        let other = match sent {
+                            // The link itself waits as long as its peer wants; this part waits with it.
+                            Sent::Throttled { .. } => Some(Arc::clone(&bind)),
+                            _ => self.least_loaded(),
+                        };
+                        match other.filter(|_| tries <= PART_TRIES) {
                             Some(other) => bind = other,
                             // It begins again from its first part, under the same reference.
                             None => return Sent::Refused { code: in_part(sent), retry: true },

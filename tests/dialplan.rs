@@ -17,6 +17,7 @@ mod money;
 mod numbers;
 mod once;
 mod shipped;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! A folder of flows and messages, compiled together: all of it is good, or none of it is used.
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -75,11 +75,35 @@ pub enum System {
     ResumeAgain,
     /// The conversation cannot be gone on with and starts again.
     ResumeVanished,
+    /// What a text message without a PIN would pay: slots `amount`, `fee` and `to`.
+    PinConfirm,
+    /// The label of paying it.
+    PinPay,
+    /// The label of leaving it.
+    PinCancel,
+    /// It was left.
+    PinCancelled,
+    /// A text message that no flow understands: slot `commands`.
+    Help,
+    /// A text message that begins like a command and is none: slot `command`.
+    CommandInvalid,
+    /// A screen that ends while the payment goes on.
+    WillGetSms,
+    /// An answer that came after the conversation had ended.
+    Expired,
+    /// No place is free, or we have trouble: later.
+    Busy,
+    /// Nothing is served there.
+    Unserved,
+    /// What stands in a command for an amount.
+    SlotMoney,
+    /// What stands in a command for a telephone number.
+    SlotPhone,
 }
 
 impl System {
     /// All of them, in the order of the texts' table.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 38] = [
         Self::WrongKey,
         Self::WrongDigits,
         Self::WrongPhone,
@@ -106,10 +130,22 @@ impl System {
         Self::ResumeGoOn,
         Self::ResumeAgain,
         Self::ResumeVanished,
+        Self::PinConfirm,
+        Self::PinPay,
+        Self::PinCancel,
+        Self::PinCancelled,
+        Self::Help,
+        Self::CommandInvalid,
+        Self::WillGetSms,
+        Self::Expired,
+        Self::Busy,
+        Self::Unserved,
+        Self::SlotMoney,
+        Self::SlotPhone,
     ];
 
     /// Those that are read or shown and never spoken.
-    pub const WRITTEN: [Self; 7] = [
+    pub const WRITTEN: [Self; 19] = [
         Self::YesWords,
         Self::NoWords,
         Self::PageMore,
@@ -117,6 +153,18 @@ impl System {
         Self::PinRefused,
         Self::PinCallback,
         Self::PinUnreached,
+        Self::PinConfirm,
+        Self::PinPay,
+        Self::PinCancel,
+        Self::PinCancelled,
+        Self::Help,
+        Self::CommandInvalid,
+        Self::WillGetSms,
+        Self::Expired,
+        Self::Busy,
+        Self::Unserved,
+        Self::SlotMoney,
+        Self::SlotPhone,
     ];
 
     /// The key of the message.
@@ -149,6 +197,18 @@ impl System {
             Self::ResumeGoOn => "resume.continue",
             Self::ResumeAgain => "resume.restart",
             Self::ResumeVanished => "resume.vanished",
+            Self::PinConfirm => "pin.confirm",
+            Self::PinPay => "pin.pay",
+            Self::PinCancel => "pin.cancel",
+            Self::PinCancelled => "pin.cancelled",
+            Self::Help => "sms.help",
+            Self::CommandInvalid => "command.invalid",
+            Self::WillGetSms => "payment.will-get-sms",
+            Self::Expired => "session.expired",
+            Self::Busy => "session.busy",
+            Self::Unserved => "session.unserved",
+            Self::SlotMoney => "slot.money",
+            Self::SlotPhone => "slot.phone",
         }
     }
 
@@ -158,6 +218,9 @@ impl System {
         match self {
             Self::WrongDigits | Self::WrongSecret => &[("min", "number"), ("max", "number")],
             Self::Option => &[("key", "key"), ("label", "label")],
+            Self::PinConfirm => &[("amount", "money"), ("fee", "money"), ("to", "text")],
+            Self::Help => &[("commands", "text")],
+            Self::CommandInvalid => &[("command", "text")],
             _ => &[],
         }
     }
@@ -324,6 +387,24 @@ impl Texts {
         let index = self.system.get(system as usize).copied().unwrap_or_default();
         let name = self.names.get(usize::from(index)).cloned();
         (index, name.unwrap_or_else(|| Arc::from(system.key())))
+    }
+
+    /// What Keytone says by itself, with its values in the order of [`System::slots`], as a channel shows it. The default
+    /// language speaks for one that there is not.
+    #[must_use]
+    pub fn system_text(
+        &self,
+        language: &str,
+        system: System,
+        values: Vec<Value>,
+        channel: Channel,
+    ) -> String {
+        let (message, name) = self.system(system);
+        self.text(
+            &Utterance { message, name, slots: values, option: None, language: None },
+            language,
+            channel,
+        )
     }
 
     /// Whether calls are spoken in the language: it has messages and clips.

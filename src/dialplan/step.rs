@@ -7,10 +7,13 @@ mod answering;
 mod asking;
 mod leaving;
 mod menus;
+mod open;
 mod reading;
 mod resuming;
 mod saying;
 mod screens;
+
+pub use open::{ask_once_more, open_question};
 
 use crate::dialplan::action::{Action, Meaning};
 use crate::dialplan::civil::Moment;

@@ -11,11 +11,14 @@
 //! ```
 
 pub mod collect;
+pub mod kept;
 mod perform;
 pub mod question;
 pub mod registry;
+mod restored;
 mod saved;
 pub mod transcript;
+pub mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,12 +31,14 @@ use crate::dialplan::speak::{PAUSE_BETWEEN, Utterance};
 use crate::dialplan::state::{State, Wait};
 use crate::dialplan::step::step;
 use crate::msisdn::Msisdn;
-use crate::payment::row::Id;
 use crate::payment::run::Payments;
+use crate::session::kept::Kept;
 use crate::session::question::Question;
 
 pub use crate::dialplan::speak::Sound;
+pub use crate::payment::row::{Id, InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
 pub use perform::{Performed, Performing, Task};
+pub use restored::{Lost, Party};
 
 /// How a session begins.
 #[derive(Clone, Debug)]
@@ -66,6 +71,10 @@ pub struct Session {
     payment: Option<Id>,
     /// The revision that is stored; 0 when nothing is.
     revision: i64,
+    /// Set on channels where each wait is saved.
+    kept: Option<Kept>,
+    /// Text messages of the flow that the next commit queues.
+    unsent: Vec<(Msisdn, String)>,
     /// Counts the session as live for as long as it exists.
     _place: Option<registry::Place>,
 }
@@ -112,6 +121,8 @@ impl Session {
             account: None,
             payment: None,
             revision: 0,
+            kept: None,
+            unsent: Vec::new(),
             _place: None,
         }
     }
@@ -205,13 +216,17 @@ impl Session {
 
     async fn advance(&mut self, event: Event) -> Result<Turn, Error> {
         let effects = self.step(event);
+        self.take_effects(effects).await
+    }
+
+    async fn take_effects(&mut self, effects: Vec<Effect>) -> Result<Turn, Error> {
         let mut say = Vec::new();
         let mut then = Then::End;
         let mut screen = None;
         for effect in effects {
             match effect {
                 Effect::Say(utterances) => say.extend(utterances),
-                Effect::SendSms { to, text, .. } => self.payments.queue_sms(self.payment, &to, text).await?,
+                Effect::SendSms { to, text, .. } => self.unsent.push((to, text)),
                 Effect::Screen(text) => screen = Some(text),
                 Effect::Callback => then = Then::Callback,
                 Effect::Mark(name) => tracing::debug!(session = %self.id, mark = %name, "mark"),
@@ -221,7 +236,9 @@ impl Session {
                     if task.moves_money() {
                         self.payment = Some(Id::new(self.clock.now().0));
                         // So that a caller who drops now hears what came of it when he is back.
-                        if let Err(error) = self.save().await {
+                        if self.kept.is_none()
+                            && let Err(error) = self.save().await
+                        {
                             tracing::warn!(session = %self.id, %error, "a session could not be saved");
                         }
                     }
@@ -231,8 +248,14 @@ impl Session {
                 Effect::End => then = Then::End,
             }
         }
-        if self.state.as_ref().is_some_and(State::is_over) {
-            self.forget().await;
+        // Elsewhere all of it waits for the channel's commit.
+        if self.kept.is_none() {
+            for (to, text) in std::mem::take(&mut self.unsent) {
+                self.payments.queue_sms(self.payment, &to, text).await?;
+            }
+            if self.is_over() {
+                self.forget().await;
+            }
         }
         Ok(Turn { say, screen, then })
     }
@@ -243,7 +266,11 @@ impl Session {
     /// # Errors
     /// When a text message cannot be queued.
     pub async fn leave(mut self, under_way: Option<Performing>) -> Result<(), Error> {
-        self.save_for_return().await?;
+        if self.kept.is_some() {
+            self.let_go().await?;
+        } else {
+            self.save_for_return().await?;
+        }
         let mut turn = self.advance(Event::Hangup).await?;
         let mut under_way = under_way;
         while self.awaits_outcome() {
@@ -257,8 +284,20 @@ impl Session {
         Ok(())
     }
 
-    fn awaits_outcome(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.wait == Wait::Outcome)
+    /// Whether an action is under way whose outcome is not known yet.
+    #[must_use]
+    pub fn awaits_outcome(&self) -> bool {
+        self.wait() == Some(Wait::Outcome)
+    }
+
+    /// Whether the conversation has come to its end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.wait() == Some(Wait::Over)
+    }
+
+    fn wait(&self) -> Option<Wait> {
+        self.state.as_ref().map(|state| state.wait)
     }
 
     /// The channel that the conversation is on now: it begins on that of its opening, and may be taken up on another.
@@ -277,7 +316,9 @@ impl Session {
         effects
     }
 
-    fn language(&self) -> &str {
+    /// The language that is spoken.
+    #[must_use]
+    pub fn language(&self) -> &str {
         self.state.as_ref().map_or(&self.opening.language, |state| &state.language)
     }
 

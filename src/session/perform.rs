@@ -113,7 +113,7 @@ impl Session {
 /// What every money action answers in a draft.
 const SUSPENDED: &str = "suspended";
 /// Not an outcome of any action.
-const FAILED: &str = "failed";
+pub(super) const FAILED: &str = "failed";
 
 const fn channel(way: Way) -> Channel {
     match way {

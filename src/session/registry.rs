@@ -1,12 +1,14 @@
 //! The catalogue of flows and the live sessions: opens a session for whoever calls, up to a limit.
 //!
 //! A catalogue is served as an [`Edition`], with the media that belong to it. Another edition takes its place at once and
-//! for new sessions only: a session holds its program, a call its media, and what nobody holds any more is gone. It never
-//! reads a file and never judges a flow.
+//! for new sessions only: a session holds its program, a call its media, and what nobody holds any more is gone. A
+//! conversation that is only a row between two inputs (USSD, SMS, a caller who dropped) holds nothing: for its sake the
+//! editions that were replaced a short while ago are kept. It never reads a file and never judges a flow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::dialplan::catalog::Catalog;
@@ -15,6 +17,12 @@ use crate::dialplan::program::Program;
 use crate::msisdn::Msisdn;
 use crate::payment::run::Payments;
 use crate::session::{Opening, Session};
+
+/// How long an edition is kept after another has taken its place: the longest that a thread of text messages or a dialogue
+/// waits for its next input. Whoever comes later begins again.
+pub const KEPT_FOR: Duration = Duration::from_secs(30 * 60);
+/// Replaced editions that are kept at most; the oldest goes first, however short a time ago it was served.
+pub const KEPT_MAX: usize = 8;
 
 /// A checked catalogue as it is served. `M` is what a channel needs beside it, such as the clips that it says.
 #[derive(Clone, Debug)]
@@ -101,33 +109,66 @@ impl Drop for Place {
     }
 }
 
+/// An edition that was replaced, for conversations that are only rows.
+#[derive(Debug)]
+struct Kept<M> {
+    edition: Edition<M>,
+    until: Timestamp,
+}
+
 /// The edition that is served and those that were before it, as long as sessions run them.
 #[derive(Debug)]
 struct Shelf<M> {
     edition: Edition<M>,
     tally: Arc<Tally>,
     replaced: Vec<Arc<Tally>>,
+    /// The oldest first.
+    kept: VecDeque<Kept<M>>,
 }
 
 impl<M> Shelf<M> {
     fn new(edition: Edition<M>, since: Timestamp) -> Self {
         let tally = Tally::new(&edition, since);
-        Self { edition, tally, replaced: Vec::new() }
+        Self { edition, tally, replaced: Vec::new(), kept: VecDeque::new() }
     }
 
-    /// Puts an edition in the place of the one that is served, which is given back with the number of sessions that go on
-    /// with what they began with.
-    fn serve(&mut self, edition: Edition<M>, since: Timestamp) -> (Edition<M>, usize) {
+    /// Puts an edition in the place of the one that is served, which is kept for a while. Gives the number of sessions that
+    /// go on with what they began with, and the editions that are kept no longer.
+    fn serve(&mut self, edition: Edition<M>, since: Timestamp) -> (Vec<Kept<M>>, usize) {
         let tally = Tally::new(&edition, since);
         self.replaced.push(std::mem::replace(&mut self.tally, tally));
-        self.forget();
+        self.replaced.retain(|tally| tally.sessions() > 0);
         let staying = self.replaced.iter().map(|tally| tally.sessions()).sum();
-        (std::mem::replace(&mut self.edition, edition), staying)
+        let old = std::mem::replace(&mut self.edition, edition);
+        // Equal flows with other media: of two that say the same, the newer one is kept.
+        let same = |kept: &Kept<M>| kept.edition.catalog.version() == old.catalog.version();
+        let again = self.kept.iter().position(same).and_then(|at| self.kept.remove(at));
+        self.kept.push_back(Kept { edition: old, until: since.after(KEPT_FOR) });
+        let mut gone = self.forget(since);
+        gone.extend(again);
+        (gone, staying)
     }
 
-    /// Lets go of those whose last session has ended.
-    fn forget(&mut self) {
-        self.replaced.retain(|tally| tally.sessions() > 0);
+    /// Takes out the editions whose time is over, and what is more than is kept.
+    fn forget(&mut self, now: Timestamp) -> Vec<Kept<M>> {
+        let late = self.kept.iter().take_while(|kept| kept.until <= now).count();
+        let gone = late.max(self.kept.len().saturating_sub(KEPT_MAX));
+        self.kept.drain(..gone).collect()
+    }
+
+    /// The editions in which a conversation may go on: what is served, then what is kept, the newest first.
+    fn editions(&self, now: Timestamp) -> impl Iterator<Item = &Edition<M>> {
+        let kept = self.kept.iter().rev().filter(move |kept| kept.until > now);
+        std::iter::once(&self.edition).chain(kept.map(|kept| &kept.edition))
+    }
+
+    /// A flow of exactly this version, wherever it still is, and its edition.
+    fn find(&self, flow: &str, version: &str, now: Timestamp) -> Option<(Arc<Program>, &Edition<M>)> {
+        self.editions(now).find_map(|edition| {
+            let both = [edition.catalog.program(flow), edition.catalog.draft(flow)];
+            let program = both.into_iter().flatten().find(|program| program.version() == version)?;
+            Some((program, edition))
+        })
     }
 
     /// The one that is served, then the others, the newest first.
@@ -142,9 +183,9 @@ impl<M> Shelf<M> {
 #[derive(Clone, Debug)]
 pub struct Registry<M> {
     shelf: Arc<RwLock<Shelf<M>>>,
-    payments: Payments,
-    clock: Clock,
-    language: String,
+    pub(super) payments: Payments,
+    pub(super) clock: Clock,
+    pub(super) language: String,
     live: Arc<AtomicUsize>,
     live_max: usize,
 }
@@ -184,7 +225,7 @@ impl<M: Clone> Registry<M> {
 
     /// Finds a program in the edition that is served, and counts a session of it. Both happen before another edition can
     /// be served, so that no session is missing in the count of those that stay.
-    fn enter(
+    pub(super) fn enter(
         &self,
         caller: Option<&Msisdn>,
         find: impl FnOnce(&Catalog, bool) -> Option<Arc<Program>>,
@@ -202,11 +243,19 @@ impl<M: Clone> Registry<M> {
     /// Serves an edition from now on. Gives the number of sessions that go on with an older one.
     pub fn serve(&self, edition: Edition<M>) -> usize {
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-        let (old, staying) = shelf.serve(edition, self.clock.now());
+        let (gone, staying) = shelf.serve(edition, self.clock.now());
         drop(shelf);
-        // It may be large: calls that come in do not wait until it is taken apart.
-        drop(old);
+        // They may be large: calls that come in do not wait until they are taken apart.
+        drop(gone);
         staying
+    }
+
+    /// The flow of a conversation that was saved: the one of this name and exactly this version, in the edition that is
+    /// served or in one that was replaced at most [`KEPT_FOR`] ago. Nothing when it is gone: the conversation begins again.
+    #[must_use]
+    pub fn program(&self, flow: &str, version: &str) -> Option<Arc<Program>> {
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        shelf.find(flow, version, self.clock.now()).map(|(program, _)| program)
     }
 
     /// What is served now.
@@ -230,8 +279,17 @@ mod tests {
 
     fn edition(comment: &str, media: &'static str) -> Edition<&'static str> {
         let flow = include_str!("../../dialplans/recharge.flow");
+        compiled(format!("{flow}-- {comment}\n"), media)
+    }
+
+    fn changed(tries: &str, media: &'static str) -> Edition<&'static str> {
+        let flow = include_str!("../../dialplans/recharge.flow");
+        compiled(flow.replacen("tries 3", tries, 1), media)
+    }
+
+    fn compiled(flow: String, media: &'static str) -> Edition<&'static str> {
         let sources = Sources {
-            flows: vec![SourceFile::new("recharge.flow", format!("{flow}-- {comment}\n"))],
+            flows: vec![SourceFile::new("recharge.flow", flow)],
             messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
             numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
             clips: None,
@@ -257,8 +315,8 @@ mod tests {
         let ((first, _), (second, taken)) =
             (Place::take(&all, &shelf.tally), Place::take(&all, &shelf.tally));
         assert_eq!(taken, 1);
-        let (old, staying) = shelf.serve(edition("two", "second"), Timestamp(2));
-        assert_eq!((old.media, staying), ("first", 2));
+        let (gone, staying) = shelf.serve(edition("two", "second"), Timestamp(2));
+        assert_eq!((gone.len(), staying), (0, 2));
         let two = shelf.tally.version.clone();
         let (third, _) = Place::take(&all, &shelf.tally);
         assert_eq!(counts(&shelf.versions()), [(two.as_str(), true, 1), (one.as_str(), false, 2)]);
@@ -277,5 +335,40 @@ mod tests {
         shelf.serve(edition("four", "fourth"), Timestamp(4));
         assert!(shelf.replaced.is_empty());
         assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn replaced_editions_are_kept_for_a_while_and_not_many() {
+        let version = |edition: &Edition<_>| {
+            edition.catalog.program("recharge").map(|program| program.version().to_owned()).unwrap()
+        };
+        // Flows that differ in more than comments have versions of their own.
+        let numbered = |n: usize| changed(&format!("tries {}", n + 1), "media");
+        let mut shelf = Shelf::new(numbered(0), Timestamp(0));
+        let first = version(&shelf.edition);
+        let at = |seconds: u64| Timestamp(0).after(Duration::from_secs(seconds));
+        shelf.serve(numbered(1), at(10));
+        assert_ne!(version(&shelf.edition), first);
+        let end = 10 + KEPT_FOR.as_secs();
+        assert!(shelf.find("recharge", &first, at(end - 1)).is_some());
+        assert!(shelf.find("recharge", &first, at(end)).is_none());
+        assert!(shelf.find("recharge", "no such version", at(11)).is_none());
+        assert!(shelf.find("other", &first, at(11)).is_none());
+        assert!(shelf.find("recharge", &version(&shelf.edition), at(9_999)).is_some());
+        // What was replaced too long ago goes when the next one comes.
+        let (gone, _) = shelf.serve(numbered(2), at(end));
+        assert_eq!((gone.len(), shelf.kept.len()), (1, 1));
+        // One goes for each that comes, once there are enough.
+        for n in 0..2 * KEPT_MAX {
+            shelf.serve(edition(&n.to_string(), "media"), at(end + 1));
+            assert!(shelf.kept.len() <= KEPT_MAX, "{}", shelf.kept.len());
+        }
+        assert_eq!(shelf.kept.len(), KEPT_MAX);
+        for n in 0..4 {
+            shelf.serve(edition(&(n % 2).to_string(), "other media"), at(end + 1));
+        }
+        // The same catalogue again is kept once, for the longer time.
+        let kept: BTreeSet<&str> = shelf.kept.iter().map(|kept| kept.edition.catalog.version()).collect();
+        assert_eq!(kept.len(), shelf.kept.len());
     }
 }

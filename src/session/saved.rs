@@ -87,9 +87,17 @@ impl Session {
 
     async fn save_within(&mut self, window: Duration) -> Result<bool, Error> {
         let (Some((caller, _)), Some(state)) = (self.resumable(), &self.state) else { return Ok(false) };
-        let now = self.clock.now().0;
         let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
-        let row = SessionRow {
+        let row = self.row_of(state, caller, window)?;
+        let saved = self.payments.save_session(row).await?;
+        self.revision += i64::from(saved);
+        Ok(saved)
+    }
+
+    /// The next revision of the conversation as a row, for `window` microseconds.
+    pub(super) fn row_of(&self, state: &State, caller: Msisdn, window: i64) -> Result<SessionRow, Error> {
+        let now = self.clock.now().0;
+        Ok(SessionRow {
             id: self.id,
             caller,
             channel: match state.channel {
@@ -105,22 +113,24 @@ impl Session {
             revision: self.revision + 1,
             saved_at: now,
             expires_at: now.saturating_add(window),
-        };
-        let saved = self.payments.save_session(row).await?;
-        self.revision += i64::from(saved);
-        Ok(saved)
+            key: None,
+            dialogue: None,
+            route: None,
+        })
     }
 
-    /// Saves what a caller who goes may come back to. What happens after that does not change it.
-    pub(super) async fn save_for_return(&mut self) -> Result<(), Error> {
+    /// Saves what a caller who goes may come back to, and tells whether there is anything. What happens after that does not
+    /// change it.
+    pub(super) async fn save_for_return(&mut self) -> Result<bool, Error> {
         let answered = self.state.as_ref().is_some_and(|state| {
             state.inputs > 0 && matches!(state.wait, Wait::Answer | Wait::Resume | Wait::Callback)
         });
-        if answered && self.resumable().is_some() && self.save().await? {
+        let saved = answered && self.resumable().is_some() && self.save().await?;
+        if saved {
             self.revision = 0;
             self.id = Id::new(self.clock.now().0);
         }
-        Ok(())
+        Ok(saved)
     }
 
     /// Forgets what was saved: the conversation has ended.

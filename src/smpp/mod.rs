@@ -7,5 +7,10 @@
 //! A frame is cut by its length alone, so that a bad body never costs the stream its place. Parsing is lenient, encoding
 //! strict. `io.rs` holds the only sockets.
 
+pub mod encode;
+pub mod frame;
+pub mod other;
+pub mod parse;
 pub mod pdu;
+pub mod status;
 pub mod tlv;

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::smpp::other::{Other, QuerySmResp, SubmitMultiResp};
 use crate::smpp::tlv::Tlvs;
 
 /// A `command_id` (SMPP 3.4 §5.1.2.1). A response has the top bit.
@@ -83,9 +84,89 @@ pub enum Body {
     Other(Other),
 }
 
-/// The PDUs that a payment gateway meets seldom. Extended by the codec.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Other {}
+impl Body {
+    /// The `command_id` that this body goes with.
+    #[must_use]
+    pub const fn command_id(&self) -> u32 {
+        use command as c;
+        match self {
+            Self::Bind(role, _) => role.command_id(),
+            Self::BindResp(role, _) => role.command_id() | c::RESPONSE,
+            Self::Outbind { .. } => c::OUTBIND,
+            Self::Unbind => c::UNBIND,
+            Self::UnbindResp => c::UNBIND | c::RESPONSE,
+            Self::EnquireLink => c::ENQUIRE_LINK,
+            Self::EnquireLinkResp => c::ENQUIRE_LINK | c::RESPONSE,
+            Self::GenericNack => c::GENERIC_NACK,
+            Self::SubmitSm(_) => c::SUBMIT_SM,
+            Self::SubmitSmResp(_) => c::SUBMIT_SM | c::RESPONSE,
+            Self::DeliverSm(_) => c::DELIVER_SM,
+            Self::DeliverSmResp(_) => c::DELIVER_SM | c::RESPONSE,
+            Self::DataSm(_) => c::DATA_SM,
+            Self::DataSmResp(_) => c::DATA_SM | c::RESPONSE,
+            Self::Other(other) => other.command_id(),
+        }
+    }
+
+    /// The bare response of a command: `None` for responses, for what has no response (`outbind`,
+    /// `alert_notification`), and for commands that are not of the standard.
+    #[must_use]
+    pub fn response_of(command_id: u32) -> Option<Self> {
+        use command as c;
+        Some(match command_id {
+            c::BIND_RECEIVER => Self::BindResp(Role::Receiver, BindResp::default()),
+            c::BIND_TRANSMITTER => Self::BindResp(Role::Transmitter, BindResp::default()),
+            c::BIND_TRANSCEIVER => Self::BindResp(Role::Transceiver, BindResp::default()),
+            c::UNBIND => Self::UnbindResp,
+            c::ENQUIRE_LINK => Self::EnquireLinkResp,
+            c::SUBMIT_SM => Self::SubmitSmResp(MessageResp::default()),
+            c::DELIVER_SM => Self::DeliverSmResp(MessageResp::default()),
+            c::DATA_SM => Self::DataSmResp(MessageResp::default()),
+            c::QUERY_SM => Self::Other(Other::QuerySmResp(QuerySmResp::default())),
+            c::CANCEL_SM => Self::Other(Other::CancelSmResp),
+            c::REPLACE_SM => Self::Other(Other::ReplaceSmResp),
+            c::SUBMIT_MULTI => Self::Other(Other::SubmitMultiResp(SubmitMultiResp::default())),
+            c::BROADCAST_SM => Self::Other(Other::BroadcastSmResp(MessageResp::default())),
+            c::QUERY_BROADCAST_SM => Self::Other(Other::QueryBroadcastSmResp(MessageResp::default())),
+            c::CANCEL_BROADCAST_SM => Self::Other(Other::CancelBroadcastSmResp),
+            _ => return None,
+        })
+    }
+
+    /// Whether it is a response; `generic_nack` is one.
+    #[must_use]
+    pub const fn is_response(&self) -> bool {
+        self.command_id() & command::RESPONSE != 0
+    }
+}
+
+impl Pdu {
+    /// A request.
+    #[must_use]
+    pub const fn request(sequence: u32, body: Body) -> Self {
+        Self { status: 0, sequence, body }
+    }
+
+    /// The bare response to this request with a status; nothing where the standard has no response. Whoever answers
+    /// well fills the body in.
+    #[must_use]
+    pub fn response_to(&self, status: u32) -> Option<Self> {
+        let body = Body::response_of(self.body.command_id())?;
+        Some(Self { status, sequence: self.sequence, body })
+    }
+}
+
+impl Role {
+    /// The `command_id` of the bind for this role.
+    #[must_use]
+    pub const fn command_id(self) -> u32 {
+        match self {
+            Self::Receiver => command::BIND_RECEIVER,
+            Self::Transmitter => command::BIND_TRANSMITTER,
+            Self::Transceiver => command::BIND_TRANSCEIVER,
+        }
+    }
+}
 
 /// What a bind is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -357,7 +357,9 @@ impl Builder<'_> {
         let (default, voice, ussd, sms) = (&source.default, &source.voice, &source.ussd, &source.sms);
         let key = &source.key.value;
         let before = self.diagnostics.len();
-        let voice_form = self.pieces(&pick([voice, default, sms, ussd]), key, entry, Channel::Voice);
+        // What is never spoken may say what cannot be spoken.
+        let heard = if is_written(key) { Channel::Sms } else { Channel::Voice };
+        let voice_form = self.pieces(&pick([voice, default, sms, ussd]), key, entry, heard);
         if self.diagnostics.len() > before {
             // The same text would be reported again for the other channels.
             return Message { voice: voice_form, ..Message::default() };
@@ -407,8 +409,7 @@ impl Builder<'_> {
     }
 
     fn words(&self, text: &str, key: &str, number: &mut usize, channel: Channel) -> Words {
-        let written = System::WRITTEN.iter().any(|system| system.key() == key);
-        let speakable = channel == Channel::Voice && !written && text.chars().any(char::is_alphanumeric);
+        let speakable = channel == Channel::Voice && text.chars().any(char::is_alphanumeric);
         let clip = speakable.then(|| {
             let id = format!("{}/msg/{key}.{number}", self.file.language);
             *number += 1;
@@ -503,6 +504,11 @@ impl Builder<'_> {
         };
         Some(Format::Choice { words, other })
     }
+}
+
+/// Whether it is a message of Keytone's own that is read or shown and never spoken.
+fn is_written(key: &str) -> bool {
+    System::WRITTEN.iter().any(|system| system.key() == key)
 }
 
 fn agreement(reading: Reading) -> Agreement {

@@ -64,7 +64,7 @@ impl Engine<'_> {
         }
     }
 
-    fn ask_whether_to_go_on(&mut self) {
+    pub(super) fn ask_whether_to_go_on(&mut self) {
         self.say_system(System::Resume, Vec::new());
         self.say_system_option(System::ResumeGoOn, Key::Sign(GO_ON));
         self.say_system_option(System::ResumeAgain, Key::Sign(AGAIN));
@@ -121,7 +121,7 @@ impl Engine<'_> {
     }
 
     /// Asks the question that is still open.
-    fn ask_again(&mut self) {
+    pub(super) fn ask_again(&mut self) {
         let at = self.state.at;
         match self.program.op(at.step, at.op) {
             Some(Op::Ask(ask)) => {

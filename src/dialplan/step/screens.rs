@@ -5,8 +5,8 @@ use crate::dialplan::pages::Screen;
 use crate::dialplan::program::{
     FIRST_DIGIT, INPUTS_MAX, INTER_DIGIT, Op, PAGE_REPLIES, PAGES_MAX, TERMINATOR,
 };
-use crate::dialplan::speak::{System, Utterance};
-use crate::dialplan::state::{Pages, Wait};
+use crate::dialplan::speak::System;
+use crate::dialplan::state::{Pages, State, Wait};
 use crate::dialplan::step::Engine;
 
 /// What a reply does on a screen of several pages.
@@ -80,9 +80,8 @@ impl Engine<'_> {
     }
 
     pub(super) fn system_text(&self, system: System) -> String {
-        let (message, name) = self.program.texts.system(system);
-        let utterance = Utterance { message, name, slots: Vec::new(), option: None, language: None };
-        self.program.text(&utterance, &self.state.language, self.state.channel)
+        let State { language, channel, .. } = &self.state;
+        self.program.texts.system_text(language, system, Vec::new(), *channel)
     }
 
     /// Turns the page if the reply asks for that, or gives the answer back that it is.
@@ -135,7 +134,7 @@ impl Engine<'_> {
     }
 
     /// Listens for what the question that is still open wants.
-    fn listen_again(&mut self) {
+    pub(super) fn listen_again(&mut self) {
         let at = self.state.at;
         match (self.state.wait, self.program.op(at.step, at.op)) {
             (Wait::Resume, _) => self.wait_for_resumption(),
@@ -151,7 +150,7 @@ impl Engine<'_> {
         }
     }
 
-    fn listen_for_pages(&mut self) {
+    pub(super) fn listen_for_pages(&mut self) {
         self.state.wait = Wait::Answer;
         self.effects.push(Effect::Collect(Collect {
             input: Input::Menu(Vec::new()),

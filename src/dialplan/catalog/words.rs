@@ -1,0 +1,96 @@
+//! What is answered to a text message that no flow understands: the commands that are served, in the caller's language.
+
+use crate::dialplan::catalog::Catalog;
+use crate::dialplan::event::Channel;
+use crate::dialplan::route::{Element, Route, folded};
+use crate::dialplan::speak::System;
+use crate::dialplan::value::{Type, Value};
+
+/// Characters of commands in one answer; further commands are left out, so that the answer stays one text message.
+const COMMANDS_MAX: usize = 90;
+
+impl Catalog {
+    /// What Keytone says by itself, with its values in the order of [`System::slots`], as a channel shows it.
+    #[must_use]
+    pub fn system_text(
+        &self,
+        language: &str,
+        system: System,
+        values: Vec<Value>,
+        channel: Channel,
+    ) -> String {
+        self.texts.system_text(language, system, values, channel)
+    }
+
+    /// The answer to a text message that no flow understands: how its command is written if it begins with one, else the
+    /// commands that are served. Nothing when no flow is served by text message. A tester is told the drafts too.
+    #[must_use]
+    pub fn sms_help(&self, text: &str, language: &str, tester: bool) -> Option<String> {
+        let word = text.split_whitespace().next().map(folded);
+        let begun = |route: &&Route| word.is_some() && route.first() == word;
+        if let Some(route) = self.commands(tester).find(begun) {
+            let command = Value::Text(self.command(route, language));
+            return Some(self.system_text(language, System::CommandInvalid, vec![command], Channel::Sms));
+        }
+        let commands = self.sms_commands(language, tester);
+        let told = || Value::Text(commands.join("; "));
+        (!commands.is_empty()).then(|| self.system_text(language, System::Help, vec![told()], Channel::Sms))
+    }
+
+    /// The commands that are served by text message, such as `RC amount [number]`: one spelling of each, as many as a text
+    /// message has room for.
+    #[must_use]
+    pub fn sms_commands(&self, language: &str, tester: bool) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        let mut told: Vec<(&str, Vec<&Element>)> = Vec::new();
+        let mut length = 0;
+        for route in self.commands(tester) {
+            // Spellings of one command differ in its words only.
+            let slots: Vec<&Element> =
+                route.pattern.iter().filter(|e| matches!(e, Element::Slot { .. })).collect();
+            let key = (route.flow.as_str(), slots);
+            if told.contains(&key) {
+                continue;
+            }
+            let command = self.command(route, language);
+            length += command.chars().count() + 2;
+            if !out.is_empty() && length > COMMANDS_MAX {
+                break;
+            }
+            told.push(key);
+            out.push(command);
+        }
+        out
+    }
+
+    fn commands(&self, tester: bool) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(move |route| route.channel == Channel::Sms && (tester || !route.draft))
+    }
+
+    /// A command as a caller is to write it: amounts and numbers by the language's word for them, other slots by the name
+    /// that the flow gives them.
+    fn command(&self, route: &Route, language: &str) -> String {
+        let program = self.programs.get(&(route.flow.clone(), route.draft));
+        let word = |slot: &str| {
+            let variables = program.map(|program| program.variables()).unwrap_or_default();
+            let system = match variables.iter().find(|variable| variable.name == slot)?.ty {
+                Type::Money => System::SlotMoney,
+                Type::Phone => System::SlotPhone,
+                _ => return None,
+            };
+            Some(self.system_text(language, system, Vec::new(), Channel::Sms))
+        };
+        let parts: Vec<String> = route
+            .pattern
+            .iter()
+            .map(|element| match element {
+                Element::Literal(literal) => literal.clone(),
+                Element::Slot { name, optional } => {
+                    let word = word(name).unwrap_or_else(|| name.clone());
+                    if *optional { format!("[{word}]") } else { word }
+                }
+            })
+            .collect();
+        parts.join(" ")
+    }
+}

@@ -1,0 +1,110 @@
+//! Opens conversations by text, and takes saved ones up again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::dialplan::catalog::Catalog;
+use crate::dialplan::event::Channel;
+use crate::dialplan::state::State;
+use crate::msisdn::Msisdn;
+use crate::payment::row::SessionRow;
+use crate::payment::run::Payments;
+use crate::session::kept::Kept;
+use crate::session::registry::{Registry, Unserved};
+use crate::session::{Opening, Session};
+
+/// Who is at the other end of a dialogue or a thread.
+#[derive(Clone, Debug, Default)]
+pub struct Party {
+    /// The number, only if the way it came is trusted for it.
+    pub caller: Option<Msisdn>,
+    /// The language to begin in; the market's without it.
+    pub language: Option<String>,
+}
+
+/// A saved conversation that cannot be gone on with: its flow has changed too long ago, or it cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the flow {flow} of a saved conversation is not served any more")]
+pub struct Lost {
+    /// The flow.
+    pub flow: String,
+}
+
+impl<M: Clone> Registry<M> {
+    /// A new conversation for a USSD string or a text message.
+    ///
+    /// # Errors
+    /// When no flow serves it, or all places are taken.
+    pub fn open_text(&self, channel: Channel, command: &str, party: Party) -> Result<Session, Unserved> {
+        let mut prefilled = BTreeMap::new();
+        let find = |catalog: &Catalog, tester: bool| {
+            let found = match channel {
+                Channel::Ussd => catalog.find_ussd(command, tester),
+                Channel::Sms => catalog.find_sms(command, tester),
+                Channel::Voice => None,
+            }?;
+            prefilled = found.prefilled;
+            Some(found.program)
+        };
+        let (program, place, _) = self.enter(party.caller.as_ref(), find)?;
+        let opening = Opening {
+            channel,
+            caller: party.caller,
+            language: party.language.unwrap_or_else(|| self.language.clone()),
+            prefilled,
+            draft: program.is_draft(),
+        };
+        let mut session = Session::new(program, opening, self.payments.clone(), self.clock.clone());
+        session._place = Some(place);
+        Ok(session)
+    }
+
+    /// Whether a text message is the command of a flow.
+    #[must_use]
+    pub fn is_command(&self, channel: Channel, text: &str, caller: Option<&Msisdn>) -> bool {
+        let edition = self.edition();
+        let tester = caller.is_some_and(|caller| edition.testers.contains(caller));
+        match channel {
+            Channel::Ussd => edition.catalog.find_ussd(text, tester).is_some(),
+            Channel::Sms => edition.catalog.find_sms(text, tester).is_some(),
+            Channel::Voice => edition.catalog.find_voice(text, tester).is_some(),
+        }
+    }
+
+    /// A conversation as it was saved, kept as it was.
+    ///
+    /// # Errors
+    /// When its flow is not there in the version that it began with.
+    pub fn restore(&self, row: SessionRow) -> Result<Session, Lost> {
+        let lost = || Lost { flow: row.flow.clone() };
+        let state: State = serde_json::from_str(&row.state).map_err(|_| lost())?;
+        let program = self.program(&row.flow, &row.version).ok_or_else(lost)?;
+        let opening = Opening {
+            channel: state.channel,
+            caller: state.caller.clone(),
+            language: state.language.clone(),
+            prefilled: Default::default(),
+            draft: program.is_draft(),
+        };
+        let mut session = Session::new(program, opening, self.payments.clone(), self.clock.clone());
+        session.kept = row.key.map(|key| Kept {
+            key,
+            dialogue: row.dialogue,
+            route: row.route.unwrap_or_default(),
+            number: row.caller,
+            window: Duration::from_micros(
+                u64::try_from(row.expires_at.saturating_sub(row.saved_at)).unwrap_or(0),
+            ),
+        });
+        session.state = Some(state);
+        (session.id, session.revision) = (row.id, row.revision);
+        (session.account, session.payment) = (row.account, row.payment);
+        Ok(session)
+    }
+
+    /// The payment core that every session has.
+    #[must_use]
+    pub const fn payments(&self) -> &Payments {
+        &self.payments
+    }
+}

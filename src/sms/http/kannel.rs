@@ -35,7 +35,8 @@ impl Account {
         let minutes = letter.validity.map(|validity| validity.as_secs().div_ceil(60).max(1).to_string());
         let receipt = self.receipt_url.as_ref().filter(|_| letter.receipt).map(|url| {
             let mut url = text_of(url);
-            url.push(if url.contains('?') { '&' } else { '?' });
+            let joint = if url.contains('?') { '&' } else { '?' };
+            url.push(joint);
             url.push_str(&form(&[("id", letter.id)]));
             // Kannel puts the kind of receipt and the SMSC's words in.
             url.push_str("&status=%d&answer=%A");

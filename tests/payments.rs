@@ -8,7 +8,7 @@ use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
 use keytone::payment::answer::{Channel, Identity, PayOutcome, Quote, Route};
 use keytone::payment::reference;
-use keytone::payment::row::{SessionRow, State};
+use keytone::payment::row::{OutboxState, SessionRow, State};
 use keytone::payment::run::{Error, OpenAccount, Scope};
 use keytone::secret::Secret;
 
@@ -585,15 +585,19 @@ async fn a_better_sms_replaces_the_plain_one(database: Database) {
     let id = request.id;
     market.payments.pay(request).await.unwrap();
     let now = market.clock.now().0;
-    let due = market.store.outbox_due(now, 10).await.unwrap();
-    assert!(due.is_empty(), "the plain one waits for the conversation: {due:?}");
+    let plain = market.store.outbox_of(id).await.unwrap();
+    assert!(plain[0].due_at > now, "the plain one waits for the conversation: {plain:?}");
+    let day = 24 * 3_600 * 1_000_000;
+    assert_eq!((plain[0].state, plain[0].expires_at), (OutboxState::Waiting, plain[0].created_at + day));
     for _ in 0..2 {
         market.payments.queue_sms(Some(id), &phone(ME), "Thank you".to_owned()).await.unwrap();
     }
-    let later = now + 3_600_000_000;
-    let due = market.store.outbox_due(later, 10).await.unwrap();
-    assert_eq!(due.len(), 1, "{due:?}");
-    assert_eq!(due[0].body, "Thank you");
+    let mut queued = market.store.outbox_of(id).await.unwrap();
+    queued.sort_by_key(|row| row.state);
+    assert_eq!(queued.len(), 2, "{queued:?}");
+    assert_eq!((queued[0].state, queued[0].body.as_str()), (OutboxState::Waiting, "Thank you"));
+    let (state, code) = (queued[1].state, queued[1].code.as_deref());
+    assert_eq!((queued[1].id, state, code), (plain[0].id, OutboxState::Failed, Some("replaced")));
     market.close().await;
 }
 
@@ -613,6 +617,9 @@ async fn a_saved_session_is_one_nodes_at_a_time(database: Database) {
         revision: 1,
         saved_at: now,
         expires_at: now + 60_000_000,
+        key: None,
+        dialogue: None,
+        route: None,
     };
     assert!(payments.save_session(row.clone()).await.unwrap());
     assert!(!payments.save_session(row.clone()).await.unwrap(), "revision 1 is there already");
@@ -630,7 +637,7 @@ async fn a_saved_session_is_one_nodes_at_a_time(database: Database) {
     let old = SessionRow { id: Id::new(now), flow: "old".into(), expires_at: now, ..row.clone() };
     assert!(payments.save_session(old).await.unwrap());
     assert_eq!(payments.session_of(&phone(ME), "old").await.unwrap(), None);
-    assert_eq!(market.store.forget_sessions(now).await.unwrap(), 1);
+    assert_eq!(market.store.forget_sessions(now, 0).await.unwrap(), 1);
     payments.end_session(row.id).await.unwrap();
     payments.end_session(row.id).await.unwrap();
     assert_eq!(payments.session_of(&phone(ME), "recharge").await.unwrap(), None);

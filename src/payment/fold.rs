@@ -6,6 +6,7 @@
 //! clock or writes.
 
 mod keys;
+mod messages;
 mod table;
 
 pub use keys::{ids, keys_of, suspension_keys};
@@ -14,11 +15,12 @@ use crate::ledger::apply::{Books, Broken, Mark as BooksMark};
 use crate::ledger::command::{Command, Refusal as LedgerRefusal};
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
+use crate::payment::fold::messages::{Mark as MessagesMark, Messages};
 use crate::payment::fold::table::Table;
 use crate::payment::judge::judge;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, SessionRow, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PayerRow, PaymentRow,
+    SuspensionRow,
 };
 use crate::payment::unit::{Done, Op, Refusal, Unit};
 use crate::store::keys::{Changes, Keys, Loaded, Rows};
@@ -34,8 +36,7 @@ pub struct Working {
     counters: Table<CounterKey, CounterRow>,
     pairs: Table<PairKey, PairRow>,
     suspensions: Table<(String, String), SuspensionRow>,
-    sessions: Table<Id, SessionRow>,
-    outbox: Table<Id, OutboxMark>,
+    messages: Messages,
     references: Table<String, ()>,
     events: Vec<EventRow>,
     broken: Option<Broken>,
@@ -46,9 +47,6 @@ pub struct Working {
     touched_payer: Option<Id>,
 }
 
-/// A queued message; of one that was queued before only the id is known.
-type OutboxMark = Option<OutboxRow>;
-
 struct Mark {
     books: BooksMark,
     payers: usize,
@@ -58,8 +56,7 @@ struct Mark {
     counters: usize,
     pairs: usize,
     suspensions: usize,
-    sessions: usize,
-    outbox: usize,
+    messages: MessagesMark,
     references: usize,
     events: usize,
 }
@@ -86,6 +83,7 @@ impl Working {
             suspensions,
             sessions,
             outbox,
+            inbox,
             references,
         } = loaded;
         let mut books = load_books(keys, at, accounts, transfers, holds);
@@ -110,8 +108,7 @@ impl Working {
                 keys.suspensions.iter().cloned(),
                 suspensions.into_iter().map(suspension),
             ),
-            sessions: Table::new(keys.sessions.iter().copied(), sessions.into_iter().map(|r| (r.id, r))),
-            outbox: Table::new(keys.outbox.iter().copied(), outbox.into_iter().map(|id| (id, None))),
+            messages: Messages::new(keys, sessions, outbox, inbox),
             references: Table::new(
                 keys.references.iter().cloned(),
                 references.into_iter().map(|text| (text, ())),
@@ -298,22 +295,6 @@ impl Working {
         self.references.row(&reference.to_owned()).is_some()
     }
 
-    /// Queues a message; the same id again is the same message.
-    pub fn put_outbox(&mut self, row: OutboxRow) {
-        if self.outbox.row(&row.id).is_none() {
-            self.outbox.set(row.id, Some(Some(row)));
-        }
-    }
-
-    fn save_session(&mut self, row: &SessionRow) -> Result<(), Refusal> {
-        let stored = self.sessions.row(&row.id).map_or(0, |stored| stored.revision);
-        if row.revision != stored.saturating_add(1) {
-            return Err(Refusal::Stale);
-        }
-        self.sessions.set(row.id, Some(row.clone()));
-        Ok(())
-    }
-
     fn mark(&self) -> Mark {
         Mark {
             books: self.books.mark(),
@@ -324,8 +305,7 @@ impl Working {
             counters: self.counters.undo.len(),
             pairs: self.pairs.undo.len(),
             suspensions: self.suspensions.undo.len(),
-            sessions: self.sessions.undo.len(),
-            outbox: self.outbox.undo.len(),
+            messages: self.messages.mark(),
             references: self.references.undo.len(),
             events: self.events.len(),
         }
@@ -340,8 +320,7 @@ impl Working {
         self.counters.rollback(mark.counters);
         self.pairs.rollback(mark.pairs);
         self.suspensions.rollback(mark.suspensions);
-        self.sessions.rollback(mark.sessions);
-        self.outbox.rollback(mark.outbox);
+        self.messages.rollback(&mark.messages);
         self.references.rollback(mark.references);
         self.events.truncate(mark.events);
     }
@@ -355,12 +334,11 @@ impl Working {
             (self.counters.missed.get(), "counter"),
             (self.pairs.missed.get(), "pair"),
             (self.suspensions.missed.get(), "suspension"),
-            (self.sessions.missed.get(), "session"),
-            (self.outbox.missed.get(), "outbox"),
             (self.references.missed.get(), "reference"),
         ]
         .into_iter()
         .find_map(|(missed, table)| missed.then_some(table))
+        .or_else(|| self.messages.missed())
     }
 
     /// The rows to write.
@@ -374,9 +352,7 @@ impl Working {
         let (counters, _) = self.counters.into_rows();
         let (pairs, _) = self.pairs.into_rows();
         let (suspensions, resumed) = self.suspensions.into_rows();
-        let (sessions, ended) = self.sessions.into_rows();
-        let (outbox, _) = self.outbox.into_rows();
-        Changes {
+        let mut changes = Changes {
             accounts: Rows { added: books.opened, changed: books.accounts },
             transfers: books.transfers,
             entries: books.entries,
@@ -391,10 +367,10 @@ impl Working {
             pairs,
             suspended: suspensions.added,
             resumed,
-            sessions,
-            ended,
-            outbox: outbox.added.into_iter().flatten().collect(),
-        }
+            ..Changes::default()
+        };
+        self.messages.write_to(&mut changes);
+        changes
     }
 }
 
@@ -451,17 +427,13 @@ pub fn fold(work: &mut Working, unit: &Unit) -> Result<Result<Done, Refusal>, Br
     let verdict = unit.ops.iter().try_for_each(|op| match op {
         Op::Ledger(command) => work.apply_ledger(command),
         Op::OpenAccount(row) => work.open_account(row),
-        Op::Outbox(row) => {
-            work.put_outbox(row.clone());
-            Ok(())
-        }
-        Op::SaveSession(row) => work.save_session(row),
-        Op::EndSession(id) => {
-            if work.sessions.row(id).is_some() {
-                work.sessions.set(*id, None);
-            }
-            Ok(())
-        }
+        Op::Outbox(row) => work.messages.queue(row),
+        Op::SettleOutbox(settled) => work.messages.settle(settled),
+        Op::Receive(receive) => work.messages.receive(receive),
+        Op::Part(row) => work.messages.part(row),
+        Op::DropParts(message) => work.messages.drop_parts(*message),
+        Op::SaveSession(row) => work.messages.save_session(row, work.books.at()),
+        Op::EndSession(id) => work.messages.end_session(*id),
         Op::Suspend(row) => {
             let key = (row.scope.clone(), row.key.clone());
             if work.suspensions.row(&key).is_none() {

@@ -144,6 +144,23 @@ impl Peppers {
     pub const fn current(&self) -> i32 {
         self.current
     }
+
+    /// A key for another purpose than PINs from each pepper, by version: HMAC-SHA256 of the purpose's `label`. A PIN
+    /// goes into it behind the 16 bytes of an account's id: a label is shorter, so the two are never the same.
+    ///
+    /// # Errors
+    /// [`Error::NoPepper`] when a key cannot be used.
+    pub(super) fn derived(&self, label: &str) -> Result<BTreeMap<i32, Secret>, Error> {
+        self.keys
+            .iter()
+            .map(|(version, key)| {
+                let mut mac =
+                    Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| Error::NoPepper(*version))?;
+                mac.update(label.as_bytes());
+                Ok((*version, Secret::new(mac.finalize().into_bytes().to_vec())))
+            })
+            .collect()
+    }
 }
 
 fn from_hex(text: &str) -> Option<Secret> {

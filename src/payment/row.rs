@@ -1,9 +1,13 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
+mod messages;
+
 pub use crate::ledger::row::Id;
 use crate::ledger::row::{HoldRow, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+
+pub use messages::{InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
 
 /// A customer's settings beside the ledger account of the same id.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -281,27 +285,6 @@ pub enum PaymentFact {
     Counter(CounterRow),
 }
 
-/// A message that must leave after the commit: an SMS receipt, a webhook.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct OutboxRow {
-    /// Its id; the same intent gives the same id, so that it is queued once.
-    pub id: Id,
-    /// "sms".
-    pub kind: String,
-    /// To whom.
-    pub recipient: String,
-    /// What it says.
-    pub body: String,
-    /// The payment that it tells of.
-    pub payment: Option<Id>,
-    /// 0 waiting, 1 sent, 2 given up.
-    pub state: i16,
-    /// When it is due, microseconds.
-    pub due_at: i64,
-    /// When it was queued, microseconds.
-    pub created_at: i64,
-}
-
 /// Something that is shut for now (DESIGN 6.4 point 22).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SuspensionRow {
@@ -311,32 +294,4 @@ pub struct SuspensionRow {
     pub key: String,
     /// Since when, microseconds.
     pub since: i64,
-}
-
-/// A conversation that may be gone on with. Written by the same road as money, so that what a caller was told and what
-/// was done for him are one commit.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SessionRow {
-    /// The session's.
-    pub id: Id,
-    /// Who; only believed numbers have rows.
-    pub caller: Msisdn,
-    /// 1 voice, 2 USSD, 3 SMS.
-    pub channel: i16,
-    /// The flow.
-    pub flow: String,
-    /// The flow's version.
-    pub version: String,
-    /// The dialplan's state, as JSON.
-    pub state: String,
-    /// The account that the caller's number pays from, once it is known.
-    pub account: Option<Id>,
-    /// The latest payment that was asked for.
-    pub payment: Option<Id>,
-    /// 1, 2, 3…: one more at each save.
-    pub revision: i64,
-    /// When it was saved, microseconds.
-    pub saved_at: i64,
-    /// Until when it may be gone on with, microseconds.
-    pub expires_at: i64,
 }

@@ -10,6 +10,9 @@ use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
 
+/// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
+pub const SMS_VALIDITY: Duration = Duration::from_secs(24 * 3_600);
+
 /// One market's rules.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -33,6 +36,8 @@ pub struct Settings {
     pub poll_every: Duration,
     /// The result SMS that payment itself queues waits this long for a better one of the conversation's.
     pub sms_grace: Duration,
+    /// A queued SMS that could not leave for this long is not sent any more.
+    pub sms_validity: Duration,
     /// Whether no other node works on this database: then everything left in the middle is taken up at start,
     /// at once.
     pub sole_node: bool,
@@ -79,6 +84,7 @@ impl Settings {
                 .to_vec(),
             poll_every: seconds(1),
             sms_grace: seconds(20),
+            sms_validity: SMS_VALIDITY,
             sole_node: true,
             receipt: receipt::plain,
             pin: PinSettings::default(),

@@ -9,7 +9,8 @@ use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::ledger::row::AccountRow;
 use crate::ledger::row::Id;
 use crate::payment::row::{
-    AttemptRow, BindingRow, OutboxRow, PairKey, PayerRow, PaymentRow, SessionRow, State, SuspensionRow,
+    AttemptRow, BindingRow, InboxRow, OutboxRow, OutboxState, PairKey, PartRow, PayerRow, PaymentRow,
+    SessionRow, State, SuspensionRow,
 };
 
 /// One decision's writes.
@@ -63,13 +64,22 @@ pub enum Op {
     },
     /// Any other change of a payment's state, with what it means for hold, counters and pair.
     Move(Box<Move>),
-    /// A message to leave after the commit.
+    /// A message to leave after the commit; the same id again is the same message.
     Outbox(OutboxRow),
+    /// What became of a message that was queued; only the steps that `payment::outbox` allows.
+    SettleOutbox(Box<OutboxSettled>),
+    /// A message came in; refused as repeated when it did before.
+    Receive(Receive),
+    /// Keeps a segment of a long text; one that is there already stays as it is.
+    Part(PartRow),
+    /// Forgets the segments of a long text.
+    DropParts(Id),
     /// Shuts something.
     Suspend(SuspensionRow),
     /// Opens it again.
     Resume(SuspensionRow),
-    /// Saves a session whose stored revision is one less; refused as stale when another node went on with it.
+    /// Saves a session whose stored revision is one less; refused as stale when another node went on with it, or when
+    /// another session that is not over holds its key.
     SaveSession(Box<SessionRow>),
     /// Forgets a session, if there is one.
     EndSession(Id),
@@ -117,6 +127,56 @@ pub struct Move {
     pub posting: Option<Posting>,
     /// In words for the history, no secrets.
     pub detail: String,
+}
+
+/// See [`Op::SettleOutbox`]. What is `None` stays as it is stored, but for `code`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OutboxSettled {
+    /// The message.
+    pub id: Id,
+    /// Where it goes.
+    pub state: OutboxState,
+    /// The route that it took.
+    pub route: Option<String>,
+    /// The network's id of its last segment.
+    pub message_id: Option<String>,
+    /// The status or reason; `None` when there is none.
+    pub code: Option<String>,
+    /// How often it was tried by now.
+    pub attempts: Option<i32>,
+    /// Into how many segments it was cut.
+    pub segments: Option<i32>,
+    /// When it is due again, microseconds; a message that goes back to waiting without it is due at `at`.
+    pub due_at: Option<i64>,
+    /// When this was known, microseconds.
+    pub at: i64,
+}
+
+impl OutboxSettled {
+    /// Moves a message to `state` at `at` (microseconds) and leaves the rest to be filled in.
+    #[must_use]
+    pub const fn new(id: Id, state: OutboxState, at: i64) -> Self {
+        Self {
+            id,
+            state,
+            route: None,
+            message_id: None,
+            code: None,
+            attempts: None,
+            segments: None,
+            due_at: None,
+            at,
+        }
+    }
+}
+
+/// See [`Op::Receive`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Receive {
+    /// The message.
+    pub row: InboxRow,
+    /// One of this key that came at this time or later is the same message, microseconds; an older one is replaced.
+    pub same_since: i64,
 }
 
 /// The accounts that share a delivered payment (DESIGN 6.4 point 4).
@@ -193,6 +253,12 @@ pub enum Refusal {
     /// The payment's state does not allow it.
     #[error("not allowed from state {0:?}")]
     NotAllowed(State),
+    /// The message came in before: the row that was stored then.
+    #[error("received before")]
+    Repeated(Box<InboxRow>),
+    /// The message's state does not allow it.
+    #[error("not allowed for a message that is {0:?}")]
+    Settled(OutboxState),
     /// No such row.
     #[error("no such {0}")]
     Unknown(&'static str),

@@ -128,9 +128,8 @@ impl Session {
     /// When it could not be committed; whether it is written is then not always known.
     pub async fn settle(&mut self, writes: Writes) -> Result<Settled, Error> {
         let mut ops = writes.ops;
-        let sender = self.kept.as_ref().map(|kept| kept.route.clone());
         let texts = std::mem::take(&mut self.unsent);
-        let rows = texts.iter().map(|(to, body)| self.payments.text_row(self.payment, to, body.clone(), sender.clone()));
+        let rows = texts.iter().map(|(to, body)| self.payments.text_row(self.payment, to, body.clone()));
         let rows: Vec<_> = rows.collect();
         let tells_payment = self.payment.filter(|_| !rows.is_empty());
         ops.extend(rows.into_iter().map(Op::Outbox));

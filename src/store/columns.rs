@@ -61,7 +61,8 @@ macro_rules! pair_columns {
 }
 macro_rules! outbox_columns {
     () => {
-        "id, kind, recipient, body, payment, state, due_at, created_at"
+        "id, kind, recipient, body, payment, state, due_at, created_at, route, sender, attempts, segments, message_id, \
+         code, owner, updated_at, expires_at"
     };
 }
 macro_rules! suspension_columns {
@@ -71,12 +72,23 @@ macro_rules! suspension_columns {
 }
 macro_rules! session_columns {
     () => {
-        "id, caller, channel, flow, version, state, account, payment, revision, saved_at, expires_at"
+        "id, caller, channel, flow, version, state, account, payment, revision, saved_at, expires_at, key, dialogue, \
+         route"
+    };
+}
+macro_rules! inbox_columns {
+    () => {
+        "key, route, link, caller, channel, received_at"
+    };
+}
+macro_rules! part_columns {
+    () => {
+        "message, number, total, sealed, received_at"
     };
 }
 
 pub(crate) use {
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
-    suspension_columns, transfer_columns,
+    hold_columns, inbox_columns, outbox_columns, pair_columns, part_columns, payer_columns, payment_columns,
+    session_columns, suspension_columns, transfer_columns,
 };

@@ -5,8 +5,8 @@ use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, Kind, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, SessionRow, State, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, InboxRow, OutboxRow, OutboxState, PairKey,
+    PairRow, PartRow, PayerRow, PaymentRow, SessionRow, State, SuspensionRow,
 };
 use crate::store::error::Error;
 
@@ -220,9 +220,44 @@ pub(super) fn outbox(row: &Row) -> Result<OutboxRow, Error> {
         recipient: text(row, 2)?,
         body: text(row, 3)?,
         payment: some_id(row, 4)?,
-        state: small(row, 5)?,
+        state: outbox_state(row, 5)?,
         due_at: int(row, 6)?,
         created_at: int(row, 7)?,
+        route: some_text(row, 8)?,
+        sender: some_text(row, 9)?,
+        attempts: medium(row, 10)?,
+        segments: medium(row, 11)?,
+        message_id: some_text(row, 12)?,
+        code: some_text(row, 13)?,
+        owner: some_id(row, 14)?,
+        updated_at: int(row, 15)?,
+        expires_at: int(row, 16)?,
+    })
+}
+
+pub(super) fn outbox_state(row: &Row, index: usize) -> Result<OutboxState, Error> {
+    let number = small(row, index)?;
+    OutboxState::from_number(number).ok_or_else(|| Error::value("outbox.state", number))
+}
+
+pub(super) fn inbox(row: &Row) -> Result<InboxRow, Error> {
+    Ok(InboxRow {
+        key: id(row, 0)?,
+        route: text(row, 1)?,
+        link: id(row, 2)?,
+        caller: text(row, 3)?,
+        channel: small(row, 4)?,
+        received_at: int(row, 5)?,
+    })
+}
+
+pub(super) fn part(row: &Row) -> Result<PartRow, Error> {
+    Ok(PartRow {
+        message: id(row, 0)?,
+        number: small(row, 1)?,
+        total: small(row, 2)?,
+        sealed: row.try_get(3)?,
+        received_at: int(row, 4)?,
     })
 }
 
@@ -243,5 +278,8 @@ pub(super) fn session(row: &Row) -> Result<SessionRow, Error> {
         revision: int(row, 8)?,
         saved_at: int(row, 9)?,
         expires_at: int(row, 10)?,
+        key: some_text(row, 11)?,
+        dialogue: some_text(row, 12)?,
+        route: some_text(row, 13)?,
     })
 }

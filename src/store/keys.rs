@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, SessionRow, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, InboxRow, OutboxRow, PairKey, PairRow, PartRow,
+    PayerRow, PaymentRow, SessionRow, SuspensionRow,
 };
 
 /// The rows that the units of a batch touch. Sorted sets, so that rows are locked in the same order by every node.
@@ -36,8 +36,14 @@ pub struct Keys {
     pub suspensions: BTreeSet<(String, String)>,
     /// Saved sessions.
     pub sessions: BTreeSet<Id>,
-    /// Messages that may be queued already.
+    /// Keys by which channels find conversations; the sessions that hold them are loaded too.
+    pub session_keys: BTreeSet<String>,
+    /// Messages to be queued. They are not loaded: one that is there already stays as it is.
+    pub queued: BTreeSet<Id>,
+    /// Messages whose state is to be changed.
     pub outbox: BTreeSet<Id>,
+    /// Messages that came in.
+    pub inbox: BTreeSet<Id>,
     /// Payment references that may be taken.
     pub references: BTreeSet<String>,
 }
@@ -57,7 +63,10 @@ impl Keys {
         self.pairs.extend(other.pairs);
         self.suspensions.extend(other.suspensions);
         self.sessions.extend(other.sessions);
+        self.session_keys.extend(other.session_keys);
+        self.queued.extend(other.queued);
         self.outbox.extend(other.outbox);
+        self.inbox.extend(other.inbox);
         self.references.extend(other.references);
     }
 
@@ -103,10 +112,12 @@ pub struct Loaded {
     pub pairs: Vec<PairRow>,
     /// Suspensions.
     pub suspensions: Vec<SuspensionRow>,
-    /// Sessions.
+    /// Sessions. One that was found by its id and by its key may be there twice.
     pub sessions: Vec<SessionRow>,
-    /// Messages queued already.
-    pub outbox: Vec<Id>,
+    /// Messages to be settled.
+    pub outbox: Vec<OutboxRow>,
+    /// Messages that came in before.
+    pub inbox: Vec<InboxRow>,
     /// References taken.
     pub references: Vec<String>,
 }
@@ -159,10 +170,19 @@ pub struct Changes {
     pub resumed: Vec<(String, String)>,
     /// Sessions saved.
     pub sessions: Rows<SessionRow>,
+    /// Sessions that gave up the key that they had. Written before the saved ones, as the forgotten ones are, since
+    /// others may hold the keys now.
+    pub released: Vec<Id>,
     /// Sessions forgotten.
     pub ended: Vec<Id>,
-    /// Messages.
-    pub outbox: Vec<OutboxRow>,
+    /// Messages queued, and messages settled (what they say is not written again).
+    pub outbox: Rows<OutboxRow>,
+    /// Messages that came in.
+    pub inbox: Rows<InboxRow>,
+    /// Long texts whose segments are forgotten; before `parts` are kept.
+    pub dropped_parts: Vec<Id>,
+    /// Segments kept.
+    pub parts: Vec<PartRow>,
 }
 
 impl Changes {
@@ -187,7 +207,11 @@ impl Changes {
             && self.suspended.is_empty()
             && self.resumed.is_empty()
             && none(&self.sessions)
+            && self.released.is_empty()
             && self.ended.is_empty()
-            && self.outbox.is_empty()
+            && none(&self.outbox)
+            && none(&self.inbox)
+            && self.dropped_parts.is_empty()
+            && self.parts.is_empty()
     }
 }

@@ -15,6 +15,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
     (2, "payment", include_str!("../../migrations/sqlite/0002_payment.sql")),
     (3, "sessions", include_str!("../../migrations/sqlite/0003_sessions.sql")),
+    (4, "messages", include_str!("../../migrations/sqlite/0004_messages.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -22,6 +23,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
     (2, "payment", include_str!("../../migrations/postgres/0002_payment.sql")),
     (3, "sessions", include_str!("../../migrations/postgres/0003_sessions.sql")),
+    (4, "messages", include_str!("../../migrations/postgres/0004_messages.sql")),
 ];
 
 /// One step and whether the database has it.

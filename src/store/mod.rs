@@ -1,25 +1,27 @@
 //! The only SQL: two databases behind one coarse set of functions.
 //!
 //! Everything durable is written by one road: [`Store::begin`] loads and locks the rows that a batch touches,
-//! [`Batch::commit`] writes what became of them, all or nothing. The rest are plain reads, and three conditional
+//! [`Batch::commit`] writes what became of them, all or nothing. The rest are plain reads, and a few conditional
 //! updates by which nodes share out due work. Rows are plain values of the rooms above; no rule of money is here.
 
 mod columns;
 pub mod error;
 pub mod keys;
+mod messages;
 mod migrate;
 mod postgres;
 mod sqlite;
 
 pub use error::Error;
+pub use messages::{OutboxCount, OutboxFilter};
 pub use migrate::Applied;
 
 use crate::ledger::row::{AccountRow, EntryRow, Fact, HoldRow, Id, Kind, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentFact, PaymentRow, SessionRow, State, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PayerRow, PaymentFact,
+    PaymentRow, SessionRow, State, SuspensionRow,
 };
 use crate::store::keys::{Changes, Keys, Loaded};
 
@@ -463,43 +465,20 @@ impl Store {
         read!(self, session_of, caller, flow, now)
     }
 
-    /// Forgets sessions whose time is up at `now` (microseconds); gives how many.
+    /// Sessions that a channel keeps, in the order of their ids, from behind one on.
     ///
     /// # Errors
     /// As every read.
-    pub async fn forget_sessions(&self, now: i64) -> Result<u64, Error> {
-        update!(self, forget_sessions, now)
+    pub async fn kept_sessions(&self, after: Id, limit: u32) -> Result<Vec<SessionRow>, Error> {
+        read!(self, kept_sessions, after, limit)
     }
 
-    /// Messages that are due at `now` (microseconds), most overdue first.
+    /// Forgets sessions whose time is up at `now` (microseconds); gives how many. Those that a channel finds by a key are
+    /// left to it, see [`Store::sessions_expired`], and forgotten only when their time was up at `keyed_before`.
     ///
     /// # Errors
     /// As every read.
-    pub async fn outbox_due(&self, now: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
-        read!(self, outbox_due, now, limit)
-    }
-
-    /// The messages that tell of a payment.
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn outbox_of(&self, payment: Id) -> Result<Vec<OutboxRow>, Error> {
-        read!(self, outbox_of, payment)
-    }
-
-    /// Takes a message for this node by moving its due time to `until`; of several nodes one succeeds.
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn outbox_claim(&self, seen: &OutboxRow, until: i64) -> Result<bool, Error> {
-        update!(self, outbox_claim, seen.id, seen.due_at, until)
-    }
-
-    /// Marks a waiting message as sent (1) or given up (2); `false` when it was marked before.
-    ///
-    /// # Errors
-    /// As every read.
-    pub async fn outbox_done(&self, id: Id, state: i16) -> Result<bool, Error> {
-        update!(self, outbox_done, id, state)
+    pub async fn forget_sessions(&self, now: i64, keyed_before: i64) -> Result<u64, Error> {
+        update!(self, forget_sessions, now, keyed_before)
     }
 }

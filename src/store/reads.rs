@@ -7,13 +7,13 @@ use sqlx::AssertSqlSafe;
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairKey, PairRow, PayerRow,
-    PaymentRow, SessionRow, State, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PayerRow, PaymentRow,
+    SessionRow, State, SuspensionRow,
 };
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
-    suspension_columns, transfer_columns,
+    hold_columns, pair_columns, payer_columns, payment_columns, session_columns, suspension_columns,
+    transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::{PaymentFilter, Total};
@@ -301,7 +301,21 @@ pub(in crate::store) async fn entries_of_payment(pool: &Pool, payment: Id) -> Re
     all(pool, by_id(SQL, payment), decode::entry).await
 }
 
-/// The session that a caller saved last in a flow.
+/// Kept sessions in the order of their ids.
+pub(in crate::store) async fn kept_sessions(
+    pool: &Pool,
+    after: Id,
+    limit: u32,
+) -> Result<Vec<SessionRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        session_columns!(),
+        " from sessions where key is not null and id > $1 order by id limit $2"
+    );
+    all(pool, by_id(SQL, after).bind(i64::from(limit)), decode::session).await
+}
+
+/// The session that a caller saved last in a flow, and that no channel keeps.
 pub(in crate::store) async fn session_of(
     pool: &Pool,
     caller: &Msisdn,
@@ -311,47 +325,20 @@ pub(in crate::store) async fn session_of(
     const SQL: &str = concat!(
         "select ",
         session_columns!(),
-        " from sessions where caller = $1 and flow = $2 and expires_at > $3 order by saved_at desc, id limit 1"
+        " from sessions where caller = $1 and flow = $2 and key is null and expires_at > $3 ",
+        "order by saved_at desc, id limit 1"
     );
     let query = sqlx::query(SQL).bind(caller.as_str().to_owned()).bind(flow.to_owned()).bind(now);
     one(pool, query, decode::session).await
 }
 
-pub(in crate::store) async fn forget_sessions(pool: &Pool, now: i64) -> Result<u64, Error> {
-    const SQL: &str = "delete from sessions where expires_at <= $1";
-    Ok(sqlx::query(SQL).bind(now).execute(pool).await?.rows_affected())
-}
-
-pub(in crate::store) async fn outbox_due(pool: &Pool, now: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
-    const SQL: &str = concat!(
-        "select ",
-        outbox_columns!(),
-        " from outbox where state = 0 and due_at <= $1 order by due_at, id limit $2"
-    );
-    all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::outbox).await
-}
-
-pub(in crate::store) async fn outbox_of(pool: &Pool, payment: Id) -> Result<Vec<OutboxRow>, Error> {
-    const SQL: &str =
-        concat!("select ", outbox_columns!(), " from outbox where payment = $1 order by created_at, id");
-    all(pool, by_id(SQL, payment), decode::outbox).await
-}
-
-pub(in crate::store) async fn outbox_claim(
+pub(in crate::store) async fn forget_sessions(
     pool: &Pool,
-    id: Id,
-    seen: i64,
-    until: i64,
-) -> Result<bool, Error> {
-    const SQL: &str = "update outbox set due_at = $1 where id = $2 and state = 0 and due_at = $3";
-    let query = sqlx::query(SQL).bind(until).bind(id.0.to_vec()).bind(seen);
-    Ok(query.execute(pool).await?.rows_affected() == 1)
-}
-
-pub(in crate::store) async fn outbox_done(pool: &Pool, id: Id, state: i16) -> Result<bool, Error> {
-    const SQL: &str = "update outbox set state = $1 where id = $2 and state = 0";
-    let query = sqlx::query(SQL).bind(i64::from(state)).bind(id.0.to_vec());
-    Ok(query.execute(pool).await?.rows_affected() == 1)
+    now: i64,
+    keyed_before: i64,
+) -> Result<u64, Error> {
+    const SQL: &str = "delete from sessions where expires_at <= $1 and (key is null or expires_at <= $2)";
+    Ok(sqlx::query(SQL).bind(now).bind(keyed_before).execute(pool).await?.rows_affected())
 }
 
 pub(in crate::store) async fn committed(pool: &Pool, writer: Id, batch: i64) -> Result<bool, Error> {

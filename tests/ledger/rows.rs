@@ -8,8 +8,8 @@ use keytone::money::Currency;
 use keytone::msisdn::Msisdn;
 use keytone::payment::fold::ids;
 use keytone::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow,
-    State, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairRow, PayerRow, PaymentRow, State,
+    SuspensionRow,
 };
 use keytone::store::keys::{Changes, Keys, Rows};
 use keytone::store::{PaymentFilter, Stamp, Store};
@@ -106,19 +106,6 @@ fn binding(account: Id) -> BindingRow {
     BindingRow { msisdn: number(1), account, bound_at: START.0 }
 }
 
-fn message(n: u8, due_at: i64) -> OutboxRow {
-    OutboxRow {
-        id: id(n),
-        kind: "sms".to_owned(),
-        recipient: "+8613800000001".to_owned(),
-        body: "50.00 → ok, “done”".to_owned(),
-        payment: Some(id(2)),
-        state: 0,
-        due_at,
-        created_at: START.0,
-    }
-}
-
 fn event(version: i64) -> EventRow {
     EventRow { payment: id(2), version, state: State::Authorised, detail: "held".to_owned(), at: START.0 }
 }
@@ -127,16 +114,16 @@ fn suspension() -> SuspensionRow {
     SuspensionRow { scope: "carrier".to_owned(), key: "acme".to_owned(), since: START.0 }
 }
 
-async fn write(store: &Store, batch: i64, changes: &Changes) {
+pub(super) async fn write(store: &Store, batch: i64, changes: &Changes) {
     let stamp = Stamp { writer: id(250), batch, at: START.0 };
     store.begin(Keys::default(), START.0).await.unwrap().commit(changes, stamp).await.unwrap();
 }
 
-fn added<T>(row: T) -> Rows<T> {
+pub(super) fn added<T>(row: T) -> Rows<T> {
     Rows { added: vec![row], changed: vec![] }
 }
 
-fn changed<T>(row: T) -> Rows<T> {
+pub(super) fn changed<T>(row: T) -> Rows<T> {
     Rows { added: vec![], changed: vec![row] }
 }
 
@@ -151,7 +138,6 @@ fn first() -> Changes {
         counters: added(counter(5_000)),
         pairs: added(pair(1)),
         suspended: vec![suspension()],
-        outbox: vec![message(20, START.0), message(21, START.0 + 10)],
         ..Changes::default()
     }
 }
@@ -175,8 +161,6 @@ async fn every_row_comes_back(fresh: Fresh) {
     let key = |scope: &str, key: &str| (scope.to_owned(), key.to_owned());
     assert!(store.suspended(&[key("product", "recharge"), key("carrier", "acme")]).await.unwrap());
     assert!(!store.suspended(&[key("carrier", "other")]).await.unwrap());
-    assert_eq!(store.outbox_due(START.0, 9).await.unwrap(), vec![message(20, START.0)]);
-    assert_eq!(store.outbox_of(id(2)).await.unwrap().len(), 2);
     assert_eq!(store.totals().await.unwrap().len(), 1);
 }
 
@@ -230,11 +214,6 @@ async fn every_change_comes_back(fresh: Fresh) {
     assert!(store.claim_payment(&due[0], START.0 + 100).await.unwrap());
     assert!(!store.claim_payment(&due[0], START.0 + 100).await.unwrap());
     assert!(store.due_payments(START.0 + 5, 9).await.unwrap().is_empty());
-    let waiting = store.outbox_due(START.0, 9).await.unwrap();
-    assert!(store.outbox_claim(&waiting[0], START.0 + 50).await.unwrap());
-    assert!(!store.outbox_claim(&waiting[0], START.0 + 50).await.unwrap());
-    assert!(store.outbox_done(id(20), 1).await.unwrap());
-    assert!(!store.outbox_done(id(20), 2).await.unwrap());
 }
 
 async fn payments_are_listed_by_what_is_asked(fresh: Fresh) {

@@ -81,10 +81,19 @@ pub fn keys_of(unit: &Unit) -> Keys {
                 }
             }
             Op::Outbox(row) => {
-                keys.outbox.insert(row.id);
+                keys.queued.insert(row.id);
             }
+            Op::SettleOutbox(settled) => {
+                keys.outbox.insert(settled.id);
+            }
+            Op::Receive(receive) => {
+                keys.inbox.insert(receive.row.key);
+            }
+            // Written without a look at what is there.
+            Op::Part(_) | Op::DropParts(_) => {}
             Op::SaveSession(row) => {
                 keys.sessions.insert(row.id);
+                keys.session_keys.extend(row.key.clone());
             }
             Op::EndSession(id) => {
                 keys.sessions.insert(*id);

@@ -9,6 +9,7 @@ mod ask;
 pub mod audit;
 mod callback;
 pub mod crash;
+mod messages;
 mod pay;
 mod pool;
 mod resolve;
@@ -33,9 +34,10 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::Change;
 use crate::payment::pin;
 use crate::payment::pin::Peppers;
-use crate::payment::row::{OutboxRow, PaymentRow};
+use crate::payment::row::{OutboxRow, OutboxState, PaymentRow};
 use crate::payment::run::pool::Pool;
 use crate::payment::run::writer::Writer;
+use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
 use crate::payment::unit::{Done, Op, Posting, Refusal, Unit};
 use crate::store::Store;
@@ -48,8 +50,6 @@ pub use schedule::Recovered;
 const CHANGES_MAX: usize = 1024;
 /// The outbox's kind of an SMS.
 const SMS: &str = "sms";
-/// The outbox's state of a message that is not to be sent.
-const OUTBOX_GIVEN_UP: i16 = 2;
 
 /// Why a question to the payment core has no answer. A refusal is an answer.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +139,9 @@ struct Inner {
     connectors: BTreeMap<String, Connector>,
     plan: Plan,
     peppers: Arc<Peppers>,
+    seals: Seals,
+    /// This process, as the owner of the messages that it sends.
+    owner: Id,
     clock: Clock,
     pool: Pool,
     tracker: TaskTracker,
@@ -174,7 +177,9 @@ impl Payments {
             writer,
             connectors,
             plan,
+            seals: Seals::new(&peppers)?,
             peppers: Arc::new(peppers),
+            owner: Id::new(clock.now().0),
             clock,
             pool,
             tracker: TaskTracker::new(),
@@ -242,24 +247,31 @@ impl Payments {
     /// # Errors
     /// When it could not be committed.
     pub async fn queue_sms(&self, payment: Option<Id>, to: &Msisdn, body: String) -> Result<(), Error> {
-        let at = self.now();
-        let id = payment.map_or_else(|| Id::new(at), |p| p.derived(&format!("sms {body}")));
-        let row = OutboxRow {
-            id,
-            kind: SMS.to_owned(),
-            recipient: to.as_str().to_owned(),
-            body,
-            payment,
-            state: 0,
-            due_at: at,
-            created_at: at,
-        };
+        let row = self.text_row(payment, to, body);
         self.commit(vec![Op::Outbox(row)]).await?.map_err(Error::Refused)?;
-        let Some(payment) = payment else { return Ok(()) };
-        // In this order a crash in between sends both rather than none.
+        match payment {
+            Some(payment) => self.spare_plain_result(payment).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A text message that is due now, as a row. Of one payment the same text is the same row.
+    #[must_use]
+    pub fn text_row(&self, payment: Option<Id>, to: &Msisdn, body: String) -> OutboxRow {
+        let id = payment.map_or_else(|| Id::new(self.now()), |p| p.derived(&format!("sms {body}")));
+        OutboxRow { payment, ..self.sms(id, to, body) }
+    }
+
+    /// The plain result of a payment is not to be sent, if it has not left yet: the conversation has told a better one. In
+    /// this order a crash in between sends both rather than none.
+    ///
+    /// # Errors
+    /// When it could not be committed.
+    pub async fn spare_plain_result(&self, payment: Id) -> Result<(), Error> {
+        let at = self.now();
         for queued in self.inner.store.outbox_of(payment).await? {
-            if queued.state == 0 && queued.due_at > at && queued.id != id {
-                self.inner.store.outbox_done(queued.id, OUTBOX_GIVEN_UP).await?;
+            if queued.state == OutboxState::Waiting && queued.due_at > at {
+                self.replace_waiting(queued.id).await?;
             }
         }
         Ok(())
@@ -295,15 +307,13 @@ impl Payments {
         let conversation = settings.answer_within.saturating_add(settings.sms_grace);
         let age = Duration::from_micros(u64::try_from(now.0.saturating_sub(payment.created_at)).unwrap_or(0));
         let due_at = if age < conversation { now.after(settings.sms_grace).0 } else { now.0 };
-        Some(OutboxRow {
-            id: payment.id.derived(&format!("result {}", payment.state.number())),
-            kind: SMS.to_owned(),
-            recipient: recipient.as_str().to_owned(),
-            body,
-            payment: Some(payment.id),
-            state: 0,
-            due_at,
-            created_at: now.0,
-        })
+        let id = payment.id.derived(&format!("result {}", payment.state.number()));
+        Some(OutboxRow { payment: Some(payment.id), due_at, ..self.sms(id, recipient, body) })
+    }
+
+    /// An SMS that waits to be sent.
+    fn sms(&self, id: Id, to: &Msisdn, body: String) -> OutboxRow {
+        let validity = i64::try_from(self.inner.settings.sms_validity.as_micros()).unwrap_or(i64::MAX);
+        OutboxRow::waiting(id, SMS, to.as_str(), body, self.now(), validity)
     }
 }

@@ -31,6 +31,8 @@ const SWEEP_MAX: u32 = 256;
 const SWEEPS_MAX: u32 = 8;
 /// Rounds between two looks for sessions whose time is up.
 const FORGET_ROUNDS: u32 = 60;
+/// Rounds between two looks for messages whose lease ran out.
+const LOST_ROUNDS: u32 = 5;
 /// The class of a payment whose request never left.
 const NEVER_SENT: &str = "never_sent";
 /// The class of a payment whose request may have left when the process ended.
@@ -75,6 +77,7 @@ impl Payments {
             }
         }
         self.release_claims().await?;
+        self.give_up_lost(true).await?;
         crash_point("recover_after");
         if recovered != Recovered::default() {
             let Recovered { freed, unknown } = recovered;
@@ -99,10 +102,18 @@ impl Payments {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
-            if rounds.is_multiple_of(FORGET_ROUNDS)
-                && let Err(error) = self.forget_sessions().await
+            if rounds.is_multiple_of(FORGET_ROUNDS) {
+                if let Err(error) = self.forget_sessions().await {
+                    tracing::warn!(%error, "old sessions could not be forgotten");
+                }
+                if let Err(error) = self.forget_messages().await {
+                    tracing::warn!(%error, "old messages could not be forgotten");
+                }
+            }
+            if rounds.is_multiple_of(LOST_ROUNDS)
+                && let Err(error) = self.give_up_lost(false).await
             {
-                tracing::warn!(%error, "old sessions could not be forgotten");
+                tracing::warn!(%error, "messages whose lease ran out could not be looked for");
             }
             rounds = rounds.wrapping_add(1);
             if let Err(error) = self.round(&at_once).await {

@@ -7,6 +7,9 @@ use crate::payment::row::{Id, SessionRow};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
 
+/// How long after its time a session with a key is left to its channel, microseconds: a day.
+const KEYED_KEPT: i64 = 24 * 3_600 * 1_000_000;
+
 impl Payments {
     /// Saves a session over its revision before. `false` when that is not the stored one: another node, or the caller's
     /// next call, has gone on with it.
@@ -38,8 +41,17 @@ impl Payments {
         Ok(self.inner.store.session_of(caller, flow, self.now()).await?)
     }
 
+    /// Conversations that channels keep, in the order of their ids, from behind one on.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn kept_sessions(&self, after: Id, limit: u32) -> Result<Vec<SessionRow>, Error> {
+        Ok(self.inner.store.kept_sessions(after, limit).await?)
+    }
+
     pub(super) async fn forget_sessions(&self) -> Result<(), Error> {
-        let forgotten = self.inner.store.forget_sessions(self.now()).await?;
+        let now = self.now();
+        let forgotten = self.inner.store.forget_sessions(now, now.saturating_sub(KEYED_KEPT)).await?;
         if forgotten > 0 {
             tracing::debug!(forgotten, "sessions that nobody came back to");
         }

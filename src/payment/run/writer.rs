@@ -8,13 +8,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::ledger::row::Id;
 use crate::payment::fold::{Working, fold, keys_of};
+use crate::payment::row::OutboxState;
 use crate::payment::unit::{Done, Refusal, Unit};
 use crate::store::Error as StoreError;
 use crate::store::Stamp;
@@ -66,6 +68,8 @@ pub struct Writer {
     queue: mpsc::Sender<Waiting>,
     /// Closed when the writer is to stop.
     gate: Arc<Semaphore>,
+    /// Told of every batch that has a message that is due.
+    outbox: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -82,8 +86,9 @@ impl Writer {
         let gate = Arc::new(Semaphore::new(1));
         let id = Id::new(clock.now().0);
         let stop = Arc::clone(&gate);
-        let task = Task { store, clock, abort, id, batch: 0 };
-        (Self { queue, gate }, tokio::spawn(task.run(units, stop)))
+        let outbox = Arc::new(Notify::new());
+        let task = Task { store, clock, abort, id, batch: 0, outbox: Arc::clone(&outbox) };
+        (Self { queue, gate, outbox }, tokio::spawn(task.run(units, stop)))
     }
 
     /// Writes a unit with its neighbours. Dropping the future does not take the unit back.
@@ -102,6 +107,11 @@ impl Writer {
         wait.await.unwrap_or(Err(Error::Stopped))
     }
 
+    /// Waits for a batch with a message that is due; one that was written since the last wait counts.
+    pub fn outbox_wake(&self) -> Notified<'_> {
+        self.outbox.notified()
+    }
+
     /// Takes no new units; what is queued is still written. The task's handle tells when that is done.
     pub fn stop(&self) {
         self.gate.close();
@@ -114,6 +124,7 @@ struct Task {
     abort: Abort,
     id: Id,
     batch: i64,
+    outbox: Arc<Notify>,
 }
 
 /// How one try at a batch ended.
@@ -234,6 +245,11 @@ impl Task {
             write = ?self.clock.instant() - folded_at,
             "batch"
         );
+        let outbox = || changes.outbox.added.iter().chain(&changes.outbox.changed);
+        if outbox().any(|row| row.state == OutboxState::Waiting && row.due_at <= at) {
+            // After an error too: it may have been written.
+            self.outbox.notify_one();
+        }
         match ended {
             Ok(()) => Tried::Written(results),
             // Nothing was to be written, so nothing is lost with the connection.

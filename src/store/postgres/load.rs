@@ -10,7 +10,8 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use crate::ledger::row::Id;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
-    pair_columns, payer_columns, payment_columns, session_columns, suspension_columns, transfer_columns,
+    inbox_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
+    suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
@@ -36,6 +37,7 @@ pub(super) async fn load(conn: &mut PgConnection, mut keys: Keys, at: i64) -> Re
     load_locked(conn, &keys, &mut loaded).await?;
     load_ledger(conn, &mut keys, &mut loaded, at).await?;
     load_payment(conn, &keys, &mut loaded).await?;
+    load_messages(conn, &keys, &mut loaded).await?;
     Ok((keys, loaded))
 }
 
@@ -108,7 +110,6 @@ async fn load_ledger(
 async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
     const PAYERS: &str = concat!("select ", payer_columns!(), " from payers where account = any($1)");
     const ATTEMPTS: &str = concat!("select ", attempt_columns!(), " from attempts where id = any($1)");
-    const OUTBOX: &str = "select id from outbox where id = any($1)";
     const REFERENCES: &str = "select reference from payments where reference = any($1)";
     const PAIRS: &str = concat!(
         "select ",
@@ -121,14 +122,9 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
         suspension_columns!(),
         " from suspensions where (scope, key) in (select * from unnest($1::text[], $2::text[]))"
     );
-    // Nobody else may go on with a session between this look at its revision and the commit.
-    const SESSIONS: &str =
-        concat!("select ", session_columns!(), " from sessions where id = any($1) order by id for update");
-    loaded.sessions = by_id(conn, SESSIONS, &keys.sessions, decode::session).await?;
     loaded.payments = by_id(conn, PAYMENTS, &keys.payments, decode::payment).await?;
     loaded.payers = by_id(conn, PAYERS, &keys.payers, decode::payer).await?;
     loaded.attempts = by_id(conn, ATTEMPTS, &keys.attempts, decode::attempt).await?;
-    loaded.outbox = by_id(conn, OUTBOX, &keys.outbox, |row| decode::id(row, 0)).await?;
     if !keys.references.is_empty() {
         let references: Vec<String> = keys.references.iter().cloned().collect();
         let query = sqlx::query(REFERENCES).bind(references);
@@ -146,6 +142,33 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
         let query = sqlx::query(SUSPENSIONS).bind(scopes).bind(names);
         loaded.suspensions = all(conn, query, decode::suspension).await?;
     }
+    Ok(())
+}
+
+/// Nobody else may change these between this look at them and the commit. Keys that no row has yet are kept apart by the
+/// indexes: of two nodes the second conflicts, and judges again.
+async fn load_messages(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+    const SESSIONS: &str =
+        concat!("select ", session_columns!(), " from sessions where id = any($1) order by id for update");
+    const BY_KEY: &str =
+        concat!("select ", session_columns!(), " from sessions where key = any($1) order by id for update");
+    const OUTBOX: &str = concat!(
+        "select ",
+        outbox_columns!(),
+        " from outbox where id = any($1) order by id for no key update"
+    );
+    const INBOX: &str = concat!(
+        "select ",
+        inbox_columns!(),
+        " from inbox where key = any($1) order by key for no key update"
+    );
+    loaded.sessions = by_id(conn, SESSIONS, &keys.sessions, decode::session).await?;
+    if !keys.session_keys.is_empty() {
+        let wanted: Vec<String> = keys.session_keys.iter().cloned().collect();
+        loaded.sessions.extend(all(conn, sqlx::query(BY_KEY).bind(wanted), decode::session).await?);
+    }
+    loaded.outbox = by_id(conn, OUTBOX, &keys.outbox, decode::outbox).await?;
+    loaded.inbox = by_id(conn, INBOX, &keys.inbox, decode::inbox).await?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod copy;
 mod load;
+mod messages;
 mod write;
 
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
@@ -11,6 +12,9 @@ mod audit;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../decode.rs"]
 mod decode;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../outbox.rs"]
+pub(super) mod outbox;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
@@ -33,6 +37,8 @@ type Pool = sqlx::PgPool;
 type Row = sqlx::postgres::PgRow;
 type Conn = PgConnection;
 
+/// Whether `for update skip locked` is known.
+const SKIPS_LOCKED: bool = true;
 /// Connections of a node: one writes batches, the others read.
 const CONNECTIONS: u32 = 8;
 /// How long a caller waits for a connection.
@@ -69,6 +75,11 @@ impl Postgres {
 
     pub(super) const fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// A connection for the statements of `outbox`.
+    pub(super) async fn conn(&self) -> Result<sqlx::pool::PoolConnection<Db>, Error> {
+        Ok(self.pool.acquire().await?)
     }
 
     pub(super) async fn migrate(&self) -> Result<(), Error> {

@@ -6,24 +6,22 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use crate::ledger::row::{AccountRow, HoldRow, Id};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SessionRow,
-    SuspensionRow,
+    AttemptRow, BindingRow, CounterRow, EventRow, PairRow, PayerRow, PaymentRow, SuspensionRow,
 };
 use crate::store::Stamp;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
-    suspension_columns, transfer_columns,
+    hold_columns, pair_columns, payer_columns, payment_columns, suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::Changes;
 
-use super::copy;
+use super::{copy, messages};
 
 /// Transfers from which on they and their entries are sent by COPY.
 const COPY_MIN: usize = 128;
 
-type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
 pub(super) async fn write(conn: &mut PgConnection, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
     open_accounts(conn, &changes.accounts.added).await?;
@@ -44,11 +42,7 @@ pub(super) async fn write(conn: &mut PgConnection, changes: &Changes, stamp: Sta
     change_counters(conn, &changes.counters.changed).await?;
     add_pairs(conn, &changes.pairs.added).await?;
     change_pairs(conn, &changes.pairs.changed).await?;
-    queue_messages(conn, &changes.outbox).await?;
-    for sessions in [&changes.sessions.added, &changes.sessions.changed] {
-        save_sessions(conn, sessions).await?;
-    }
-    end_sessions(conn, &changes.ended).await?;
+    messages::write(conn, changes).await?;
     suspend(conn, &changes.suspended).await?;
     resume(conn, &changes.resumed).await
 }
@@ -102,16 +96,16 @@ async fn write_books(conn: &mut PgConnection, changes: &Changes, stamp: Stamp) -
     run(conn, query).await
 }
 
-fn id(id: Id) -> [u8; 16] {
+pub(super) fn id(id: Id) -> [u8; 16] {
     id.0
 }
 
 /// One value of each row: an array for the server.
-fn column<'r, R, V>(rows: &'r [R], value: impl Fn(&'r R) -> V) -> Vec<V> {
+pub(super) fn column<'r, R, V>(rows: &'r [R], value: impl Fn(&'r R) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
 
-async fn run(conn: &mut PgConnection, query: Query<'_>) -> Result<(), Error> {
+pub(super) async fn run(conn: &mut PgConnection, query: Query<'_>) -> Result<(), Error> {
     query.execute(conn).await?;
     Ok(())
 }
@@ -487,66 +481,6 @@ async fn unbind_numbers(conn: &mut PgConnection, rows: &[Msisdn]) -> Result<(), 
     const SQL: &str =
         concat!("delete from bindings where msisdn in (select * from", " unnest($1::text[])", ")");
     let query = sqlx::query(SQL).bind(column(rows, |row| row.as_str()));
-    run(conn, query).await
-}
-
-async fn queue_messages(conn: &mut PgConnection, rows: &[OutboxRow]) -> Result<(), Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    const SQL: &str = concat!(
-        "insert into outbox (",
-        outbox_columns!(),
-        ") select * from",
-        " unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], ",
-        "$7::bigint[], $8::bigint[])",
-        ""
-    );
-    let query = sqlx::query(SQL)
-        .bind(column(rows, |row| id(row.id)))
-        .bind(column(rows, |row| row.kind.as_str()))
-        .bind(column(rows, |row| row.recipient.as_str()))
-        .bind(column(rows, |row| row.body.as_str()))
-        .bind(column(rows, |row| row.payment.map(id)))
-        .bind(column(rows, |row| i64::from(row.state)))
-        .bind(column(rows, |row| row.due_at))
-        .bind(column(rows, |row| row.created_at));
-    run(conn, query).await
-}
-
-async fn save_sessions(conn: &mut PgConnection, rows: &[SessionRow]) -> Result<(), Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    const SQL: &str = concat!(
-        "insert into sessions (",
-        session_columns!(),
-        ") select * from unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], ",
-        "$7::bytea[], $8::bytea[], $9::bigint[], $10::bigint[], $11::bigint[]) ",
-        "on conflict (id) do update set channel = excluded.channel, state = excluded.state, ",
-        "account = excluded.account, payment = excluded.payment, revision = excluded.revision, ",
-        "saved_at = excluded.saved_at, expires_at = excluded.expires_at"
-    );
-    let query = sqlx::query(SQL)
-        .bind(column(rows, |row| id(row.id)))
-        .bind(column(rows, |row| row.caller.as_str()))
-        .bind(column(rows, |row| i64::from(row.channel)))
-        .bind(column(rows, |row| row.flow.as_str()))
-        .bind(column(rows, |row| row.version.as_str()))
-        .bind(column(rows, |row| row.state.as_str()))
-        .bind(column(rows, |row| row.account.map(id)))
-        .bind(column(rows, |row| row.payment.map(id)))
-        .bind(column(rows, |row| row.revision))
-        .bind(column(rows, |row| row.saved_at))
-        .bind(column(rows, |row| row.expires_at));
-    run(conn, query).await
-}
-
-async fn end_sessions(conn: &mut PgConnection, rows: &[Id]) -> Result<(), Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let query = sqlx::query("delete from sessions where id = any($1)").bind(column(rows, |row| id(*row)));
     run(conn, query).await
 }
 

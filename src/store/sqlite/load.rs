@@ -11,7 +11,8 @@ use sqlx::sqlite::SqliteArguments;
 use crate::ledger::row::Id;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
-    pair_columns, payer_columns, payment_columns, session_columns, suspension_columns, transfer_columns,
+    inbox_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
+    suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
@@ -114,8 +115,11 @@ async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
             decode::attempt,
         )
         .await?;
-    loaded.outbox =
-        writing.ids("select id from outbox where id in ", &keys.outbox, |row| decode::id(row, 0)).await?;
+    load_messages(writing, keys, loaded).await?;
+    load_by_text(writing, keys, loaded).await
+}
+
+async fn load_messages(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
     loaded.sessions = writing
         .ids(
             concat!("select ", session_columns!(), " from sessions where id in "),
@@ -123,7 +127,23 @@ async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
             decode::session,
         )
         .await?;
-    load_by_text(writing, keys, loaded).await
+    let by_key = writing
+        .list(
+            concat!("select ", session_columns!(), " from sessions where key in "),
+            1,
+            &keys.session_keys.iter().collect::<Vec<_>>(),
+            |query, key| query.bind((*key).clone()),
+            decode::session,
+        )
+        .await?;
+    loaded.sessions.extend(by_key);
+    loaded.outbox = writing
+        .ids(concat!("select ", outbox_columns!(), " from outbox where id in "), &keys.outbox, decode::outbox)
+        .await?;
+    loaded.inbox = writing
+        .ids(concat!("select ", inbox_columns!(), " from inbox where key in "), &keys.inbox, decode::inbox)
+        .await?;
+    Ok(())
 }
 
 /// The rows whose keys are not ids.

@@ -12,6 +12,9 @@ mod audit;
 #[path = "../decode.rs"]
 mod decode;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../outbox.rs"]
+pub(super) mod outbox;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
 
@@ -40,6 +43,8 @@ type Pool = sqlx::SqlitePool;
 type Row = sqlx::sqlite::SqliteRow;
 type Conn = SqliteConnection;
 
+/// Whether `for update skip locked` is known.
+const SKIPS_LOCKED: bool = false;
 /// How long a write waits for another process (a command on the same file) before it gives up.
 const BUSY: Duration = Duration::from_secs(5);
 /// Connections that read.
@@ -108,6 +113,17 @@ impl Sqlite {
         &self.updater
     }
 
+    /// The writing connection between two batches, for the statements of `outbox`: they come at the rate of batches, and
+    /// here they take turns with them. On a connection of their own they would poll for the file's lock, and each would
+    /// make the writer read its accounts anew ([`seen`]).
+    pub(super) async fn conn(&self) -> Result<OwnedMutexGuard<Writing>, Error> {
+        let mut writing = Arc::clone(&self.writer).lock_owned().await;
+        if writing.open {
+            writing.end("rollback").await?;
+        }
+        Ok(writing)
+    }
+
     pub(super) async fn migrate(&self) -> Result<(), Error> {
         let mut writing = self.writer.lock().await;
         migrator(SQLITE).run_direct(None, &mut writing.conn, false).await.map_err(Into::into)
@@ -126,10 +142,7 @@ impl Sqlite {
     }
 
     pub(super) async fn begin(&self, keys: Keys, at: i64) -> Result<(Keys, Loaded, OpenBatch), Error> {
-        let mut writing = Arc::clone(&self.writer).lock_owned().await;
-        if writing.open {
-            writing.end("rollback").await?;
-        }
+        let mut writing = self.conn().await?;
         writing.conn.execute("begin immediate").await?;
         writing.open = true;
         match load::load(&mut writing, keys, at).await {
@@ -152,6 +165,20 @@ impl Sqlite {
         audit::books(&mut snapshot, books).await?;
         audit::payments(&mut snapshot, payments).await?;
         Ok(snapshot.rollback().await?)
+    }
+}
+
+impl std::ops::Deref for Writing {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.conn
+    }
+}
+
+impl std::ops::DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.conn
     }
 }
 

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 
-use crate::ledger::row::{AccountRow, EntryRow, HoldRow, TransferRow};
+use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterRow, EventRow, OutboxRow, PairRow, PayerRow, PaymentRow, SessionRow,
-    SuspensionRow,
+    AttemptRow, BindingRow, CounterRow, EventRow, InboxRow, OutboxRow, PairRow, PartRow, PayerRow,
+    PaymentRow, SessionRow, SuspensionRow,
 };
 use crate::store::Stamp;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
-    suspension_columns, transfer_columns,
+    hold_columns, inbox_columns, outbox_columns, pair_columns, part_columns, payer_columns, payment_columns,
+    session_columns, suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::keys::Changes;
@@ -40,6 +40,7 @@ pub(super) async fn write(writing: &mut Writing, changes: &Changes, stamp: Stamp
     write_ledger(writing, changes).await?;
     write_payment(writing, changes).await?;
     write_small(writing, changes).await?;
+    write_messages(writing, changes).await?;
     const STAMP: &str = "insert into writers (id, batch, at) values ($1, $2, $3) \
                          on conflict (id) do update set batch = excluded.batch, at = excluded.at";
     sqlx::query(STAMP)
@@ -166,11 +167,6 @@ async fn write_small(writing: &mut Writing, changes: &Changes) -> Result<(), Err
     };
     const UNBIND: Shape =
         Shape { before: "delete from bindings where msisdn in (values ", after: ")", columns: 1 };
-    const OUTBOX: Shape = Shape {
-        before: concat!("insert into outbox (", outbox_columns!(), ") values "),
-        after: "",
-        columns: 8,
-    };
     const SUSPEND: Shape = Shape {
         before: concat!("insert into suspensions (", suspension_columns!(), ") values "),
         after: "",
@@ -178,29 +174,68 @@ async fn write_small(writing: &mut Writing, changes: &Changes) -> Result<(), Err
     };
     const RESUME: Shape =
         Shape { before: "delete from suspensions where (scope, key) in (values ", after: ")", columns: 2 };
-    const SESSIONS: Shape = Shape {
-        before: concat!("insert into sessions (", session_columns!(), ") values "),
-        after: " on conflict (id) do update set channel = excluded.channel, state = excluded.state, \
-                account = excluded.account, payment = excluded.payment, revision = excluded.revision, \
-                saved_at = excluded.saved_at, expires_at = excluded.expires_at",
-        columns: 11,
-    };
-    const ENDED: Shape =
-        Shape { before: "delete from sessions where id in (values ", after: ")", columns: 1 };
-    for sessions in [&changes.sessions.added, &changes.sessions.changed] {
-        writing.rows(&SESSIONS, sessions, bind_session).await?;
-    }
-    writing.rows(&ENDED, &changes.ended, |query, id| query.bind(id.0.to_vec())).await?;
     for payers in [&changes.payers.added, &changes.payers.changed] {
         writing.rows(&PAYERS, payers, bind_payer).await?;
     }
     writing.rows(&UNBIND, &changes.unbound, |query, msisdn| query.bind(msisdn.as_str().to_owned())).await?;
     writing.rows(&BIND, &changes.bindings.added, bind_binding).await?;
     writing.rows(&REBIND, &changes.bindings.changed, bind_binding).await?;
-    writing.rows(&OUTBOX, &changes.outbox, bind_outbox).await?;
     writing.rows(&SUSPEND, &changes.suspended, bind_suspension).await?;
     let resume: Bind<(String, String)> = |query, (scope, key)| query.bind(scope.clone()).bind(key.clone());
     writing.rows(&RESUME, &changes.resumed, resume).await
+}
+
+async fn write_messages(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+    const ENDED: Shape =
+        Shape { before: "delete from sessions where id in (values ", after: ")", columns: 1 };
+    const RELEASED: Shape =
+        Shape { before: "update sessions set key = null where id in (values ", after: ")", columns: 1 };
+    const SESSIONS: Shape = Shape {
+        before: concat!("insert into sessions (", session_columns!(), ") values "),
+        after: " on conflict (id) do update set channel = excluded.channel, state = excluded.state, \
+                account = excluded.account, payment = excluded.payment, revision = excluded.revision, \
+                saved_at = excluded.saved_at, expires_at = excluded.expires_at, key = excluded.key, \
+                dialogue = excluded.dialogue, route = excluded.route",
+        columns: 14,
+    };
+    const OUTBOX: Shape = Shape {
+        before: concat!("insert into outbox (", outbox_columns!(), ") values "),
+        after: " on conflict (id) do nothing",
+        columns: 17,
+    };
+    const SETTLED: Shape = Shape {
+        before: "update outbox set state = v.column2, route = v.column3, message_id = v.column4, \
+                 code = v.column5, attempts = v.column6, segments = v.column7, due_at = v.column8, \
+                 owner = v.column9, updated_at = v.column10 from (values ",
+        after: ") as v where outbox.id = v.column1",
+        columns: 10,
+    };
+    const INBOX: Shape = Shape {
+        before: concat!("insert into inbox (", inbox_columns!(), ") values "),
+        after: " on conflict (key) do update set route = excluded.route, link = excluded.link, \
+                caller = excluded.caller, channel = excluded.channel, received_at = excluded.received_at",
+        columns: 6,
+    };
+    const DROPPED: Shape =
+        Shape { before: "delete from parts where message in (values ", after: ")", columns: 1 };
+    const PARTS: Shape = Shape {
+        before: concat!("insert into parts (", part_columns!(), ") values "),
+        after: " on conflict (message, number) do nothing",
+        columns: 5,
+    };
+    // What gives a key up goes before what takes it.
+    writing.rows(&ENDED, &changes.ended, bind_id).await?;
+    writing.rows(&RELEASED, &changes.released, bind_id).await?;
+    for sessions in [&changes.sessions.added, &changes.sessions.changed] {
+        writing.rows(&SESSIONS, sessions, bind_session).await?;
+    }
+    writing.rows(&OUTBOX, &changes.outbox.added, bind_outbox).await?;
+    writing.rows(&SETTLED, &changes.outbox.changed, bind_settled).await?;
+    for inbox in [&changes.inbox.added, &changes.inbox.changed] {
+        writing.rows(&INBOX, inbox, bind_inbox).await?;
+    }
+    writing.rows(&DROPPED, &changes.dropped_parts, bind_id).await?;
+    writing.rows(&PARTS, &changes.parts, bind_part).await
 }
 
 impl Writing {
@@ -418,9 +453,55 @@ fn bind_outbox<'q>(query: Query<'q>, row: &OutboxRow) -> Query<'q> {
         .bind(row.recipient.clone())
         .bind(row.body.clone())
         .bind(row.payment.map(|id| id.0.to_vec()))
-        .bind(i64::from(row.state))
+        .bind(i64::from(row.state.number()))
         .bind(row.due_at)
         .bind(row.created_at)
+        .bind(row.route.clone())
+        .bind(row.sender.clone())
+        .bind(i64::from(row.attempts))
+        .bind(i64::from(row.segments))
+        .bind(row.message_id.clone())
+        .bind(row.code.clone())
+        .bind(row.owner.map(|id| id.0.to_vec()))
+        .bind(row.updated_at)
+        .bind(row.expires_at)
+}
+
+fn bind_settled<'q>(query: Query<'q>, row: &OutboxRow) -> Query<'q> {
+    query
+        .bind(row.id.0.to_vec())
+        .bind(i64::from(row.state.number()))
+        .bind(row.route.clone())
+        .bind(row.message_id.clone())
+        .bind(row.code.clone())
+        .bind(i64::from(row.attempts))
+        .bind(i64::from(row.segments))
+        .bind(row.due_at)
+        .bind(row.owner.map(|id| id.0.to_vec()))
+        .bind(row.updated_at)
+}
+
+fn bind_inbox<'q>(query: Query<'q>, row: &InboxRow) -> Query<'q> {
+    query
+        .bind(row.key.0.to_vec())
+        .bind(row.route.clone())
+        .bind(row.link.0.to_vec())
+        .bind(row.caller.clone())
+        .bind(i64::from(row.channel))
+        .bind(row.received_at)
+}
+
+fn bind_part<'q>(query: Query<'q>, row: &PartRow) -> Query<'q> {
+    query
+        .bind(row.message.0.to_vec())
+        .bind(i64::from(row.number))
+        .bind(i64::from(row.total))
+        .bind(row.sealed.clone())
+        .bind(row.received_at)
+}
+
+fn bind_id<'q>(query: Query<'q>, id: &Id) -> Query<'q> {
+    query.bind(id.0.to_vec())
 }
 
 fn bind_session<'q>(query: Query<'q>, row: &SessionRow) -> Query<'q> {
@@ -436,6 +517,9 @@ fn bind_session<'q>(query: Query<'q>, row: &SessionRow) -> Query<'q> {
         .bind(row.revision)
         .bind(row.saved_at)
         .bind(row.expires_at)
+        .bind(row.key.clone())
+        .bind(row.dialogue.clone())
+        .bind(row.route.clone())
 }
 
 fn bind_suspension<'q>(query: Query<'q>, row: &SuspensionRow) -> Query<'q> {

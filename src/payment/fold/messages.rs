@@ -1,0 +1,204 @@
+//! Messages and conversations within a batch: what came in, what goes out, who holds which key.
+
+use std::collections::BTreeSet;
+
+use crate::ledger::row::Id;
+use crate::payment::fold::table::Table;
+use crate::payment::outbox;
+use crate::payment::row::{InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
+use crate::payment::unit::{OutboxSettled, Receive, Refusal};
+use crate::store::keys::{Changes, Keys};
+
+/// The rows of messages and conversations as the units of a batch change them.
+#[derive(Debug)]
+pub(super) struct Messages {
+    outbox: Table<Id, OutboxRow>,
+    inbox: Table<Id, InboxRow>,
+    parts: Vec<PartStep>,
+    sessions: Table<Id, SessionRow>,
+    /// Which session holds a key.
+    holders: Table<String, Id>,
+    /// Which session holds a key in the database.
+    stored_holders: Vec<(Id, String)>,
+}
+
+/// What was done with segments, in order: they are not loaded.
+#[derive(Debug)]
+enum PartStep {
+    Keep(PartRow),
+    Drop(Id),
+}
+
+/// How far everything was when a unit began.
+pub(super) struct Mark {
+    outbox: usize,
+    inbox: usize,
+    parts: usize,
+    sessions: usize,
+    holders: usize,
+}
+
+impl Messages {
+    pub(super) fn new(
+        keys: &Keys,
+        sessions: Vec<SessionRow>,
+        outbox: Vec<OutboxRow>,
+        inbox: Vec<InboxRow>,
+    ) -> Self {
+        let stored_holders: Vec<(Id, String)> =
+            sessions.iter().filter_map(|row| row.key.clone().map(|key| (row.id, key))).collect();
+        let held = stored_holders.iter().map(|(id, key)| (key.clone(), *id));
+        Self {
+            holders: Table::new(keys.session_keys.iter().cloned(), held),
+            sessions: Table::new(keys.sessions.iter().copied(), sessions.into_iter().map(|r| (r.id, r))),
+            outbox: Table::new(
+                keys.queued.iter().chain(&keys.outbox).copied(),
+                outbox.into_iter().map(|r| (r.id, r)),
+            ),
+            inbox: Table::new(keys.inbox.iter().copied(), inbox.into_iter().map(|r| (r.key, r))),
+            parts: Vec::new(),
+            stored_holders,
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            outbox: self.outbox.undo.len(),
+            inbox: self.inbox.undo.len(),
+            parts: self.parts.len(),
+            sessions: self.sessions.undo.len(),
+            holders: self.holders.undo.len(),
+        }
+    }
+
+    pub(super) fn rollback(&mut self, mark: &Mark) {
+        self.outbox.rollback(mark.outbox);
+        self.inbox.rollback(mark.inbox);
+        self.parts.truncate(mark.parts);
+        self.sessions.rollback(mark.sessions);
+        self.holders.rollback(mark.holders);
+    }
+
+    pub(super) fn missed(&self) -> Option<&'static str> {
+        [
+            (self.outbox.missed.get(), "outbox"),
+            (self.inbox.missed.get(), "inbox"),
+            (self.sessions.missed.get(), "session"),
+            (self.holders.missed.get(), "session key"),
+        ]
+        .into_iter()
+        .find_map(|(missed, table)| missed.then_some(table))
+    }
+
+    pub(super) fn queue(&mut self, row: &OutboxRow) -> Result<(), Refusal> {
+        if self.outbox.row(&row.id).is_none() {
+            self.outbox.set(row.id, Some(row.clone()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, settled: &OutboxSettled) -> Result<(), Refusal> {
+        let row = self.outbox.row(&settled.id).ok_or(Refusal::Unknown("message"))?;
+        if !outbox::may(row.state, settled.state) {
+            return Err(Refusal::Settled(row.state));
+        }
+        let Some(row) = self.outbox.row_mut(&settled.id) else { return Err(Refusal::Unknown("message")) };
+        row.state = settled.state;
+        row.owner = None;
+        row.code.clone_from(&settled.code);
+        row.updated_at = settled.at;
+        row.attempts = settled.attempts.unwrap_or(row.attempts);
+        row.segments = settled.segments.unwrap_or(row.segments);
+        if settled.route.is_some() {
+            row.route.clone_from(&settled.route);
+        }
+        if settled.message_id.is_some() {
+            row.message_id.clone_from(&settled.message_id);
+        }
+        row.due_at = match settled.due_at {
+            Some(due_at) => due_at,
+            // What is stored is the end of a lease.
+            None if settled.state == OutboxState::Waiting => settled.at,
+            None => row.due_at,
+        };
+        Ok(())
+    }
+
+    pub(super) fn receive(&mut self, receive: &Receive) -> Result<(), Refusal> {
+        let row = &receive.row;
+        match self.inbox.row(&row.key) {
+            Some(stored) if stored.received_at >= receive.same_since => {
+                Err(Refusal::Repeated(Box::new(stored.clone())))
+            }
+            _ => {
+                self.inbox.set(row.key, Some(row.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn part(&mut self, row: &PartRow) -> Result<(), Refusal> {
+        self.parts.push(PartStep::Keep(row.clone()));
+        Ok(())
+    }
+
+    pub(super) fn drop_parts(&mut self, message: Id) -> Result<(), Refusal> {
+        self.parts.push(PartStep::Drop(message));
+        Ok(())
+    }
+
+    /// A session that is over at `at` (microseconds) gives its key to whoever saves one under it, and is forgotten.
+    pub(super) fn save_session(&mut self, row: &SessionRow, at: i64) -> Result<(), Refusal> {
+        let stored = self.sessions.row(&row.id);
+        let (revision, held) = stored.map_or((0, None), |stored| (stored.revision, stored.key.clone()));
+        if row.revision != revision.saturating_add(1) {
+            return Err(Refusal::Stale);
+        }
+        if let Some(key) = &row.key {
+            if let Some(holder) = self.holders.row(key).copied().filter(|holder| *holder != row.id) {
+                if self.sessions.row(&holder).is_some_and(|holder| holder.expires_at > at) {
+                    return Err(Refusal::Stale);
+                }
+                self.end_session(holder)?;
+            }
+            self.holders.set(key.clone(), Some(row.id));
+        }
+        if let Some(key) = held.filter(|held| Some(held) != row.key.as_ref()) {
+            self.holders.set(key, None);
+        }
+        self.sessions.set(row.id, Some(row.clone()));
+        Ok(())
+    }
+
+    pub(super) fn end_session(&mut self, id: Id) -> Result<(), Refusal> {
+        if let Some(row) = self.sessions.row(&id) {
+            if let Some(key) = row.key.clone() {
+                self.holders.set(key, None);
+            }
+            self.sessions.set(id, None);
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_to(self, changes: &mut Changes) {
+        let lives_without = |(id, key): &(Id, String)| {
+            self.sessions.row(id).is_some_and(|row| row.key.as_ref() != Some(key)).then_some(*id)
+        };
+        let released: BTreeSet<Id> = self.stored_holders.iter().filter_map(lives_without).collect();
+        changes.released = released.into_iter().collect();
+        (changes.outbox, _) = self.outbox.into_rows();
+        (changes.inbox, _) = self.inbox.into_rows();
+        (changes.sessions, changes.ended) = self.sessions.into_rows();
+        let mut dropped = BTreeSet::new();
+        for step in self.parts {
+            match step {
+                PartStep::Keep(row) => changes.parts.push(row),
+                PartStep::Drop(message) => {
+                    changes.parts.retain(|row| row.message != message);
+                    dropped.insert(message);
+                }
+            }
+        }
+        changes.dropped_parts = dropped.into_iter().collect();
+    }
+}

@@ -1,0 +1,193 @@
+//! Messages that go out and conversations that channels look for: reads, and the updates by which nodes share out what is
+//! due. Compiled once for each database, whose `Conn` and `Row` types the parent module names.
+
+use sqlx::AssertSqlSafe;
+
+use crate::ledger::row::Id;
+use crate::payment::row::{OutboxRow, OutboxState, PartRow, SessionRow};
+use crate::store::columns::{outbox_columns, part_columns, session_columns};
+use crate::store::error::Error;
+use crate::store::{OutboxCount, OutboxFilter};
+
+use super::{Conn, Db, Pool, Row, decode};
+
+type Query = sqlx::query::Query<'static, Db, <Db as sqlx::Database>::Arguments>;
+type Decode<T> = fn(&Row) -> Result<T, Error>;
+
+/// What the program says of a message whose lease ran out.
+const INTERRUPTED: &str = "interrupted";
+
+async fn one<T>(pool: &Pool, query: Query, decode: Decode<T>) -> Result<Option<T>, Error> {
+    query.fetch_optional(pool).await?.as_ref().map(decode).transpose()
+}
+
+async fn all<T>(pool: &Pool, query: Query, decode: Decode<T>) -> Result<Vec<T>, Error> {
+    query.fetch_all(pool).await?.iter().map(decode).collect()
+}
+
+/// SQLite has one writer at a time and no such clause; several nodes of PostgreSQL pass each other's rows by. The rows are
+/// chosen once, apart from the update.
+macro_rules! chosen {
+    ($which:literal, $($update:tt)*) => {
+        if super::SKIPS_LOCKED {
+            concat!("with chosen as (", $which, " for update skip locked) ", $($update)*)
+        } else {
+            concat!("with chosen as (", $which, ") ", $($update)*)
+        }
+    };
+}
+
+pub(in crate::store) async fn claim(
+    conn: &mut Conn,
+    owner: Id,
+    now: i64,
+    lease_until: i64,
+    limit: u32,
+) -> Result<Vec<OutboxRow>, Error> {
+    let sql = chosen!(
+        "select id from outbox where state = 0 and due_at <= $3 and expires_at > $3 order by due_at, id limit $4",
+        "update outbox set state = 3, owner = $1, due_at = $2, updated_at = $3 where id in (select id from chosen) \
+         returning ",
+        outbox_columns!()
+    );
+    let query = sqlx::query(sql).bind(owner.0.to_vec()).bind(lease_until).bind(now).bind(i64::from(limit));
+    let rows = query.fetch_all(conn).await?;
+    let mut claimed = rows.iter().map(decode::outbox).collect::<Result<Vec<_>, _>>()?;
+    claimed.sort_by_key(|row| (row.created_at, row.id));
+    Ok(claimed)
+}
+
+/// Rows of a batch that is being written are left for the next time, so that the two never wait for each other.
+pub(in crate::store) async fn lost(conn: &mut Conn, now: i64, sole: Option<Id>) -> Result<u64, Error> {
+    let query = match sole {
+        None => sqlx::query(chosen!(
+            "select id from outbox where state = 3 and due_at <= $2",
+            "update outbox set state = 4, owner = null, code = $1, updated_at = $2 \
+             where id in (select id from chosen)"
+        )),
+        Some(_) => sqlx::query(chosen!(
+            "select id from outbox where state = 3 and (due_at <= $2 or owner is null or owner <> $3)",
+            "update outbox set state = 4, owner = null, code = $1, updated_at = $2 \
+             where id in (select id from chosen)"
+        )),
+    };
+    let query = query.bind(INTERRUPTED).bind(now);
+    let query = match sole {
+        None => query,
+        Some(owner) => query.bind(owner.0.to_vec()),
+    };
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
+pub(in crate::store) async fn forget_inbox(conn: &mut Conn, before: i64, limit: u32) -> Result<u64, Error> {
+    const SQL: &str = "delete from inbox where key in (select key from inbox where received_at < $1 \
+                       order by received_at limit $2)";
+    let query = sqlx::query(SQL).bind(before).bind(i64::from(limit));
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
+pub(in crate::store) async fn forget_parts(conn: &mut Conn, before: i64) -> Result<u64, Error> {
+    const SQL: &str = "delete from parts where received_at < $1";
+    Ok(sqlx::query(SQL).bind(before).execute(conn).await?.rows_affected())
+}
+
+pub(in crate::store) async fn row(pool: &Pool, id: Id) -> Result<Option<OutboxRow>, Error> {
+    const SQL: &str = concat!("select ", outbox_columns!(), " from outbox where id = $1");
+    one(pool, sqlx::query(SQL).bind(id.0.to_vec()), decode::outbox).await
+}
+
+pub(in crate::store) async fn of_payment(pool: &Pool, payment: Id) -> Result<Vec<OutboxRow>, Error> {
+    const SQL: &str =
+        concat!("select ", outbox_columns!(), " from outbox where payment = $1 order by created_at, id");
+    all(pool, sqlx::query(SQL).bind(payment.0.to_vec()), decode::outbox).await
+}
+
+pub(in crate::store) async fn by_message_id(
+    pool: &Pool,
+    route: &str,
+    message_id: &str,
+) -> Result<Option<OutboxRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        outbox_columns!(),
+        " from outbox where route = $1 and message_id = $2 order by created_at desc, id desc limit 1"
+    );
+    let query = sqlx::query(SQL).bind(route.to_owned()).bind(message_id.to_owned());
+    one(pool, query, decode::outbox).await
+}
+
+pub(in crate::store) async fn overdue(pool: &Pool, now: i64, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        outbox_columns!(),
+        " from outbox where state = 0 and expires_at <= $1 order by expires_at, id limit $2"
+    );
+    all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::outbox).await
+}
+
+/// One look along the index for each state.
+pub(in crate::store) async fn list(pool: &Pool, filter: &OutboxFilter) -> Result<Vec<OutboxRow>, Error> {
+    let mut sql = concat!("select ", outbox_columns!(), " from outbox where state = $1 and created_at >= $2")
+        .to_owned();
+    let mut texts = Vec::new();
+    for (column, value) in [("recipient", &filter.recipient), ("route", &filter.route)] {
+        if let Some(value) = value {
+            texts.push(value.clone());
+            sql.push_str(&format!(" and {column} = ${}", texts.len() + 2));
+        }
+    }
+    sql.push_str(&format!(" order by created_at desc limit ${}", texts.len() + 3));
+    let mut found = Vec::new();
+    for state in OutboxState::ALL.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
+        let mut query = sqlx::query(AssertSqlSafe(sql.clone()))
+            .bind(i64::from(state.number()))
+            .bind(filter.since.unwrap_or(i64::MIN));
+        for text in &texts {
+            query = query.bind(text.clone());
+        }
+        found.extend(all(pool, query.bind(i64::from(filter.limit)), decode::outbox).await?);
+    }
+    found.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+    found.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+pub(in crate::store) async fn counts(pool: &Pool) -> Result<Vec<OutboxCount>, Error> {
+    const SQL: &str = "select state, count(*), min(created_at) from outbox group by state order by state";
+    all(pool, sqlx::query(SQL), |row| {
+        Ok(OutboxCount {
+            state: decode::outbox_state(row, 0)?,
+            messages: decode::int(row, 1)?,
+            oldest_at: decode::int(row, 2)?,
+        })
+    })
+    .await
+}
+
+pub(in crate::store) async fn parts(pool: &Pool, message: Id) -> Result<Vec<PartRow>, Error> {
+    const SQL: &str = concat!("select ", part_columns!(), " from parts where message = $1 order by number");
+    all(pool, sqlx::query(SQL).bind(message.0.to_vec()), decode::part).await
+}
+
+pub(in crate::store) async fn session_by_key(
+    pool: &Pool,
+    key: &str,
+    now: i64,
+) -> Result<Option<SessionRow>, Error> {
+    const SQL: &str =
+        concat!("select ", session_columns!(), " from sessions where key = $1 and expires_at > $2");
+    one(pool, sqlx::query(SQL).bind(key.to_owned()).bind(now), decode::session).await
+}
+
+pub(in crate::store) async fn sessions_expired(
+    pool: &Pool,
+    now: i64,
+    limit: u32,
+) -> Result<Vec<SessionRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        session_columns!(),
+        " from sessions where key is not null and expires_at <= $1 order by expires_at, id limit $2"
+    );
+    all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::session).await
+}

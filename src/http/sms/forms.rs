@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::http::form::{Bad, Fields};
+use crate::sms::dispatch::Reported;
 
 /// The longest id of a message, bytes.
 pub const ID_BYTES_MAX: usize = 128;
@@ -22,24 +23,13 @@ pub struct Arrived {
     pub id: Option<String>,
 }
 
-/// What became of a text that we sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
-    /// It is on its way.
-    Passing,
-    /// It is on the telephone.
-    Delivered,
-    /// It will not come.
-    Undelivered,
-}
-
 /// A receipt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Receipt {
     /// The id that the provider gave the text, or ours, where it took it.
     pub id: String,
     /// What became of it.
-    pub state: State,
+    pub reported: Reported,
     /// Why not, in the provider's words.
     pub code: Option<String>,
 }
@@ -156,14 +146,14 @@ pub(super) fn short(text: &str) -> Option<String> {
 pub fn africastalking_receipt(fields: &Fields) -> Result<Receipt, Bad> {
     let id = needed_id(fields, "id")?;
     let status = fields.needed("status")?;
-    let state = match status {
-        "Success" => State::Delivered,
-        "Failed" | "Rejected" | "Expired" => State::Undelivered,
+    let reported = match status {
+        "Success" => Reported::Delivered,
+        "Failed" | "Rejected" | "Expired" => Reported::Undelivered,
         // Sent, Submitted, Buffered, AbsentSubscriber; and words that are not in the documents decide nothing.
-        _ => State::Passing,
+        _ => Reported::UnderWay,
     };
     let reason = fields.text("failureReason")?.filter(|reason| !reason.is_empty()).unwrap_or(status);
-    Ok(Receipt { id, state, code: short(reason).filter(|_| state == State::Undelivered) })
+    Ok(Receipt { id, reported, code: short(reason).filter(|_| reported == Reported::Undelivered) })
 }
 
 /// Reads a receipt in Twilio's form: `MessageSid`, `MessageStatus`, `ErrorCode`.
@@ -173,14 +163,14 @@ pub fn africastalking_receipt(fields: &Fields) -> Result<Receipt, Bad> {
 pub fn twilio_receipt(fields: &Fields) -> Result<Receipt, Bad> {
     let id = needed_id(fields, "MessageSid")?;
     let status = fields.needed("MessageStatus")?;
-    let state = match status {
-        "delivered" | "read" => State::Delivered,
-        "undelivered" | "failed" | "canceled" => State::Undelivered,
+    let reported = match status {
+        "delivered" | "read" => Reported::Delivered,
+        "undelivered" | "failed" | "canceled" => Reported::Undelivered,
         // accepted, scheduled, queued, sending, sent.
-        _ => State::Passing,
+        _ => Reported::UnderWay,
     };
     let reason = fields.text("ErrorCode")?.filter(|reason| !reason.is_empty()).unwrap_or(status);
-    Ok(Receipt { id, state, code: short(reason).filter(|_| state == State::Undelivered) })
+    Ok(Receipt { id, reported, code: short(reason).filter(|_| reported == Reported::Undelivered) })
 }
 
 /// Reads what Kannel makes of the `dlr-url` that we gave it: `id`, `status` (`%d`), `answer` (`%A`).
@@ -189,19 +179,19 @@ pub fn twilio_receipt(fields: &Fields) -> Result<Receipt, Bad> {
 /// As [`africastalking`].
 pub fn kannel_receipt(fields: &Fields) -> Result<Receipt, Bad> {
     let id = needed_id(fields, "id")?;
-    let state = match fields.needed("status")? {
-        "1" => State::Delivered,
+    let reported = match fields.needed("status")? {
+        "1" => Reported::Delivered,
         // Undelivered, and refused by the SMSC.
-        "2" | "16" => State::Undelivered,
+        "2" | "16" => Reported::Undelivered,
         // Buffered, and taken by the SMSC.
-        "4" | "8" => State::Passing,
+        "4" | "8" => Reported::UnderWay,
         _ => return Err(Bad::Value { field: "status".to_owned(), expected: "1, 2, 4, 8 or 16" }),
     };
     // The SMSC's words are in no certain charset and may hold the text itself behind `text:`.
     let words = String::from_utf8_lossy(fields.bytes("answer")?.unwrap_or_default()).into_owned();
     let lower = words.to_ascii_lowercase();
     let words = lower.find("text:").and_then(|at| words.get(..at)).unwrap_or(&words);
-    Ok(Receipt { id, state, code: short(words).filter(|_| state == State::Undelivered) })
+    Ok(Receipt { id, reported, code: short(words).filter(|_| reported == Reported::Undelivered) })
 }
 
 #[cfg(test)]
@@ -264,33 +254,33 @@ mod tests {
     #[test]
     fn receipts_say_what_became_of_a_text() {
         type Read = fn(&Fields) -> Result<Receipt, Bad>;
-        let cases: &[(Read, &str, State, Option<&str>)] = &[
-            (africastalking_receipt, "id=a&status=Success&phoneNumber=%2B254711000111", State::Delivered, None),
+        let cases: &[(Read, &str, Reported, Option<&str>)] = &[
+            (africastalking_receipt, "id=a&status=Success&phoneNumber=%2B254711000111", Reported::Delivered, None),
             (
                 africastalking_receipt,
                 "id=a&status=Failed&failureReason=UserInBlackList",
-                State::Undelivered,
+                Reported::Undelivered,
                 Some("UserInBlackList"),
             ),
-            (africastalking_receipt, "id=a&status=Rejected&failureReason=", State::Undelivered, Some("Rejected")),
-            (africastalking_receipt, "id=a&status=Buffered", State::Passing, None),
-            (africastalking_receipt, "id=a&status=Surprise", State::Passing, None),
-            (twilio_receipt, "MessageSid=a&MessageStatus=delivered", State::Delivered, None),
+            (africastalking_receipt, "id=a&status=Rejected&failureReason=", Reported::Undelivered, Some("Rejected")),
+            (africastalking_receipt, "id=a&status=Buffered", Reported::UnderWay, None),
+            (africastalking_receipt, "id=a&status=Surprise", Reported::UnderWay, None),
+            (twilio_receipt, "MessageSid=a&MessageStatus=delivered", Reported::Delivered, None),
             (
                 twilio_receipt,
                 "MessageSid=a&MessageStatus=undelivered&ErrorCode=30003",
-                State::Undelivered,
+                Reported::Undelivered,
                 Some("30003"),
             ),
-            (twilio_receipt, "MessageSid=a&MessageStatus=sent", State::Passing, None),
-            (kannel_receipt, "id=a&status=1&answer=", State::Delivered, None),
-            (kannel_receipt, "id=a&status=8&answer=ACK%2F", State::Passing, None),
-            (kannel_receipt, "id=a&status=4", State::Passing, None),
-            (kannel_receipt, "id=a&status=2&answer=err%3A011+Text%3A4321", State::Undelivered, Some("err:011")),
-            (kannel_receipt, "id=a&status=16&answer=NACK%2F%ff", State::Undelivered, Some("NACK/\u{fffd}")),
+            (twilio_receipt, "MessageSid=a&MessageStatus=sent", Reported::UnderWay, None),
+            (kannel_receipt, "id=a&status=1&answer=", Reported::Delivered, None),
+            (kannel_receipt, "id=a&status=8&answer=ACK%2F", Reported::UnderWay, None),
+            (kannel_receipt, "id=a&status=4", Reported::UnderWay, None),
+            (kannel_receipt, "id=a&status=2&answer=err%3A011+Text%3A4321", Reported::Undelivered, Some("err:011")),
+            (kannel_receipt, "id=a&status=16&answer=NACK%2F%ff", Reported::Undelivered, Some("NACK/\u{fffd}")),
         ];
-        for (read, form, state, code) in cases {
-            let wanted = Receipt { id: "a".to_owned(), state: *state, code: code.map(str::to_owned) };
+        for (read, form, reported, code) in cases {
+            let wanted = Receipt { id: "a".to_owned(), reported: *reported, code: code.map(str::to_owned) };
             assert_eq!(read(&fields(form)), Ok(wanted), "{form}");
         }
         assert_eq!(words(kannel_receipt(&fields("id=a&status=3"))), "expected 1, 2, 4, 8 or 16 in the field status");

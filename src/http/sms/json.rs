@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::http::sms::forms::{Arrived, ID_BYTES_MAX, Receipt, State, short};
+use crate::http::sms::forms::{Arrived, ID_BYTES_MAX, Receipt, short};
+use crate::sms::dispatch::Reported;
 
 #[derive(Deserialize)]
 struct Text {
@@ -52,12 +53,12 @@ pub fn text(body: &[u8]) -> Result<Arrived, String> {
 pub fn receipt(body: &[u8]) -> Result<Receipt, String> {
     let Told { id, status, code } = read(body, "id and status (accepted, delivered, undelivered)")?;
     checked(&id)?;
-    let state = match status {
-        Status::Accepted => State::Passing,
-        Status::Delivered => State::Delivered,
-        Status::Undelivered => State::Undelivered,
+    let reported = match status {
+        Status::Accepted => Reported::UnderWay,
+        Status::Delivered => Reported::Delivered,
+        Status::Undelivered => Reported::Undelivered,
     };
-    Ok(Receipt { id, state, code: code.filter(|_| state == State::Undelivered).and_then(|words| short(&words)) })
+    Ok(Receipt { id, reported, code: code.filter(|_| reported == Reported::Undelivered).and_then(|words| short(&words)) })
 }
 
 fn checked(id: &str) -> Result<(), String> {
@@ -83,9 +84,9 @@ mod tests {
         let arrived = text(r#"{"id":"p1","from":"+8613800000001","to":"12580","text":"RC 50 充值"}"#.as_bytes()).unwrap();
         assert_eq!((arrived.id.as_deref(), arrived.text.as_str()), (Some("p1"), "RC 50 充值"));
         let told = receipt(br#"{"id":"p1","status":"undelivered","code":" absent "}"#).unwrap();
-        assert_eq!(told, Receipt { id: "p1".into(), state: State::Undelivered, code: Some("absent".into()) });
+        assert_eq!(told, Receipt { id: "p1".into(), reported: Reported::Undelivered, code: Some("absent".into()) });
         let told = receipt(br#"{"id":"p1","status":"delivered","code":"000"}"#).unwrap();
-        assert_eq!(told, Receipt { id: "p1".into(), state: State::Delivered, code: None });
+        assert_eq!(told, Receipt { id: "p1".into(), reported: Reported::Delivered, code: None });
     }
 
     #[test]

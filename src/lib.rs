@@ -22,5 +22,6 @@ pub mod secret;
 pub mod session;
 pub mod sip;
 pub mod smpp;
+pub mod smsc;
 pub mod store;
 pub mod voice;

@@ -7,8 +7,12 @@
 //! A frame is cut by its length alone, so that a bad body never costs the stream its place. Parsing is lenient, encoding
 //! strict. `io.rs` holds the only sockets.
 
+pub mod coding;
 pub mod encode;
 pub mod frame;
+pub mod io;
+pub mod link;
+pub mod long;
 pub mod other;
 pub mod parse;
 pub mod pdu;

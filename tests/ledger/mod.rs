@@ -3,6 +3,7 @@
 mod audit;
 mod books;
 mod history;
+mod messages;
 mod model;
 mod rows;
 

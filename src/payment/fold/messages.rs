@@ -202,3 +202,87 @@ impl Messages {
         changes.dropped_parts = dropped.into_iter().collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ledger::row::Id;
+    use crate::payment::fold::{Working, fold, keys_of};
+    use crate::payment::row::{InboxRow, OutboxRow, OutboxState};
+    use crate::payment::unit::{Op, OutboxSettled, Receive, Refusal, Unit};
+    use crate::store::keys::{Changes, Keys, Loaded};
+
+    fn id(n: u8) -> Id {
+        Id([n; 16])
+    }
+
+    fn receive(key: u8) -> Op {
+        let row = InboxRow {
+            key: id(key),
+            route: "acme".to_owned(),
+            link: id(0),
+            caller: "+8613800000001".to_owned(),
+            channel: 3,
+            received_at: 5,
+        };
+        Op::Receive(Receive { row, same_since: 5 })
+    }
+
+    fn queue(n: u8) -> Op {
+        Op::Outbox(OutboxRow::waiting(id(n), "sms", "+8613800000001", "ok".to_owned(), 5, 100))
+    }
+
+    fn settle(n: u8, state: OutboxState) -> Op {
+        Op::SettleOutbox(Box::new(OutboxSettled::new(id(n), state, 6)))
+    }
+
+    /// Judges units as one batch over what is loaded.
+    fn batch(units: Vec<Vec<Op>>, loaded: Loaded) -> (Vec<Result<(), Refusal>>, Changes) {
+        let units: Vec<Unit> = units.into_iter().map(|ops| Unit { ops }).collect();
+        let mut keys = Keys::default();
+        units.iter().for_each(|unit| keys.extend(keys_of(unit)));
+        let mut work = Working::new(&keys, loaded, 5).unwrap();
+        let answers = units.iter().map(|unit| fold(&mut work, unit).unwrap().map(drop)).collect();
+        (answers, work.into_changes())
+    }
+
+    #[test]
+    fn of_two_equal_messages_in_a_batch_the_second_is_refused() {
+        let (answers, changes) =
+            batch(vec![vec![receive(1), queue(1)], vec![queue(2), receive(1)]], Loaded::default());
+        let Op::Receive(first) = receive(1) else { unreachable!() };
+        assert_eq!(answers, [Ok(()), Err(Refusal::Repeated(Box::new(first.row.clone())))]);
+        assert_eq!(changes.inbox.added, [first.row]);
+        assert_eq!(changes.outbox.added.iter().map(|row| row.id).collect::<Vec<_>>(), [id(1)]);
+    }
+
+    #[test]
+    fn one_that_was_refused_for_another_reason_was_not_received() {
+        let units = vec![vec![receive(1), settle(9, OutboxState::Failed)], vec![receive(1)]];
+        let (answers, changes) = batch(units, Loaded::default());
+        assert_eq!(answers, [Err(Refusal::Unknown("message")), Ok(())]);
+        assert_eq!(changes.inbox.added.len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_is_queued_is_not_looked_up_unless_it_is_settled_too() {
+        let keys = keys_of(&Unit { ops: vec![queue(1), settle(2, OutboxState::Failed)] });
+        assert!(
+            keys.queued.contains(&id(1)) && !keys.outbox.contains(&id(1)) && keys.outbox.contains(&id(2))
+        );
+        let Op::Outbox(stored) = queue(1) else { unreachable!() };
+        let loaded = Loaded { outbox: vec![stored], ..Loaded::default() };
+        let (answers, changes) = batch(vec![vec![queue(1)], vec![settle(1, OutboxState::Failed)]], loaded);
+        assert_eq!(answers, [Ok(()), Ok(())]);
+        assert!(changes.outbox.added.is_empty());
+        assert_eq!(changes.outbox.changed[0].state, OutboxState::Failed);
+    }
+
+    #[test]
+    fn nothing_is_judged_that_was_not_loaded() {
+        let unit = |op: Op| Unit { ops: vec![op] };
+        for op in [receive(1), queue(1), settle(1, OutboxState::Failed), Op::EndSession(id(1))] {
+            let mut work = Working::new(&Keys::default(), Loaded::default(), 5).unwrap();
+            assert!(fold(&mut work, &unit(op.clone())).is_err(), "{op:?}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! SMPP: the codec, links on sockets, and real peers.
+
+mod ends;
+mod link;

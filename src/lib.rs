@@ -23,5 +23,6 @@ pub mod session;
 pub mod sip;
 pub mod smpp;
 pub mod smsc;
+pub mod sms;
 pub mod store;
 pub mod voice;

@@ -12,11 +12,13 @@
 
 pub mod collect;
 pub mod kept;
+pub mod mailbox;
 mod perform;
 pub mod question;
 pub mod registry;
 mod restored;
 mod saved;
+mod thread;
 pub mod transcript;
 pub mod writes;
 

@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::dialplan::event::{Answer, Collect, Input};
+use zeroize::Zeroizing;
+
+use crate::dialplan::event::{Answer, Collect, Input, plain};
 use crate::secret::Secret;
 use crate::session::collect::{CollectSpec, Collector, Entry, Step, TypeAhead};
+
+/// Digits of a telephone number at most, as people write it in a text: with `00` and the country in front.
+const PHONE_MAX: usize = 17;
 
 /// A question of the dialplan.
 #[derive(Clone, Debug)]
@@ -61,14 +66,49 @@ impl Question {
         }
     }
 
-    /// What the dialplan is told of a reply in text. A reply to a secret question becomes a secret at once.
+    /// What the dialplan is told of a reply in text. A reply to a secret question becomes a secret at once; its digits are
+    /// those of a keypad, whatever keyboard they were typed on.
     #[must_use]
     pub fn replied(&self, text: &str) -> Answer {
         let text = text.trim();
-        if self.is_secret() {
-            return Answer::Secret(Secret::from(text));
+        if !self.is_secret() {
+            return Answer::Text(text.to_owned());
         }
-        Answer::Text(text.to_owned())
+        let mut secret = Secret::default();
+        for c in text.strip_suffix(['#', '\u{ff03}']).unwrap_or(text).chars().map(plain) {
+            let mut utf8 = Zeroizing::new([0; 4]);
+            for byte in c.encode_utf8(&mut *utf8).bytes() {
+                secret.push(byte);
+            }
+        }
+        Answer::Secret(secret)
+    }
+
+    /// Whether a text is, as it stands, an answer of the kind that is wanted. A text that is not, and is the command of a
+    /// flow, is taken as the command; one that is neither is a wrong answer.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        let typed: Zeroizing<String> = Zeroizing::new(text.trim().chars().map(plain).collect());
+        let typed = typed.strip_suffix('#').unwrap_or(&typed).trim();
+        let length = typed.chars().count();
+        if let (Some(key), 1) = (typed.chars().next(), length)
+            && self.collect.keys.contains(&key)
+        {
+            return true;
+        }
+        let (min, max) = self.collect.input.length();
+        let within = |count: usize| (usize::from(min)..=usize::from(max)).contains(&count);
+        let only = |signs: &str| {
+            !typed.is_empty() && typed.chars().all(|c| c.is_ascii_digit() || signs.contains(c))
+        };
+        let digits = typed.chars().filter(char::is_ascii_digit).count();
+        match &self.collect.input {
+            Input::Menu(keys) => length == 1 && typed.chars().all(|c| keys.contains(&c)),
+            Input::Digits { .. } | Input::Secret { .. } => only("") && within(digits),
+            Input::Phone { .. } => only("+ -()") && digits >= usize::from(min) && digits <= PHONE_MAX,
+            Input::Money { .. } => only(".,") && digits > 0,
+            Input::Date => only("./- ") && within(digits),
+        }
     }
 
     /// What the dialplan is told of keys typed as one line: `50#`, `1`, `*`; an empty line is silence. The same collector
@@ -94,5 +134,54 @@ impl Question {
             }
         }
         Answer::Silence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(input: Input) -> Question {
+        Question::new(Collect {
+            input,
+            keys: vec!['*', '0'],
+            terminator: '#',
+            barge_in: true,
+            fresh: false,
+            quiet: false,
+            confirmation: false,
+            first_digit: Duration::ZERO,
+            inter_digit: Duration::ZERO,
+        })
+    }
+
+    #[test]
+    fn a_reply_fits_by_its_shape() {
+        let fits = |input: &Input, text: &str| question(input.clone()).fits(text);
+        let menu = Input::Menu(vec!['1', '2']);
+        let table: [(&Input, &[&str], &[&str]); 6] = [
+            (&menu, &["1", " 2 ", "１", "٢", "1#", "*", "0"], &["3", "12", "", "RC 50", "yes"]),
+            (&Input::Digits { min: 4, max: 6 }, &["1234", "123456#", "１２３４", "0"], &["123", "1234567", "12a4"]),
+            (&Input::Secret { min: 4, max: 8 }, &["7391", "７３９１５４"], &["RC 50", "739 154", "PIN"]),
+            (&Input::Phone { min: 5, max: 15 }, &["+86 138-0000 0001", "13800000001"], &["138", "RC 138", "+"]),
+            (&Input::Money { min: 1, max: 4 }, &["50", "50.00", "٥٠", "12,5"], &["RC 50", "fifty", "."]),
+            (&Input::Date, &["0112", "01.12.2026", "1/12/2026"], &["1", "tomorrow"]),
+        ];
+        for (input, fit, unfit) in table {
+            for text in fit {
+                assert!(fits(input, text), "{input:?} {text}");
+            }
+            for text in unfit {
+                assert!(!fits(input, text), "{input:?} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_that_of_a_keypad() {
+        let question = question(Input::Secret { min: 4, max: 8 });
+        for text in ["739154", " ７３９１５４ ", "٧٣٩١٥٤", "739154#", "739154＃"] {
+            assert_eq!(question.replied(text), Answer::Secret(Secret::from("739154")), "{text}");
+        }
     }
 }

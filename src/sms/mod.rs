@@ -11,8 +11,12 @@
 
 pub mod address;
 pub mod carry;
+pub mod desk;
+pub mod dispatch;
+pub mod http;
 pub mod nonsense;
 pub mod parked;
+pub mod received;
 pub mod repeat;
 pub mod retry;
 pub mod route;

@@ -105,6 +105,14 @@ impl Nonsense {
         Reply::Help
     }
 
+    /// A number wants to be left alone: nonsense from it is not answered for a day.
+    pub fn stop(&mut self, now: Timestamp, number: &str) {
+        if self.numbers.len() < self.limits.numbers_max || self.numbers.contains_key(number) {
+            let record = self.numbers.entry(number.to_owned()).or_default();
+            (record.hour, record.silent_until) = (now.0, now.0.saturating_add(24 * HOUR));
+        }
+    }
+
     /// A number sent a command or an answer: a person is there.
     pub fn understood(&mut self, number: &str) {
         if let Some(record) = self.numbers.get_mut(number) {
@@ -166,6 +174,17 @@ mod tests {
         assert_eq!(replies.iter().filter(|r| **r == Reply::Help).count(), 10);
         assert_eq!(replies[10..], [Reply::Loop, Reply::Loop]);
         assert_eq!(nonsense.hear(Timestamp(3 * HOUR), "+861", 99), Reply::Help, "the silence ends");
+    }
+
+    #[test]
+    fn who_wants_to_be_left_alone_is() {
+        let mut nonsense = Nonsense::new(Limits::default());
+        nonsense.stop(Timestamp(HOUR), "+861");
+        assert_eq!(nonsense.hear(Timestamp(24 * HOUR), "+861", 1), Reply::Loop);
+        assert_eq!(nonsense.hear(Timestamp(25 * HOUR), "+861", 2), Reply::Help);
+        nonsense.stop(Timestamp(26 * HOUR), "+861");
+        nonsense.understood("+861");
+        assert_eq!(nonsense.hear(Timestamp(27 * HOUR), "+861", 1), Reply::Help, "a command is a new beginning");
     }
 
     #[test]

@@ -168,4 +168,12 @@ impl Store {
     pub async fn sessions_expired(&self, now: i64, limit: u32) -> Result<Vec<SessionRow>, Error> {
         read!(self, sessions_expired, now, limit)
     }
+
+    /// Sessions that hold a key which begins like this, in the order of their keys.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn sessions_under(&self, prefix: &str, limit: u32) -> Result<Vec<SessionRow>, Error> {
+        read!(self, sessions_under, prefix, limit)
+    }
 }

@@ -191,3 +191,18 @@ pub(in crate::store) async fn sessions_expired(
     );
     all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::session).await
 }
+
+pub(in crate::store) async fn sessions_under(
+    pool: &Pool,
+    prefix: &str,
+    limit: u32,
+) -> Result<Vec<SessionRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        session_columns!(),
+        " from sessions where key is not null and substr(key, 1, cast($2 as integer)) = $1 order by key limit $3"
+    );
+    let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+    let query = sqlx::query(SQL).bind(prefix.to_owned()).bind(length).bind(i64::from(limit));
+    all(pool, query, decode::session).await
+}

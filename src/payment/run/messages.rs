@@ -155,6 +155,14 @@ impl Payments {
         Ok(self.inner.store.sessions_expired(self.now(), limit).await?)
     }
 
+    /// Sessions that hold a key which begins like this, at most `limit`: those of a channel, after a restart.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn sessions_under(&self, prefix: &str, limit: u32) -> Result<Vec<SessionRow>, Error> {
+        Ok(self.inner.store.sessions_under(prefix, limit).await?)
+    }
+
     /// Whether a payment of this id was ever authorised. When the process that took the order is gone and the answer is no,
     /// nothing was held or sent, and nothing will be: a PIN is not kept, so nobody can begin it any more.
     ///

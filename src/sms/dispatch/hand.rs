@@ -83,9 +83,6 @@ impl Hand {
         }
     }
 
-    pub(super) fn routes(&self) -> &[Route] {
-        &self.routes
-    }
 
     /// How many more texts it can use.
     pub(super) fn room(&self, now: i64, readiness: &[Readiness]) -> usize {

@@ -291,12 +291,13 @@ impl Task {
     async fn written(&mut self, mut batch: Vec<OutboxSettled>, written: Result<Vec<bool>, Error>) {
         match written {
             Ok(new) => {
+                let inner = Arc::clone(&self.inner);
                 for (settled, new) in batch.iter().zip(new) {
                     if !new {
                         // Its lease ran out, or somebody cancelled it.
                         tracing::warn!(text = %settled.id, state = ?settled.state, "a text was settled before");
                     }
-                    self.tell_parked(settled).await;
+                    tell_parked(&inner, settled).await;
                 }
             }
             Err(error) => {
@@ -304,18 +305,6 @@ impl Task {
                 batch.append(&mut self.settled);
                 self.settled = batch;
             }
-        }
-    }
-
-    /// A receipt may have come before its text was written as accepted.
-    async fn tell_parked(&self, settled: &OutboxSettled) {
-        let (Some(route), Some(message_id)) = (&settled.route, &settled.message_id) else { return };
-        if !self.inner.any_parked() {
-            return;
-        }
-        let named = Named { route: route.clone(), message_id: message_id.clone() };
-        if let Err(error) = self.inner.tell_parked(settled.id, &named).await {
-            tracing::warn!(text = %settled.id, %error, "a receipt could not be written");
         }
     }
 
@@ -353,6 +342,18 @@ impl Task {
         if self.writing.is_none() {
             self.settled.clear();
         }
+    }
+}
+
+/// A receipt may have come before its text was written as accepted.
+async fn tell_parked(inner: &Inner, settled: &OutboxSettled) {
+    let (Some(route), Some(message_id)) = (&settled.route, &settled.message_id) else { return };
+    if !inner.any_parked() {
+        return;
+    }
+    let named = Named { route: route.clone(), message_id: message_id.clone() };
+    if let Err(error) = inner.tell_parked(settled.id, &named).await {
+        tracing::warn!(text = %settled.id, %error, "a receipt could not be written");
     }
 }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::dialplan::civil::Moment;
-use crate::dialplan::event::{Answer, Channel, Effect, Event, Start};
+use crate::dialplan::event::{Answer, Effect, Event, Start};
 use crate::dialplan::program::Program;
 use crate::dialplan::speak::{PAUSE_BETWEEN, Utterance};
 use crate::dialplan::state::{State, Wait};
@@ -37,7 +37,8 @@ use crate::payment::run::Payments;
 use crate::session::kept::Kept;
 use crate::session::question::Question;
 
-pub use crate::dialplan::speak::Sound;
+pub use crate::dialplan::event::Channel;
+pub use crate::dialplan::speak::{Sound, System};
 pub use crate::payment::row::{Id, InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
 pub use perform::{Performed, Performing, Task};
 pub use restored::{Lost, Party};

@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dialplan::catalog::Catalog;
 use crate::dialplan::event::Channel;
+use crate::dialplan::speak::System;
 use crate::dialplan::state::State;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{Id, SessionRow};
@@ -109,6 +110,19 @@ impl<M: Clone> Registry<M> {
         (session.id, session.revision) = (row.id, row.revision);
         (session.account, session.payment) = (row.account, row.payment);
         Ok(session)
+    }
+
+    /// The language of callers of whom nothing is known.
+    #[must_use]
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
+    /// What Keytone says by itself where no conversation can: one of those words that have no slots.
+    #[must_use]
+    pub fn system_text(&self, language: Option<&str>, system: System, channel: Channel) -> String {
+        let language = language.unwrap_or(&self.language);
+        self.edition().catalog.system_text(language, system, Vec::new(), channel)
     }
 
     /// Takes up conversations that were left while money was moving: by this process before it ended, or by another node

@@ -3,6 +3,8 @@
 //!
 //! Everything has a default but what only the operator can know: the market and who is trusted.
 
+pub mod smpp;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -41,6 +43,10 @@ pub struct Config {
     pub sip: Sip,
     /// RTP.
     pub rtp: Rtp,
+    /// Carriers' SMSCs that we bind to.
+    pub smscs: Vec<smpp::Smsc>,
+    /// Where aggregators bind to us; nowhere without it.
+    pub smpp: Option<smpp::Listen>,
     /// Where HTTP listens (callbacks, health).
     pub http_listen: SocketAddr,
     /// Logs as JSON lines.
@@ -215,6 +221,13 @@ impl Config {
         });
         let sip = within(root, "sip", faults, Sip::read);
         let rtp = within(root, "rtp", faults, Rtp::read);
+        let mut smscs = Vec::new();
+        for mut section in root.sections("smsc", faults) {
+            smscs.push(smpp::Smsc::read(&mut section, faults, folder));
+            section.finish(faults);
+        }
+        let smpp = smpp::Listen::read(root, faults, folder);
+        smpp::distinct(&smscs, smpp.as_ref(), root, faults);
         let http_listen = within(root, "http", faults, |http, faults| {
             address(http, "listen", SocketAddr::from(([127, 0, 0, 1], 8080)), faults)
         });
@@ -231,6 +244,8 @@ impl Config {
             control,
             sip,
             rtp,
+            smscs,
+            smpp,
             http_listen,
             log_json: log.0,
             log_filter: log.1,
@@ -263,8 +278,7 @@ struct Node {
 
 impl Node {
     fn read(node: &mut Section<'_>, faults: &mut Faults<'_>, folder: &Path) -> Self {
-        let mut path =
-            |node: &mut Section<'_>, key: &str| node.text(key, faults).map(|t| folder.join(t.value));
+        let mut path = |node: &mut Section<'_>, key: &str| folder_path(node, key, folder, faults);
         let dialplans = path(node, "dialplans");
         let prompts = path(node, "prompts");
         let pepper_file = path(node, "pepper_file").unwrap_or_else(|| folder.join("pepper.key"));
@@ -285,6 +299,16 @@ impl Node {
         };
         Self { database, dialplans, prompts, pepper_file, numbering, connectors }
     }
+}
+
+/// A file's path, taken from the configuration's folder.
+fn folder_path(
+    section: &mut Section<'_>,
+    key: &str,
+    folder: &Path,
+    faults: &mut Faults<'_>,
+) -> Option<PathBuf> {
+    section.text(key, faults).map(|text| folder.join(text.value))
 }
 
 fn address(section: &mut Section<'_>, key: &str, default: SocketAddr, faults: &mut Faults<'_>) -> SocketAddr {

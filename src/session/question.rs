@@ -98,9 +98,8 @@ impl Question {
         }
         let (min, max) = self.collect.input.length();
         let within = |count: usize| (usize::from(min)..=usize::from(max)).contains(&count);
-        let only = |signs: &str| {
-            !typed.is_empty() && typed.chars().all(|c| c.is_ascii_digit() || signs.contains(c))
-        };
+        let only =
+            |signs: &str| !typed.is_empty() && typed.chars().all(|c| c.is_ascii_digit() || signs.contains(c));
         let digits = typed.chars().filter(char::is_ascii_digit).count();
         match &self.collect.input {
             Input::Menu(keys) => length == 1 && typed.chars().all(|c| keys.contains(&c)),
@@ -161,9 +160,17 @@ mod tests {
         let menu = Input::Menu(vec!['1', '2']);
         let table: [(&Input, &[&str], &[&str]); 6] = [
             (&menu, &["1", " 2 ", "１", "٢", "1#", "*", "0"], &["3", "12", "", "RC 50", "yes"]),
-            (&Input::Digits { min: 4, max: 6 }, &["1234", "123456#", "１２３４", "0"], &["123", "1234567", "12a4"]),
+            (
+                &Input::Digits { min: 4, max: 6 },
+                &["1234", "123456#", "１２３４", "0"],
+                &["123", "1234567", "12a4"],
+            ),
             (&Input::Secret { min: 4, max: 8 }, &["7391", "７３９１５４"], &["RC 50", "739 154", "PIN"]),
-            (&Input::Phone { min: 5, max: 15 }, &["+86 138-0000 0001", "13800000001"], &["138", "RC 138", "+"]),
+            (
+                &Input::Phone { min: 5, max: 15 },
+                &["+86 138-0000 0001", "13800000001"],
+                &["138", "RC 138", "+"],
+            ),
             (&Input::Money { min: 1, max: 4 }, &["50", "50.00", "٥٠", "12,5"], &["RC 50", "fifty", "."]),
             (&Input::Date, &["0112", "01.12.2026", "1/12/2026"], &["1", "tomorrow"]),
         ];

@@ -92,7 +92,7 @@ impl Charsets {
 }
 
 /// A text that was read.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Decoded {
     /// The text.
     pub text: String,
@@ -242,11 +242,12 @@ fn cyrillic(octet: u8) -> char {
 
 /// Big-endian unless a byte order mark says otherwise. A single octet at the end is dropped.
 fn ucs2(octets: &[u8]) -> Decoded {
-    let (octets, read): (&[u8], fn([u8; 2]) -> u16) = match octets {
-        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
-        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
-        _ => (octets, u16::from_be_bytes),
+    let (octets, swapped) = match octets {
+        [0xfe, 0xff, rest @ ..] => (rest, false),
+        [0xff, 0xfe, rest @ ..] => (rest, true),
+        _ => (octets, false),
     };
+    let read = |pair| if swapped { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) };
     let (pairs, odd) = octets.as_chunks::<2>();
     let mut lossy = !odd.is_empty();
     let text = char::decode_utf16(pairs.iter().map(|pair| read(*pair)))

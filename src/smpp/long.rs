@@ -40,7 +40,7 @@ pub struct Element {
 }
 
 /// A message's content without what says how it was cut.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Content {
     /// The octets of the text, or of this part of it.
     pub text: Bytes,
@@ -120,7 +120,7 @@ pub fn missing(total: u8, there: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// A part that waited.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Held {
     /// Its number, from 1.
     pub part: u8,
@@ -159,7 +159,7 @@ pub fn join(total: u8, parts: &[Held], charsets: &Charsets) -> Result<Option<Dec
 fn join_run(run: &[&Held], charsets: &Charsets) -> Result<Decoded, NotText> {
     let Some(coding) = run.first().map(|held| held.data_coding) else { return Ok(Decoded::default()) };
     let charset = coding::charset(coding, charsets)?;
-    let even = run.iter().all(|held| held.text.len() % 2 == 0);
+    let even = run.iter().all(|held| held.text.len().is_multiple_of(2));
     let total: usize = run.iter().map(|held| held.text.len()).sum();
     match charset {
         Charset::Gsm7Packed if charsets.scheme == Scheme::Sms => {
@@ -170,7 +170,7 @@ fn join_run(run: &[&Held], charsets: &Charsets) -> Result<Decoded, NotText> {
         }
         // An octet too many in one part must not turn all that follows into other characters.
         Charset::Gsm7Packed => one_by_one(run, charsets),
-        Charset::Ucs2 if !even && total % 2 != 0 => one_by_one(run, charsets),
+        Charset::Ucs2 if !even && !total.is_multiple_of(2) => one_by_one(run, charsets),
         _ => {
             let octets: Vec<u8> = run.iter().flat_map(|held| held.text.iter().copied()).collect();
             coding::decode(coding, &octets, charsets)

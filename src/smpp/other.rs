@@ -103,7 +103,7 @@ pub struct CancelSm {
 }
 
 /// Send another text (§4.10.1).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct ReplaceSm {
     /// Which message.
     pub message_id: Bytes,

@@ -45,7 +45,7 @@ pub struct Pdu {
 }
 
 /// A PDU's body, by its `command_id`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum Body {
     /// `bind_receiver`, `bind_transmitter`, `bind_transceiver`.
     Bind(Role, Bind),
@@ -180,7 +180,7 @@ pub enum Role {
 }
 
 /// The body of a bind request.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Bind {
     /// Who binds, at most 15 octets.
     pub system_id: Bytes,
@@ -208,7 +208,7 @@ pub struct BindResp {
 }
 
 /// An address with its type of number and numbering plan.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Default, Eq, Hash, PartialEq)]
 pub struct Address {
     /// Type of number (SMPP 3.4 §5.2.5).
     pub ton: u8,
@@ -219,7 +219,7 @@ pub struct Address {
 }
 
 /// The body of `submit_sm`, `deliver_sm` and `data_sm`.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Message {
     /// At most 5 octets; `USSD` by custom.
     pub service_type: Bytes,

@@ -76,7 +76,7 @@ pub mod tag {
 pub struct Tlvs(pub Vec<Tlv>);
 
 /// One of them.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Tlv {
     /// Which.
     pub tag: u16,

@@ -90,7 +90,8 @@ impl Nonsense {
             (record.minute, record.texts) = (now, 0);
         }
         record.texts = record.texts.saturating_add(1);
-        record.equal = if record.text == text && record.equal > 0 { record.equal.saturating_add(1) } else { 1 };
+        record.equal =
+            if record.text == text && record.equal > 0 { record.equal.saturating_add(1) } else { 1 };
         record.text = text;
         if record.equal > limits.equal_an_hour || record.texts > limits.texts_a_minute {
             record.silent_until = now.saturating_add(HOUR);
@@ -184,7 +185,11 @@ mod tests {
         assert_eq!(nonsense.hear(Timestamp(25 * HOUR), "+861", 2), Reply::Help);
         nonsense.stop(Timestamp(26 * HOUR), "+861");
         nonsense.understood("+861");
-        assert_eq!(nonsense.hear(Timestamp(27 * HOUR), "+861", 1), Reply::Help, "a command is a new beginning");
+        assert_eq!(
+            nonsense.hear(Timestamp(27 * HOUR), "+861", 1),
+            Reply::Help,
+            "a command is a new beginning"
+        );
     }
 
     #[test]

@@ -155,7 +155,8 @@ mod tests {
     fn every_answer_has_its_consequence() {
         let retry = Retry::default();
         let code = || "ESME_RSYSERR".to_owned();
-        let next = |sent, tries, expires_at| retry.next(sent, tries, 100 * SECOND, expires_at, 103 * SECOND, 0);
+        let next =
+            |sent, tries, expires_at| retry.next(sent, tries, 100 * SECOND, expires_at, 103 * SECOND, 0);
         let again = |due_at, counted, code: &str| Next::Again { due_at, counted, code: code.into() };
         let throttled = || Sent::Throttled { code: "ESME_RTHROTTLED".into() };
         let table = [

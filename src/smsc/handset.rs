@@ -126,9 +126,10 @@ impl Handset {
 
     fn join(&mut self, from: &str, text: String, id: String, part: Part) -> Option<(String, Vec<String>)> {
         let total = usize::from(part.total);
-        let at = self.partial.iter().position(|p| {
-            p.from == from && p.reference == part.reference && p.parts.len() == total
-        });
+        let at = self
+            .partial
+            .iter()
+            .position(|p| p.from == from && p.reference == part.reference && p.parts.len() == total);
         let at = at.unwrap_or_else(|| {
             if self.partial.len() == PARTIAL_MAX {
                 self.partial.pop_front();

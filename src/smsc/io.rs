@@ -134,7 +134,8 @@ impl House {
     async fn run(&mut self, mut asked: mpsc::Receiver<Ask>) -> Result<(), Error> {
         let mut batch = Vec::new();
         loop {
-            let wait = self.network.next_deadline().map(|at| at.saturating_duration_since(self.clock.instant()));
+            let wait =
+                self.network.next_deadline().map(|at| at.saturating_duration_since(self.clock.instant()));
             tokio::select! {
                 _ = self.incoming.recv_many(&mut batch, EVENTS) => {}
                 stream = self.door.accept(&self.clock) => batch.push(Event::Accepted(stream)),
@@ -221,12 +222,7 @@ impl House {
     }
 }
 
-async fn read(
-    id: u64,
-    mut reader: OwnedReadHalf,
-    events: &mpsc::Sender<Event>,
-    out: &mpsc::WeakSender<Out>,
-) {
+async fn read(id: u64, mut reader: OwnedReadHalf, events: &mpsc::Sender<Event>, out: &mpsc::WeakSender<Out>) {
     let mut framer = Framer::default();
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {

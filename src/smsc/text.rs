@@ -112,8 +112,7 @@ pub(super) fn cut(text: &str, parts: Parts, reference: u16) -> Result<Vec<Piece>
     let total = u8::try_from(texts.len()).map_err(|_| "the text needs more than 255 parts")?;
     let pieces = texts.into_iter().zip(1..=total).map(|(text, index)| {
         let bytes = encode(&text, is_gsm);
-        let mut message =
-            Message { data_coding: if is_gsm { DEFAULT } else { UCS2 }, ..Message::default() };
+        let mut message = Message { data_coding: if is_gsm { DEFAULT } else { UCS2 }, ..Message::default() };
         let [high, low] = reference.to_be_bytes();
         let mut tlvs = Tlvs::default();
         let header: Vec<u8> = match parts {

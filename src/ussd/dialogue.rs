@@ -8,7 +8,7 @@ use crate::session::registry::Unserved;
 use crate::session::writes::Writes;
 use crate::session::{Channel, Party, Session, SessionRow, System, Task, Then, Turn};
 use crate::ussd::line::{MEMORY, Memory, SAME_BEGIN, Seat};
-use crate::ussd::{Error, Inner, Input, Phase, Route, Screen, GONE, Taken, Typed, key};
+use crate::ussd::{Error, GONE, Inner, Input, Phase, Route, Screen, Taken, Typed, key};
 
 /// Where a conversation stands after a step of it that took no money.
 pub(super) enum Stand {
@@ -54,7 +54,12 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             Ok(session) => session,
             Err(lost) => {
                 tracing::info!(session = %id, "a dialogue cannot be saved for later: {lost}");
-                return Ok(self.registry.payments().end_session(id).await.map_err(crate::session::Error::from)?);
+                return Ok(self
+                    .registry
+                    .payments()
+                    .end_session(id)
+                    .await
+                    .map_err(crate::session::Error::from)?);
             }
         };
         if session.awaits_outcome() {
@@ -126,18 +131,17 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
     }
 
     fn shows(&self, seat: &Seat, memory: &mut Memory, screen: Screen) -> Taken {
-        seat.shown();
+        seat.shown(&screen);
         if screen.end {
             memory.begun = None;
         }
-        memory.screen = Some(screen.clone());
         Taken::Screen(screen)
     }
 
     async fn begin(self, seat: Seat, memory: &mut Memory, dialled: &Typed) -> Result<Taken, Error> {
         let came = seat.came(self.input.dialogue.as_deref(), dialled);
         if memory.begun.as_ref().is_some_and(|begun| begun.again(&came, SAME_BEGIN))
-            && let Some(screen) = memory.screen.clone()
+            && let Some(screen) = seat.screen()
         {
             return Ok(Taken::Screen(screen));
         }
@@ -199,14 +203,13 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         if seat.performing().is_some() || seat.is_overtaken() {
             return Ok(Taken::Duplicate);
         }
-        let before = memory.answered.as_ref();
-        let again = before.is_some_and(|before| before.again(&came, MEMORY));
-        if again && seat.early {
+        let again = |within| memory.answered.as_ref().is_some_and(|before| before.again(&came, within));
+        if again(self.route.same_within) || (again(MEMORY) && seat.is_early().await) {
             return Ok(Taken::Duplicate);
         }
         let Some(row) = self.desk.stored(&self.key()).await?.filter(|row| self.is_of(row)) else {
             // Its conversation has ended with it; or it comes too late.
-            if again {
+            if again(MEMORY) {
                 return Ok(Taken::Duplicate);
             }
             return Ok(self.ends_with(&seat, memory, None, System::Expired));
@@ -280,7 +283,7 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         match self.desk.advance(&mut session, turn, self.deadline).await? {
             Step::Stands(Stand::Screen(screen)) => Ok(self.shows(&seat, memory, screen)),
             Step::Stands(Stand::Pays(task)) => {
-                memory.screen = None;
+                seat.cleared();
                 Ok(Taken::Later(self.desk.clone().pay(seat, session, task, self.deadline)))
             }
             // Another node has taken the same input.
@@ -309,7 +312,8 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
             return Ok(Taken::Gone);
         }
         if let Some(row) = self.desk.stored(&self.key()).await?.filter(|row| self.is_of(row)) {
-            (memory.begun, memory.screen) = (None, None);
+            memory.begun = None;
+            seat.cleared();
             self.desk.retire(row).await?;
         }
         Ok(Taken::Gone)

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
+use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::msisdn::Msisdn;
 use crate::ussd::{Screen, Typed};
 
@@ -24,6 +25,12 @@ pub const LINES_MAX: usize = 100_000;
 pub(super) const MEMORY: Duration = Duration::from_secs(10);
 /// A dialogue that begins so soon a second time, and in which nothing happened since, has begun once.
 pub(super) const SAME_BEGIN: Duration = Duration::from_secs(5);
+
+/// An equal answer is the former one again when it came so much earlier than the network took the screen. What came at the
+/// same time was answered by a machine.
+const EARLY: Duration = Duration::from_millis(50);
+/// How long it is waited for the network to take the screen.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// All lines.
 #[derive(Debug, Default)]
@@ -37,6 +44,8 @@ pub(super) struct Lines {
 struct Line {
     turns: Arc<Turns<Memory>>,
     now: Mutex<Now>,
+    /// Told when the network has taken a screen.
+    sent: Notify,
 }
 
 /// What can be asked without waiting for a turn.
@@ -46,8 +55,12 @@ struct Now {
     inside: usize,
     /// Screens so far.
     screens: u64,
+    /// The last of them, if the caller may still have it.
+    screen: Option<Screen>,
     /// Screens that the network has not taken yet.
     sending: usize,
+    /// When it took the last one.
+    taken: Instant,
     performing: Option<Performing>,
     used: Instant,
 }
@@ -69,8 +82,6 @@ pub(super) struct Memory {
     pub(super) begun: Option<Came>,
     /// The answer before.
     pub(super) answered: Option<Came>,
-    /// The screen that the caller has.
-    pub(super) screen: Option<Screen>,
 }
 
 /// Something that came.
@@ -107,9 +118,7 @@ pub(super) struct Seat {
     /// When it came.
     pub(super) arrived: Instant,
     /// How many screens there had been by then.
-    pub(super) screens: u64,
-    /// Whether one was on its way to the network.
-    pub(super) early: bool,
+    screens: u64,
 }
 
 impl Drop for Seat {
@@ -120,20 +129,24 @@ impl Drop for Seat {
 
 /// A screen on its way.
 #[derive(Debug)]
-pub struct Sending(Option<Arc<Line>>);
+pub struct Sending(Option<(Arc<Line>, Clock)>);
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        if let Some(line) = &self.0 {
-            line.now().sending -= 1;
-        }
+        let Some((line, clock)) = &self.0 else { return };
+        let mut now = line.now();
+        now.sending -= 1;
+        now.taken = clock.instant();
+        drop(now);
+        line.sent.notify_waiters();
     }
 }
 
 impl Line {
     fn new(at: Instant) -> Self {
-        let now = Now { inside: 0, screens: 0, sending: 0, performing: None, used: at };
-        Self { turns: Arc::default(), now: Mutex::new(now) }
+        let now =
+            Now { inside: 0, screens: 0, screen: None, sending: 0, taken: at, performing: None, used: at };
+        Self { turns: Arc::default(), now: Mutex::new(now), sent: Notify::new() }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -161,7 +174,7 @@ impl Lines {
             return Entered::Full;
         }
         now.inside += 1;
-        let (screens, early) = (now.screens, now.sending > 0);
+        let screens = now.screens;
         // A first look takes the place in the queue of those that wait.
         let mut waiting: Waiting = Box::pin(line.turns.clone().lock_owned());
         let waiting: Waiting = match (&mut waiting).now_or_never() {
@@ -170,15 +183,15 @@ impl Lines {
         };
         drop(now);
         let waiting = Mutex::new(Some(waiting));
-        Entered::Seat(Seat { lines: self.clone(), line, waiting, arrived: at, screens, early })
+        Entered::Seat(Seat { lines: self.clone(), line, waiting, arrived: at, screens })
     }
 
-    pub(super) fn sending(&self, route: &str, msisdn: &Msisdn, at: Instant) -> Sending {
-        let line = self.line(route, msisdn, at);
+    pub(super) fn sending(&self, route: &str, msisdn: &Msisdn, clock: &Clock) -> Sending {
+        let line = self.line(route, msisdn, clock.instant());
         if let Some(line) = &line {
             line.now().sending += 1;
         }
-        Sending(line)
+        Sending(line.map(|line| (line, clock.clone())))
     }
 
     /// Forgets lines that nobody has used for a while.
@@ -217,8 +230,36 @@ impl Seat {
     }
 
     /// A screen was made.
-    pub(super) fn shown(&self) {
-        self.line.now().screens += 1;
+    pub(super) fn shown(&self, screen: &Screen) {
+        let mut now = self.line.now();
+        now.screens += 1;
+        now.screen = Some(screen.clone());
+    }
+
+    /// The last screen, if the caller may still have it.
+    pub(super) fn screen(&self) -> Option<Screen> {
+        self.line.now().screen.clone()
+    }
+
+    /// Whatever the caller has, it is no screen of ours any more.
+    pub(super) fn cleared(&self) {
+        self.line.now().screen = None;
+    }
+
+    /// Whether this came before the network had taken the screen that it would answer.
+    pub(super) async fn is_early(&self) -> bool {
+        let waited = tokio::time::timeout(TAKEN_WITHIN, async {
+            loop {
+                let sent = self.line.sent.notified();
+                tokio::pin!(sent);
+                sent.as_mut().enable();
+                if self.line.now().sending == 0 {
+                    return;
+                }
+                sent.await;
+            }
+        });
+        waited.await.is_err() || self.line.now().taken.saturating_duration_since(self.arrived) > EARLY
     }
 
     /// The payment that the dialogue waits for.
@@ -238,7 +279,6 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
 
     fn phone(digits: &str) -> Msisdn {
         Msisdn::parse(digits).unwrap()
@@ -307,6 +347,24 @@ mod tests {
         drop(kept);
         lines.forget(at + MEMORY);
         assert_eq!(lines.lines.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_network_has_the_screen_is_early() {
+        let (lines, clock) = (Arc::<Lines>::default(), Clock::manual(crate::clock::Timestamp(0)));
+        let number = phone("+8613800000001");
+        let sending = lines.sending("a", &number, &clock);
+        let early = seat(&lines, "+8613800000001", clock.instant());
+        clock.advance(EARLY * 2);
+        let at_once = seat(&lines, "+8613800000001", clock.instant());
+        let asked = tokio::spawn(async move { early.is_early().await });
+        tokio::task::yield_now().await;
+        drop(sending);
+        assert!(asked.await.unwrap());
+        assert!(!at_once.is_early().await);
+        let _never_taken = lines.sending("a", &number, &clock);
+        tokio::time::pause();
+        assert!(at_once.is_early().await);
     }
 
     #[test]

@@ -116,6 +116,9 @@ pub struct Route {
     pub answer_within: Duration,
     /// How long a dialogue waits for its caller.
     pub idle: Duration,
+    /// An answer that is equal to the one before and comes within this time is that one again. Nothing by default: a
+    /// telephone that is a machine answers at once, and gives the same number twice when it is asked twice.
+    pub same_within: Duration,
     /// Whether we may begin dialogues on it.
     pub push: bool,
 }
@@ -129,6 +132,7 @@ impl Route {
             trusted,
             answer_within: profile.answer_within,
             idle: profile.idle,
+            same_within: profile.same_within,
             push: profile.push,
         }
     }
@@ -223,27 +227,35 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
         }
     }
 
-    /// The screen that a caller has, once all that came before is done: for a transport whose network asks again for the
-    /// answer of the same input.
+    /// The screen that a caller has, once all that came before is done, a payment too: for a transport whose network asks
+    /// again for the answer of the same input.
     pub async fn again(&self, route: &str, msisdn: &Msisdn) -> Option<Screen> {
-        let Entered::Seat(seat) = self.inner.lines.enter(route, msisdn, self.inner.clock.instant()) else {
-            return None;
-        };
-        seat.turn().await.screen.clone()
+        let at = self.inner.clock.instant();
+        let Entered::Seat(seat) = self.inner.lines.enter(route, msisdn, at) else { return None };
+        drop(seat.turn().await);
+        if let Some(performing) = seat.performing() {
+            performing.over.cancelled().await;
+        }
+        seat.screen()
     }
 
-    /// A screen is on its way to a caller, until what is given back is dropped. An equal answer that comes meanwhile was
-    /// sent before the network had the screen: it is the former one again.
+    /// A screen is on its way to a caller, until what is given back is dropped. An equal answer that comes before the
+    /// network has the screen is the former one again.
     #[must_use]
     pub fn sending(&self, route: &str, msisdn: &Msisdn) -> Sending {
-        self.inner.lines.sending(route, msisdn, self.inner.clock.instant())
+        self.inner.lines.sending(route, msisdn, &self.inner.clock)
     }
 
     /// A screen did not reach the caller: the dialogue is dead, and nothing is sent again.
     ///
     /// # Errors
     /// When the database does not answer. The dialogue ends by itself then, when its time is over.
-    pub async fn undelivered(&self, route: &str, msisdn: &Msisdn, dialogue: Option<&str>) -> Result<(), Error> {
+    pub async fn undelivered(
+        &self,
+        route: &str,
+        msisdn: &Msisdn,
+        dialogue: Option<&str>,
+    ) -> Result<(), Error> {
         let input = Input {
             route: route.to_owned(),
             dialogue: dialogue.map(str::to_owned),

@@ -130,7 +130,11 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
     }
 
     /// Shows what an action came to, or gives the next one.
-    async fn performed(&mut self, session: &mut Session, performed: Performed) -> Result<Option<Task>, Error> {
+    async fn performed(
+        &mut self,
+        session: &mut Session,
+        performed: Performed,
+    ) -> Result<Option<Task>, Error> {
         let turn = session.resume(performed).await?;
         if let Some(kept) = session.kept().cloned() {
             let route = self.desk.route(&kept.route);
@@ -142,6 +146,8 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
         match self.desk.advance(session, turn, deadline).await {
             Ok(Step::Stands(Stand::Pays(task))) => Ok(Some(task)),
             Ok(Step::Stands(Stand::Screen(screen))) => {
+                // Its answer may come as soon as it is told.
+                self.seat.performed();
                 self.tell(screen);
                 Ok(None)
             }
@@ -156,7 +162,7 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
     }
 
     fn tell(&mut self, screen: Screen) {
-        self.seat.shown();
+        self.seat.shown(&screen);
         if let Some(tell) = self.tell.take() {
             let _ = tell.send(Some(screen));
         }

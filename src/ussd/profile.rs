@@ -129,6 +129,9 @@ pub struct Profile {
     pub answer_within: Duration,
     /// How long a dialogue waits for its caller.
     pub idle: Duration,
+    /// An answer that is equal to the one before and comes within this time is that one again, even if the network had
+    /// taken a screen in between. Nothing by default: a telephone that is a machine answers at once.
+    pub same_within: Duration,
     /// Whether we may begin a dialogue.
     pub push: bool,
 }
@@ -163,6 +166,7 @@ impl Default for Profile {
             units: UNITS,
             answer_within: ANSWER_WITHIN,
             idle: IDLE,
+            same_within: Duration::ZERO,
             push: true,
         }
     }

@@ -68,7 +68,8 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             return Ok(());
         }
         let Some(row) = self.expired(&stored).await? else { return Ok(()) };
-        (memory.begun, memory.screen) = (None, None);
+        memory.begun = None;
+        seat.cleared();
         tracing::info!(session = %row.id, "a dialogue's time is over");
         self.retire(row).await
     }

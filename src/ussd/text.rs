@@ -42,7 +42,7 @@ pub(super) fn coded(profile: &Profile, text: &str, heard: Option<u8>) -> (u8, By
 
 /// Whether a screen of the route holds a text.
 #[must_use]
-pub fn holds(profile: &Profile, text: &str) -> bool {
+pub(super) fn holds(profile: &Profile, text: &str) -> bool {
     let narrow = match profile.charsets.default {
         Charset::Gsm7 | Charset::Gsm7Packed => gsm::septets(text),
         Charset::Ascii => text.is_ascii().then_some(text.len()),

@@ -136,6 +136,7 @@ impl Link {
 
     /// The application refuses the peer's bind or outbind.
     pub(super) fn deny(&mut self, status: u32) {
+        let status = if status == code::ROK { code::RBINDFAIL } else { status };
         match self.state {
             State::Asked { sequence, role, .. } => self.refuse(sequence, role.command_id(), status),
             // An outbind has no response; the closed connection is the answer.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::smpp::encode::Unfit;
 use crate::smpp::frame::Frame;
 use crate::smpp::link::settings::Esme;
 use crate::smpp::link::settings::Password;
@@ -93,6 +94,7 @@ pub enum Output {
 
 /// What became of a request. Every request has exactly one.
 #[derive(Clone, Eq, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "an answer is the common case, and is moved once")]
 pub enum Outcome {
     /// The peer answered.
     Answered {
@@ -139,7 +141,7 @@ pub enum Unsent {
     /// A bind of this role may not send it, or it is no request.
     Role,
     /// The standard does not allow what it says.
-    Unfit,
+    Unfit(Unfit),
 }
 
 /// What the application is told.

@@ -352,13 +352,9 @@ impl Link {
     }
 
     fn write(&mut self, pdu: &Pdu) -> Result<(), Unfit> {
-        let before = self.bytes.len();
-        let written = encode(pdu, self.version, &mut self.bytes);
-        match written {
-            Ok(()) => self.counters.pdus_out += 1,
-            Err(_) => self.bytes.truncate(before),
-        }
-        written
+        encode(pdu, self.version, &mut self.bytes)?;
+        self.counters.pdus_out += 1;
+        Ok(())
     }
 
     /// Writes a PDU of our own making, which always fits.

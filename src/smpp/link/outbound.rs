@@ -103,11 +103,6 @@ impl Outbound {
         }
     }
 
-    #[cfg(test)]
-    pub(super) const fn start_after(&mut self, sequence: u32) {
-        self.sequence = sequence;
-    }
-
     /// Takes a flight out when the response is of its kind.
     fn land(&mut self, sequence: u32, id: u32) -> Option<Flight> {
         let flight = self.flight.get(&sequence)?;
@@ -206,8 +201,8 @@ impl Link {
             let Some(waiting) = self.outbound.queue.pop_front() else { return };
             let sequence = self.outbound.next_sequence();
             let pdu = Pdu::request(sequence, waiting.body);
-            if self.write(&pdu).is_err() {
-                self.done(waiting.request, Outcome::NotSent(Unsent::Unfit));
+            if let Err(why) = self.write(&pdu) {
+                self.done(waiting.request, Outcome::NotSent(Unsent::Unfit(why)));
                 continue;
             }
             let command_id = pdu.body.command_id();
@@ -311,5 +306,18 @@ const fn tlvs_of(body: &Body) -> Option<&Tlvs> {
             Some(&answer.tlvs)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+impl Outbound {
+    /// Makes the next sequence number the one after this.
+    pub(super) const fn start_after(&mut self, sequence: u32) {
+        self.sequence = sequence;
+    }
+
+    /// How much is known of the order of sending.
+    pub(super) fn remembered(&self) -> usize {
+        self.sent.len()
     }
 }

@@ -22,6 +22,8 @@ const TOKEN: i64 = 1_000_000;
 const CONGESTED: u8 = 90;
 /// The congestion from which the rate does not grow (optimum load).
 const LOADED: u8 = 80;
+/// How long a peer that tells its load no more is believed to be loaded.
+const LOADED_FOR: Duration = Duration::from_secs(10);
 /// How often the rate may grow, and fall by congestion.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -43,7 +45,8 @@ pub(super) struct Pace {
     pause: Duration,
     /// Responses to what was sent before this say nothing new about the peer's limits.
     judged_from: Instant,
-    loaded: bool,
+    /// Until when the peer's last word on its load keeps the rate from growing.
+    loaded_until: Option<Instant>,
     /// Segments sent in the running second and in the one before.
     second: Instant,
     sent: u32,
@@ -66,7 +69,7 @@ impl Pace {
             paused_until: None,
             pause: PAUSE_FIRST,
             judged_from: now,
-            loaded: false,
+            loaded_until: None,
             second: now,
             sent: 0,
             sent_before: 0,
@@ -133,7 +136,11 @@ impl Pace {
             return;
         }
         self.fill(now);
-        self.loaded = state >= LOADED;
+        self.loaded_until = if state >= LOADED {
+            Some(now + LOADED_FOR)
+        } else {
+            self.loaded_until.map(|until| until.min(now))
+        };
         if state >= CONGESTED && now.saturating_duration_since(self.stepped) >= STEP {
             let rate = self.rate_or_measured(now);
             self.set(rate.per_second - rate.per_second / 4);
@@ -167,9 +174,9 @@ impl Pace {
         let gained =
             i64::try_from(passed.as_micros()).unwrap_or(i64::MAX).saturating_mul(rate.per_second.into());
         self.tokens = self.tokens.saturating_add(gained).min(i64::from(rate.burst) * TOKEN);
-        let quiet =
-            now.saturating_duration_since(self.stepped.max(self.paused_until.unwrap_or(self.stepped)));
-        if rate.per_second < self.ceiling && quiet >= STEP && !self.loaded {
+        let trouble = [Some(self.stepped), self.paused_until, self.loaded_until].into_iter().flatten().max();
+        let quiet = now.saturating_duration_since(trouble.unwrap_or(now));
+        if rate.per_second < self.ceiling && quiet >= STEP {
             let steps = u32::try_from(quiet.as_secs()).unwrap_or(u32::MAX);
             let step = self.full.map_or(self.ceiling / 2, |full| full.per_second).div_ceil(10);
             rate.per_second = rate.per_second.saturating_add(step.saturating_mul(steps)).min(self.ceiling);
@@ -298,8 +305,12 @@ mod tests {
             (4_000, 85, 57),
             (6_000, 85, 57),
             (6_000, 20, 57),
-            (7_000, 255, 100),
-            (7_500, 101, 100),
+            (6_999, 255, 57),
+            (7_000, 255, 67),
+            (7_500, 101, 67),
+            (8_000, 85, 77),
+            (18_500, 101, 77),
+            (19_000, 101, 87),
         ] {
             pace.congestion(start + ms(after), state);
             let _ = pace.take(start + ms(after), 1);

@@ -44,7 +44,7 @@ pub struct Cut {
 }
 
 /// One part.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Part {
     /// What to add to `esm_class`.
     pub esm_class: u8,

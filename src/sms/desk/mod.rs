@@ -186,10 +186,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
     ///
     /// # Errors
     /// When nothing was done: the network may bring the text again. Dropping the future early is the same.
-    pub fn receive(
-        &self,
-        received: Received,
-    ) -> impl Future<Output = Result<Taken, Error>> + Send + use<M> {
+    pub fn receive(&self, received: Received) -> impl Future<Output = Result<Taken, Error>> + Send + use<M> {
         let place = self.inner.lanes.take(received.from.as_str());
         let inner = Arc::clone(&self.inner);
         async move {

@@ -73,7 +73,9 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
     pub async fn sweep(&self) -> Result<usize, Error> {
         let rows = self.inner.mailbox.expired(LOOK_MAX).await?;
         let mut ended = 0;
-        for row in rows.into_iter().filter(|row| row.key.as_deref().is_some_and(|key| key.starts_with(PREFIX))) {
+        for row in
+            rows.into_iter().filter(|row| row.key.as_deref().is_some_and(|key| key.starts_with(PREFIX)))
+        {
             // This process still has it in hand.
             if row.key.as_ref().is_some_and(|key| self.inner.moving().contains_key(key)) {
                 continue;

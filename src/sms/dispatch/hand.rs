@@ -83,7 +83,6 @@ impl Hand {
         }
     }
 
-
     /// How many more texts it can use.
     pub(super) fn room(&self, now: i64, readiness: &[Readiness]) -> usize {
         let health = self.health(now, readiness);
@@ -137,13 +136,7 @@ impl Hand {
     }
 
     /// Lets the front of a recipient's lane leave, if it may.
-    fn advance(
-        &mut self,
-        recipient: String,
-        now: i64,
-        readiness: &[Readiness],
-        steps: &mut Vec<Step>,
-    ) {
+    fn advance(&mut self, recipient: String, now: i64, readiness: &[Readiness], steps: &mut Vec<Step>) {
         loop {
             let Some(row) = self.lanes.get(&recipient).and_then(VecDeque::front) else {
                 self.lanes.remove(&recipient);
@@ -306,8 +299,10 @@ impl Hand {
     pub(super) fn unblock(&mut self, now: i64, readiness: &[Readiness], steps: &mut Vec<Step>) {
         let health = self.health(now, readiness);
         let room: usize = health.iter().filter(|health| health.ready()).map(|health| health.room).sum();
-        // Whoever is still blocked goes to the end: everybody has his turn.
-        for _ in 0..self.blocked.len().min(room.saturating_add(1)) {
+        let open = health.iter().any(|health| health.up && !health.paused);
+        // With every route down or paused they go back. Who stays blocked goes to the end: everybody has his turn.
+        let tried = if open { self.blocked.len().min(room) } else { self.blocked.len() };
+        for _ in 0..tried {
             let Some(recipient) = self.blocked.pop_front() else { return };
             self.advance(recipient, now, readiness, steps);
         }

@@ -59,11 +59,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(
-        inner: Arc<Inner>,
-        routes: Vec<(Route, Arc<dyn Carry>)>,
-        settings: Settings,
-    ) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, routes: Vec<(Route, Arc<dyn Carry>)>, settings: Settings) -> Self {
         let (routes, carriers) = routes.into_iter().unzip();
         let now = inner.clock.instant();
         Self {

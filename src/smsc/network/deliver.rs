@@ -179,14 +179,7 @@ impl Network {
     }
 
     /// A dialogue waited for too long, for the ESME or for the subscriber.
-    pub(super) fn dialogue_waited(
-        &mut self,
-        now: Now,
-        handset: &str,
-        key: u64,
-        sequence: u8,
-        screens: u64,
-    ) {
+    pub(super) fn dialogue_waited(&mut self, now: Now, handset: &str, key: u64, sequence: u8, screens: u64) {
         let Some(open) = self.handsets.get_mut(handset).and_then(|h| h.open()) else { return };
         if (open.key, open.sequence, open.screens) != (key, sequence, screens) {
             return;

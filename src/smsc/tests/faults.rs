@@ -176,7 +176,11 @@ fn a_delivery_without_an_answer_and_one_refused_for_now_come_again() {
 
     let ticket = lab.sms("RC 51");
     lab.answer(id, status::RX_T_APPN);
-    assert_eq!(lab.answered(ticket).1["status"], status::RX_T_APPN, "whoever waits hears of the first answer");
+    assert_eq!(
+        lab.answered(ticket).1["status"],
+        status::RX_T_APPN,
+        "whoever waits hears of the first answer"
+    );
     lab.pass(199);
     assert!(lab.pdus(id).is_empty());
     lab.pass(1);

@@ -158,7 +158,10 @@ fn the_log_has_what_was_shown_and_nothing_that_was_typed() {
         lab.answer(id, 0);
         lab.dial(TO, "*125*284913#");
         lab.answer(id, 0);
-        lab.ask(id, Body::SubmitSm(Message { registered_delivery: 1, ..text("8613800000002", "Receipt 17") }));
+        lab.ask(
+            id,
+            Body::SubmitSm(Message { registered_delivery: 1, ..text("8613800000002", "Receipt 17") }),
+        );
         lab.pdus(id);
         lab.pass(1_000);
         lab.answer(id, 0);

@@ -41,7 +41,10 @@ fn a_dialogue_goes_from_code_to_end_under_every_profile() {
         let dialled = lab.dial(WHO, "*125*50#");
         let begin = lab.answer(id, 0);
         assert_eq!(begin.tlvs.octet(tag::USSD_SERVICE_OP), Some(1));
-        assert_eq!((&begin.short_message[..], &begin.destination.digits[..]), (&b"*125*50#"[..], &b"125"[..]));
+        assert_eq!(
+            (&begin.short_message[..], &begin.destination.digits[..]),
+            (&b"*125*50#"[..], &b"125"[..])
+        );
         assert_eq!((&begin.service_type[..], begin.data_coding), (&b"USSD"[..], 0x0f));
         lab.ask(id, screen("Amount?", 2, session(profile, &begin, false)));
         assert_eq!(lab.one(id).status, 0, "{profile}");
@@ -172,7 +175,10 @@ fn the_esme_may_begin() {
     let said = lab.say(WHO, "2849");
     let answer = lab.answer(id, 0);
     assert_eq!(answer.tlvs.get(tag::ITS_SESSION_INFO).unwrap()[..], [0x24, 0x68], "the ESME's own number");
-    assert_eq!((answer.tlvs.octet(tag::USSD_SERVICE_OP), &answer.destination.digits[..]), (Some(18), &b"125"[..]));
+    assert_eq!(
+        (answer.tlvs.octet(tag::USSD_SERVICE_OP), &answer.destination.digits[..]),
+        (Some(18), &b"125"[..])
+    );
     lab.ask(id, screen("Thank you", 17, Some((tag::ITS_SESSION_INFO, vec![0x24, 0x69]))));
     lab.pdus(id);
     assert_eq!(lab.answered(said).1["screen"], "Thank you");

@@ -47,7 +47,8 @@ fn answer(text: &str) -> Phase {
     Phase::Answer { text: Typed::new(text.to_owned()) }
 }
 
-type Inbound<'t> = (&'t str, Option<u8>, Option<(u16, &'t [u8])>, &'t str, Result<(Option<&'t str>, Phase), Unread>);
+type Inbound<'t> =
+    (&'t str, Option<u8>, Option<(u16, &'t [u8])>, &'t str, Result<(Option<&'t str>, Phase), Unread>);
 
 #[test]
 fn each_profile_reads_its_gateway() {
@@ -132,7 +133,9 @@ fn each_profile_writes_for_its_gateway() {
 #[test]
 fn messages_are_numbered_where_the_gateway_wants_it() {
     let profile = Profile { sequence: Sequence::Next, ..profile("spec") };
-    for (heard, said) in [([0x12, 0x00], [0x12, 0x02]), ([0x12, 0x03], [0x12, 0x05]), ([0x12, 0xff], [0x12, 0x01])] {
+    for (heard, said) in
+        [([0x12, 0x00], [0x12, 0x02]), ([0x12, 0x03], [0x12, 0x05]), ([0x12, 0xff], [0x12, 0x01])]
+    {
         let way = read(&profile, &message(Some(18), its(&heard), "1")).unwrap().way;
         let written = write(&profile, &way, &Screen { text: "Amount?".into(), end: false }, Kind::Reply);
         assert_eq!(written.tlvs.get(tag::ITS_SESSION_INFO).unwrap()[..], said, "{heard:02x?}");
@@ -145,7 +148,8 @@ fn dialogues_of_ours_have_a_name_that_the_gateway_can_send_back() {
         let profile = profile(name);
         let session = named(&profile, 0xabcd);
         assert_eq!(session.as_deref(), field.as_deref(), "{name}");
-        let way = Way { ours: address(3, 9, "125"), theirs: address(1, 1, "861"), session, data_coding: None };
+        let way =
+            Way { ours: address(3, 9, "125"), theirs: address(1, 1, "861"), session, data_coding: None };
         let screen = Screen { text: "Your PIN?".into(), end: false };
         let pushed = write(&profile, &way, &screen, Kind::Push);
         assert_eq!(pushed.tlvs.octet(tag::USSD_SERVICE_OP), Some(2));
@@ -153,7 +157,10 @@ fn dialogues_of_ours_have_a_name_that_the_gateway_can_send_back() {
         assert_eq!(told.tlvs.octet(tag::USSD_SERVICE_OP), Some(3));
         assert_eq!(told.tlvs.get(tag::ITS_SESSION_INFO), pushed.tlvs.get(tag::ITS_SESSION_INFO));
     }
-    let unnamed = Profile { said: crate::ussd::profile::Said { push_named: false, ..profile("umr").said }, ..profile("umr") };
+    let unnamed = Profile {
+        said: crate::ussd::profile::Said { push_named: false, ..profile("umr").said },
+        ..profile("umr")
+    };
     assert_eq!(named(&unnamed, 1), None);
 }
 
@@ -177,7 +184,11 @@ fn the_dialled_string_is_found_where_the_profile_says() {
     for (profile, destination, text, dialled) in table {
         let mut message = message(Some(1), None, text);
         message.destination = address(0, 1, destination);
-        assert_eq!(read(profile, &message).map(|heard| heard.phase), Ok(begin(dialled)), "{destination} {text}");
+        assert_eq!(
+            read(profile, &message).map(|heard| heard.phase),
+            Ok(begin(dialled)),
+            "{destination} {text}"
+        );
     }
     let mut empty = message(Some(1), None, " ");
     empty.destination = Address::default();

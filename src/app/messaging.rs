@@ -1,0 +1,313 @@
+//! Text messages and USSD: joins what brings them (SMPP binds, HTTP) to the desks that make conversations of them.
+//!
+//! ```text
+//! [[smsc]] ──Client──┐                      ┌─ ussd::smpp::Gate ─► ussd::Desk ─┐
+//! [smpp]  ──Listener─┴─ events ─► one task ─┤                                  ├─► sessions
+//!                                 a route   └─ sms::smpp::Inlet ─► sms::Desk ──┘
+//! outbox ─► Dispatcher ─► Binds (a route's binds), Provider (HTTP)
+//! ```
+//! It starts and stops them in an order in which nothing is lost: what came in is answered before its link goes, and what is
+//! on its way out is settled before the database closes.
+
+mod doors;
+mod figures;
+mod routes;
+mod ways;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::Error;
+use crate::clock::Clock;
+use crate::config::smpp::{Listen, Smsc};
+use crate::connector::numbering::Plan;
+use crate::payment::pin::Peppers;
+use crate::session::Id;
+use crate::session::mailbox::Mailbox;
+use crate::session::registry::Registry;
+use crate::smpp::io::{Client, ClientSettings, Event, Handle, Listener, ListenerSettings, What};
+use crate::smpp::link::settings::{Settings as LinkSettings, Side as LinkSide};
+use crate::sms;
+use crate::sms::carry::Carry;
+use crate::sms::dispatch::Dispatcher;
+use crate::ussd;
+use crate::voice::clips::Clips;
+
+pub use doors::password_hash;
+pub use figures::{LinkFigures, MessagingFigures};
+
+use self::routes::{Joined, Joints};
+
+/// Events of one route's links that may wait; then its sockets are not read.
+const EVENTS_MAX: usize = 1_024;
+/// Peers that may wait to be judged.
+const ASKS_MAX: usize = 64;
+/// How long a stopping link waits for answers.
+const LINK_DRAIN: Duration = Duration::from_secs(5);
+/// How long a connection to an SMSC may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections of one address at once.
+const PER_ADDRESS_MAX: usize = 64;
+
+/// What carries texts and dialogues.
+#[derive(Default)]
+pub struct Wanted {
+    /// SMSCs that we bind to.
+    pub smscs: Vec<Smsc>,
+    /// Where others bind to us.
+    pub listen: Option<Listen>,
+    /// Keys of their passwords.
+    pub peppers: Option<Peppers>,
+}
+
+/// Texts and dialogues at work.
+pub struct Messaging {
+    /// The desk of text messages.
+    pub texts: sms::desk::Desk<Clips>,
+    /// The desk of dialogues.
+    pub dialogues: ussd::Desk<Clips>,
+    /// What sends texts.
+    pub dispatcher: Dispatcher,
+    /// Where aggregators bind to us.
+    pub listens: Option<SocketAddr>,
+    handles: Handles,
+    dispatching: JoinHandle<()>,
+    tasks: TaskTracker,
+    /// Cancelled first: no new peers.
+    doors: CancellationToken,
+    /// Cancelled when the links are closed.
+    desks: CancellationToken,
+}
+
+/// All binds, to ask which links are up. Clones are handles on the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Handles(Arc<RwLock<Vec<Handle>>>);
+
+impl Handles {
+    fn add(&self, handle: Handle) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|bind| !bind.is_closed());
+        all.push(handle);
+    }
+
+    fn all(&self) -> Vec<Handle> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_up(&self, link: Id) -> bool {
+        self.all().iter().any(|bind| bind.status().link.is_some_and(|up| up.0 == link.0))
+    }
+
+    /// Each bind as it is now.
+    #[must_use]
+    pub fn figures(&self, clock: &Clock) -> Vec<LinkFigures> {
+        let now = clock.instant();
+        self.all().iter().filter(|bind| !bind.is_closed()).map(|bind| LinkFigures::of(bind, now)).collect()
+    }
+}
+
+impl Messaging {
+    /// Starts the desks, the dispatcher and all links.
+    ///
+    /// # Errors
+    /// When TLS files cannot be used, or the listener's address is taken.
+    pub async fn start(
+        wanted: Wanted,
+        registry: &Registry<Clips>,
+        plan: &Plan,
+        clock: &Clock,
+    ) -> Result<Self, Error> {
+        let handles = Handles::default();
+        let joints = Joints::new(&wanted, plan);
+        let dialogues = ussd::Desk::new(registry.clone(), joints.dialogue_routes(), clock.clone());
+        let mailbox = Mailbox::new(registry.payments().clone(), clock.clone());
+        let binds = joints.binds(clock);
+        let carriers = binds.values().map(|(route, binds)| (route.clone(), Arc::new(binds.clone()) as Arc<dyn Carry>));
+        let (dispatcher, dispatching) = Dispatcher::start(sms::dispatch::Parts {
+            mailbox: mailbox.clone(),
+            routes: carriers.collect(),
+            settings: sms::dispatch::Settings::default(),
+            clock: clock.clone(),
+        });
+        let up = handles.clone();
+        let texts = sms::desk::Desk::new(sms::desk::Parts {
+            registry: registry.clone(),
+            mailbox,
+            settings: sms::desk::Settings::default(),
+            link_up: Arc::new(move |link| up.is_up(link)),
+            reach: joints.may_push().then(|| Arc::new(dialogues.clone()) as _),
+            clock: clock.clone(),
+        });
+        let gate = ussd::smpp::Gate::new(dialogues.clone(), joints.gateways(), clock.clone());
+        let joined = joints.join(&gate, &texts, &dispatcher, &binds);
+        dialogues.push_by(joined.iter().filter_map(|(name, joined)| Some((name.clone(), joined.pusher()?))).collect());
+        let (doors, desks) = (CancellationToken::new(), CancellationToken::new());
+        let mut messaging = Self {
+            texts,
+            dialogues,
+            dispatcher,
+            listens: None,
+            handles,
+            dispatching,
+            tasks: TaskTracker::new(),
+            doors,
+            desks,
+        };
+        messaging.tasks.spawn(messaging.dialogues.clone().run(messaging.desks.clone()));
+        messaging.tasks.spawn(messaging.texts.clone().run(messaging.desks.clone()));
+        for smsc in wanted.smscs {
+            messaging.bind_to(smsc, &joined, clock)?;
+        }
+        if let Some(listen) = wanted.listen {
+            messaging.listen(listen, wanted.peppers, joined).await?;
+        }
+        Ok(messaging)
+    }
+
+    /// Starts an SMSC's binds, and the task that takes what they bring.
+    fn bind_to(
+        &self,
+        smsc: Smsc,
+        joined: &BTreeMap<String, Arc<Joined<Clips>>>,
+        _clock: &Clock,
+    ) -> Result<(), Error> {
+        let Some(joined) = joined.get(&smsc.name).cloned() else { return Ok(()) };
+        let (tls, server_name) = match &smsc.tls {
+            Some((files, server_name)) => {
+                let files = crate::smpp::io::tls::client(files);
+                (Some(files.map_err(|why| Error::Disagree(format!("smsc {}: {why}", smsc.name)))?), server_name.clone())
+            }
+            None => (None, None),
+        };
+        let (events_in, events) = mpsc::channel(EVENTS_MAX);
+        for (number, role) in smsc.roles.iter().enumerate() {
+            let mut link = smsc.link.clone();
+            if let LinkSide::Esme(esme) = &mut link.side {
+                esme.role = *role;
+            }
+            let settings = ClientSettings {
+                name: format!("{}/{}", smsc.name, number + 1),
+                addresses: smsc.addresses.clone(),
+                tls: tls.clone(),
+                server_name: server_name.clone(),
+                connect_timeout: CONNECT_TIMEOUT,
+                link,
+            };
+            let handle = Client::start(settings, events_in.clone(), super::now);
+            self.handles.add(handle.clone());
+            joined.add(handle);
+        }
+        self.tasks.spawn(take_events(events, move |_| Some(joined.clone()), None));
+        Ok(())
+    }
+
+    /// Opens the door for aggregators.
+    async fn listen(
+        &mut self,
+        listen: Listen,
+        peppers: Option<Peppers>,
+        joined: BTreeMap<String, Arc<Joined<Clips>>>,
+    ) -> Result<(), Error> {
+        let tls = match &listen.tls {
+            Some(files) => {
+                let files = crate::smpp::io::tls::server(files);
+                Some(files.map_err(|why| Error::Disagree(format!("smpp.tls: {why}")))?)
+            }
+            None => None,
+        };
+        let side = LinkSide::Smsc { system_id: bytes::Bytes::from_static(b"keytone"), version: 0x34 };
+        let settings = ListenerSettings {
+            networks: listen.networks,
+            connections: listen.connections,
+            connections_per_address: PER_ADDRESS_MAX,
+            tls,
+            link: LinkSettings::new(side),
+            drain: LINK_DRAIN,
+        };
+        let address = listen.address;
+        let listener = Listener::bind(address, settings).await.map_err(|source| Error::Listen { address, source })?;
+        self.listens = listener.local_addr().ok();
+        let (asks_in, asks) = mpsc::channel(ASKS_MAX);
+        let (events_in, events) = mpsc::channel(EVENTS_MAX);
+        if let Some(peppers) = peppers {
+            self.tasks.spawn(doors::keep(listen.peers, peppers, asks));
+        }
+        self.tasks.spawn(listener.run(asks_in, events_in, super::now, self.doors.clone()));
+        let handles = self.handles.clone();
+        self.tasks.spawn(take_events(events, move |name| joined.get(name).cloned(), Some(handles)));
+        Ok(())
+    }
+
+    /// Every bind as it is now, and what was counted.
+    #[must_use]
+    pub fn figures(&self, clock: &Clock) -> MessagingFigures {
+        MessagingFigures {
+            links: self.handles.figures(clock),
+            received: self.texts.figures(),
+            sent: self.dispatcher.figures(),
+        }
+    }
+
+    /// What tells the figures without holding the whole.
+    #[must_use]
+    pub fn watch(&self, clock: &Clock) -> impl Fn() -> MessagingFigures + Send + Sync + 'static {
+        let (handles, texts, dispatcher, clock) =
+            (self.handles.clone(), self.texts.clone(), self.dispatcher.clone(), clock.clone());
+        move || MessagingFigures {
+            links: handles.figures(&clock),
+            received: texts.figures(),
+            sent: dispatcher.figures(),
+        }
+    }
+
+    /// Lets what is under way be answered and written, then unbinds.
+    pub async fn stop(self, within: Duration) {
+        self.doors.cancel();
+        self.dispatcher.stop();
+        let _ = tokio::time::timeout(within, self.dispatching).await;
+        if !self.texts.drain(within).await {
+            tracing::warn!("threads are still at work; they are taken up at the next start");
+        }
+        let closing = self.handles.all().into_iter().map(|bind| async move { bind.close(LINK_DRAIN).await });
+        futures_util::future::join_all(closing).await;
+        self.desks.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(within, self.tasks.wait()).await.is_err() {
+            tracing::warn!("dialogues are still at work; they are taken up at the next start");
+        }
+    }
+}
+
+/// Gives what links bring to the route that it belongs to, in the order in which it comes.
+async fn take_events(
+    mut events: mpsc::Receiver<Event>,
+    of: impl Fn(&str) -> Option<Arc<Joined<Clips>>>,
+    peers: Option<Handles>,
+) {
+    while let Some(event) = events.recv().await {
+        let name = event.handle.name().to_owned();
+        match &event.what {
+            What::Up(up) => {
+                tracing::info!(bind = %name, ?up, "SMPP bind is up");
+                if let (Some(peers), Some(joined)) = (&peers, of(&name)) {
+                    peers.add(event.handle.clone());
+                    joined.add(event.handle.clone());
+                }
+            }
+            What::Down(why) => tracing::warn!(bind = %name, ?why, "SMPP bind is down"),
+            What::Notice(_) => {}
+            What::Request { .. } | What::LateResponse { .. } => {
+                if let Some(joined) = of(&name) {
+                    joined.take(event);
+                }
+            }
+        }
+    }
+}

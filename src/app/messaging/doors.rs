@@ -1,0 +1,80 @@
+//! Where aggregators bind to us: who they are, by password and address, and what they are granted.
+//!
+//! A password is hashed as a PIN is (peppered argon2id), so a try costs us something: only a few are checked at once, and an
+//! unknown `system_id` costs the same as a known one.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::config::smpp::Peer;
+use crate::payment::pin::{Peppers, Profile, check, hash};
+use crate::payment::row::Id;
+use crate::secret::Secret;
+use crate::smpp::io::{Ask, Asked, Grant};
+use crate::smpp::status;
+
+/// Passwords that are checked at once.
+const CHECKS_MAX: usize = 2;
+
+/// What stands in the configuration for a password: the pepper's version and the hash.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn password_hash(system_id: &str, password: &Secret, peppers: &Peppers) -> Result<String, crate::payment::pin::Error> {
+    let (phc, pepper) = hash(password, owner(system_id), peppers, Profile::Standard)?;
+    Ok(format!("{pepper}{phc}"))
+}
+
+/// A hash is good for one `system_id` only.
+fn owner(system_id: &str) -> Id {
+    Id([0; 16]).derived(&format!("smpp {system_id}"))
+}
+
+fn fits(peer: &Peer, password: &Secret, peppers: &Peppers) -> bool {
+    let Some((pepper, phc)) = peer.password.split_once('$') else { return false };
+    let Ok(pepper) = pepper.parse() else { return false };
+    let stored = format!("${phc}");
+    check(password, owner(&peer.system_id), &stored, pepper, peppers, Profile::Standard)
+        .is_ok_and(|checked| checked.right)
+}
+
+/// Answers who may bind until the listener is gone.
+pub(super) async fn keep(peers: Vec<Peer>, peppers: Peppers, mut asks: mpsc::Receiver<Ask>) {
+    let (peers, peppers) = (Arc::new(peers), Arc::new(peppers));
+    let checks = Arc::new(Semaphore::new(CHECKS_MAX));
+    while let Some(ask) = asks.recv().await {
+        let Ok(place) = checks.clone().acquire_owned().await else { return };
+        let (peers, peppers) = (peers.clone(), peppers.clone());
+        tokio::task::spawn_blocking(move || {
+            answer(ask, &peers, &peppers);
+            drop(place);
+        });
+    }
+}
+
+fn answer(ask: Ask, peers: &[Peer], peppers: &Peppers) {
+    let Asked::Bind(asked) = &ask.asked else {
+        // Nobody whom we would bind to on a connection of theirs is configured.
+        return ask.deny(status::RBINDFAIL);
+    };
+    let name = String::from_utf8_lossy(&asked.system_id).into_owned();
+    let password = Secret::new(asked.password.expose().to_vec());
+    let known = peers.iter().find(|peer| peer.system_id == name);
+    let Some(peer) = known else {
+        // As dear as a wrong password, so that the two cannot be told apart.
+        let _ = hash(&password, owner(&name), peppers, Profile::Standard);
+        tracing::warn!(address = %ask.address, "an SMPP bind by nobody that we know");
+        return ask.deny(status::RINVPASWD);
+    };
+    if !fits(peer, &password, peppers) {
+        tracing::warn!(peer = %peer.name, address = %ask.address, "an SMPP bind with a wrong password");
+        return ask.deny(status::RINVPASWD);
+    }
+    if !peer.networks.is_empty() && !peer.networks.iter().any(|network| network.has(ask.address.ip())) {
+        tracing::warn!(peer = %peer.name, address = %ask.address, "an SMPP bind from an address that is not the peer's");
+        return ask.deny(status::RBINDFAIL);
+    }
+    let grant = Grant { name: peer.name.clone(), binds: peer.binds, link: peer.link.clone() };
+    ask.allow(grant);
+}

@@ -136,6 +136,7 @@ impl Node {
             trusted: route.trusted,
             answer_within: Duration::from_secs(5),
             idle: Duration::from_secs(60),
+            same_within: Duration::ZERO,
             push: false,
         };
         let desk = ussd_desk::Desk::new(registry.clone(), ussd.iter().map(of).collect(), clock.clone());

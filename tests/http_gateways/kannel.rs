@@ -2,7 +2,7 @@
 //! leaves by `sendsms`, and the receipts of it come to the `dlr-url` that it carried.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,7 @@ max-messages = 0
     )
 }
 
-async fn until(market: &Market, state: OutboxState, log: &Path) {
+async fn until(market: &Market, state: OutboxState, logs: &[PathBuf]) {
     let mailbox = Mailbox::new(market.payments.clone(), market.clock.clone());
     let reached = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -102,7 +102,12 @@ async fn until(market: &Market, state: OutboxState, log: &Path) {
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     });
-    assert!(reached.await.is_ok(), "not {state:?}: {}", tail(log, 20));
+    if reached.await.is_err() {
+        let rows = mailbox.list(&OutboxFilter { limit: 10, ..OutboxFilter::default() }).await.unwrap();
+        let states: Vec<_> = rows.into_iter().map(|row| (row.state, row.code)).collect();
+        let said: Vec<String> = logs.iter().map(|log| tail(log, 40)).collect();
+        panic!("not {state:?} but {states:?}\n{}", said.join("\n\n"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,16 +137,16 @@ async fn kannel_brings_texts_takes_replies_and_tells_what_became_of_them() {
     std::fs::write(&file, config(admin, boxes, fake, sendsms, &node.url)).unwrap();
     let file = file.to_str().unwrap();
     let logs = ["bearerbox", "smsbox", "fakesmsc"].map(|name| dir.path().join(format!("{name}.log")));
-    let _bearerbox = run("/usr/sbin/bearerbox", &["-v", "0", file], &logs[0]);
+    let _bearerbox = run("/usr/sbin/bearerbox", &["-v", "1", file], &logs[0]);
     listens(boxes, "bearerbox", &logs[0]).await;
     listens(fake, "its fake SMSC", &logs[0]).await;
-    let _smsbox = run("/usr/sbin/smsbox", &["-v", "0", file], &logs[1]);
+    let _smsbox = run("/usr/sbin/smsbox", &["-v", "1", file], &logs[1]);
     listens(sendsms, "smsbox", &logs[1]).await;
 
     let port = fake.to_string();
-    let text = format!("{ME} 12580 text RC 50");
+    let text = format!("{ME} 12580 text what can I do");
     let _telephone = run(FAKESMSC, &["-H", "127.0.0.1", "-r", &port, "-m", "1", &text], &logs[2]);
-    until(&market, OutboxState::Delivered, &logs[1]).await;
+    until(&market, OutboxState::Delivered, &logs).await;
     let got = tail(&logs[2], 20);
     let reply = got.lines().find(|line| line.contains("Got message")).unwrap_or_default();
     assert!(reply.contains(&format!("<12580 {ME} ")), "the telephone got {got}");

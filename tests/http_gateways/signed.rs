@@ -41,7 +41,7 @@ async fn a_signed_request_is_taken_once() {
 async fn twilio_is_believed_by_its_signature() {
     let gate = Gate::open().await;
     let node = &gate.node;
-    let body = form(&[("From", ME), ("To", "12580"), ("Body", "RC 50"), ("MessageSid", "SM1"), ("ToCountry", "CN")]);
+    let body = form(&[("From", ME), ("To", "12580"), ("Body", "what can I do"), ("MessageSid", "SM1"), ("ToCountry", "CN")]);
     let send = async |signature: &str| {
         let request = node.client.post(format!("{}/sms/twilio?x=1", node.url));
         node.send(request.header("X-Twilio-Signature", signature).body(body.to_string())).await

@@ -178,13 +178,16 @@ fn main() {
     let lines: Vec<Line> = WINDOWS.iter().map(|window| runtime.block_on(measure(*window, time))).collect();
     let met = lines.last().is_some_and(|line| line.submits_per_s >= WANTED);
     if json {
-        let report = serde_json::json!({ "bench": "smpp_link", "lines": lines, "wanted": WANTED, "met": met });
+        let report =
+            serde_json::json!({ "bench": "smpp_link", "lines": lines, "wanted": WANTED, "met": met });
         println!("{report}");
         return;
     }
     println!("submit_sm/s through one bind, client and listener in one process on two threads");
     for Line { window, submits_per_s, cpu_us_per_submit } in &lines {
-        println!("  window {window:>3}  {submits_per_s:>9.0}/s  {cpu_us_per_submit:>6.1} us of CPU each, both ends");
+        println!(
+            "  window {window:>3}  {submits_per_s:>9.0}/s  {cpu_us_per_submit:>6.1} us of CPU each, both ends"
+        );
     }
     println!("  wanted at window 50: {WANTED:.0}/s: {}", if met { "met" } else { "NOT met" });
 }

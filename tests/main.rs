@@ -32,3 +32,4 @@ mod sip;
 mod smpp;
 mod support;
 mod torture;
+mod ussd;

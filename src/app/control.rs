@@ -1,7 +1,8 @@
 //! The control socket: commands to a running daemon, from the command line on the same machine.
 //!
 //! A Unix socket that only its owner can open. Each connection brings one request and takes one answer, a JSON object on
-//! a line each: [`Request`] and [`Answer`]. It moves no money and shows no customer: it reloads flows and counts sessions.
+//! a line each: [`Request`] and [`Answer`]. It moves no money and shows no customer: it reloads flows, counts sessions and tells how
+//! the binds are.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::messaging::MessagingFigures;
 use crate::app::reload::{Dialplans, Outcome};
 use crate::session::registry::Version;
 
@@ -48,6 +50,8 @@ pub enum Request {
     },
     /// Which versions are served or still run.
     Versions {},
+    /// How the binds are, and what went over them.
+    Links {},
 }
 
 /// What is answered.
@@ -61,6 +65,8 @@ pub enum Answer {
         /// The newest first.
         versions: Vec<Version>,
     },
+    /// To [`Request::Links`].
+    Links(MessagingFigures),
     /// The request was not understood, or there is no time for it.
     Error {
         /// Why, in a sentence.
@@ -173,6 +179,16 @@ pub enum Error {
     },
 }
 
+/// Tells how the binds are.
+pub type Figures = Arc<dyn Fn() -> MessagingFigures + Send + Sync>;
+
+/// What commands are about.
+#[derive(Clone)]
+struct Subjects {
+    dialplans: Dialplans,
+    figures: Figures,
+}
+
 /// A socket that is listened on. Its file goes with it.
 #[derive(Debug)]
 pub struct Control {
@@ -247,7 +263,8 @@ impl Control {
     }
 
     /// Answers until `stop`; then the socket is gone.
-    pub async fn run(self, dialplans: Dialplans, stop: CancellationToken) {
+    pub async fn run(self, dialplans: Dialplans, figures: Figures, stop: CancellationToken) {
+        let subjects = Subjects { dialplans, figures };
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
@@ -266,11 +283,11 @@ impl Control {
                 refuse(&stream);
                 continue;
             };
-            let (dialplans, stop) = (dialplans.clone(), stop.clone());
+            let (subjects, stop) = (subjects.clone(), stop.clone());
             tokio::spawn(async move {
                 let _place = place;
                 tokio::select! {
-                    () = serve(stream, &dialplans) => {}
+                    () = serve(stream, &subjects) => {}
                     () = stop.cancelled() => {}
                 }
             });
@@ -291,7 +308,7 @@ fn line(answer: &Answer) -> Vec<u8> {
 }
 
 /// One request and its answer.
-async fn serve(mut stream: UnixStream, dialplans: &Dialplans) {
+async fn serve(mut stream: UnixStream, subjects: &Subjects) {
     let (read, mut write) = stream.split();
     let mut read = BufReader::new(read);
     let mut request = Vec::new();
@@ -299,7 +316,7 @@ async fn serve(mut stream: UnixStream, dialplans: &Dialplans) {
     let answer = match timeout(PATIENCE, limited.read_until(b'\n', &mut request)).await {
         Err(_) => Answer::Error { error: format!("no request within {} s", PATIENCE.as_secs()) },
         Ok(Err(error)) => Answer::Error { error: error.to_string() },
-        Ok(Ok(_)) => answer(&request, dialplans).await,
+        Ok(Ok(_)) => answer(&request, subjects).await,
     };
     let told = timeout(PATIENCE, async {
         write.write_all(&line(&answer)).await?;
@@ -312,7 +329,7 @@ async fn serve(mut stream: UnixStream, dialplans: &Dialplans) {
     }
 }
 
-async fn answer(request: &[u8], dialplans: &Dialplans) -> Answer {
+async fn answer(request: &[u8], Subjects { dialplans, figures }: &Subjects) -> Answer {
     if u64::try_from(request.len()).is_ok_and(|length| length > REQUEST_BYTES_MAX) {
         return Answer::Error { error: format!("a request has at most {REQUEST_BYTES_MAX} bytes") };
     }
@@ -323,6 +340,7 @@ async fn answer(request: &[u8], dialplans: &Dialplans) -> Answer {
             Answer::Reload(Reloaded::new(&outcome, colours))
         }
         Ok(Request::Versions {}) => Answer::Versions { versions: dialplans.versions() },
+        Ok(Request::Links {}) => Answer::Links(figures()),
         Err(error) => Answer::Error { error: format!("not a request: {error}") },
     }
 }

@@ -129,7 +129,8 @@ impl Messaging {
         let dialogues = ussd::Desk::new(registry.clone(), joints.dialogue_routes(), clock.clone());
         let mailbox = Mailbox::new(registry.payments().clone(), clock.clone());
         let binds = joints.binds(clock);
-        let carriers = binds.values().map(|(route, binds)| (route.clone(), Arc::new(binds.clone()) as Arc<dyn Carry>));
+        let carriers =
+            binds.values().map(|(route, binds)| (route.clone(), Arc::new(binds.clone()) as Arc<dyn Carry>));
         let (dispatcher, dispatching) = Dispatcher::start(sms::dispatch::Parts {
             mailbox: mailbox.clone(),
             routes: carriers.collect(),
@@ -147,7 +148,9 @@ impl Messaging {
         });
         let gate = ussd::smpp::Gate::new(dialogues.clone(), joints.gateways(), clock.clone());
         let joined = joints.join(&gate, &texts, &dispatcher, &binds);
-        dialogues.push_by(joined.iter().filter_map(|(name, joined)| Some((name.clone(), joined.pusher()?))).collect());
+        dialogues.push_by(
+            joined.iter().filter_map(|(name, joined)| Some((name.clone(), joined.pusher()?))).collect(),
+        );
         let (doors, desks) = (CancellationToken::new(), CancellationToken::new());
         let mut messaging = Self {
             texts,
@@ -161,9 +164,12 @@ impl Messaging {
             desks,
         };
         messaging.tasks.spawn(messaging.dialogues.clone().run(messaging.desks.clone()));
-        messaging.tasks.spawn(messaging.texts.clone().run(messaging.desks.clone()));
+        let taken_up = messaging.texts.recover().await?;
+        tracing::info!(taken_up, "threads that were left in the middle");
+        let (texts, stop) = (messaging.texts.clone(), messaging.desks.clone());
+        messaging.tasks.spawn(async move { texts.watch(stop).await });
         for smsc in wanted.smscs {
-            messaging.bind_to(smsc, &joined, clock)?;
+            messaging.bind_to(smsc, &joined)?;
         }
         if let Some(listen) = wanted.listen {
             messaging.listen(listen, wanted.peppers, joined).await?;
@@ -172,17 +178,15 @@ impl Messaging {
     }
 
     /// Starts an SMSC's binds, and the task that takes what they bring.
-    fn bind_to(
-        &self,
-        smsc: Smsc,
-        joined: &BTreeMap<String, Arc<Joined<Clips>>>,
-        _clock: &Clock,
-    ) -> Result<(), Error> {
+    fn bind_to(&self, smsc: Smsc, joined: &BTreeMap<String, Arc<Joined<Clips>>>) -> Result<(), Error> {
         let Some(joined) = joined.get(&smsc.name).cloned() else { return Ok(()) };
         let (tls, server_name) = match &smsc.tls {
             Some((files, server_name)) => {
                 let files = crate::smpp::io::tls::client(files);
-                (Some(files.map_err(|why| Error::Disagree(format!("smsc {}: {why}", smsc.name)))?), server_name.clone())
+                (
+                    Some(files.map_err(|why| Error::Disagree(format!("smsc {}: {why}", smsc.name)))?),
+                    server_name.clone(),
+                )
             }
             None => (None, None),
         };
@@ -232,7 +236,8 @@ impl Messaging {
             drain: LINK_DRAIN,
         };
         let address = listen.address;
-        let listener = Listener::bind(address, settings).await.map_err(|source| Error::Listen { address, source })?;
+        let listener =
+            Listener::bind(address, settings).await.map_err(|source| Error::Listen { address, source })?;
         self.listens = listener.local_addr().ok();
         let (asks_in, asks) = mpsc::channel(ASKS_MAX);
         let (events_in, events) = mpsc::channel(EVENTS_MAX);

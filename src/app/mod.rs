@@ -4,12 +4,14 @@
 pub mod control;
 pub mod dialplans;
 pub mod embedded;
+pub mod messaging;
 pub mod peppers;
 pub mod reload;
 mod stale;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::control::Control;
+use crate::app::messaging::Messaging;
 use crate::app::reload::{Dialplans, Loaded, Unloaded, Wanted};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -86,6 +89,9 @@ pub enum Error {
     /// The payment core.
     #[error(transparent)]
     Payment(#[from] crate::payment::run::Error),
+    /// Threads that were left in the middle could not be taken up.
+    #[error("text messages: {0}")]
+    Texts(#[from] crate::sms::desk::Error),
     /// A connector that cannot be made.
     #[error("connector: {0}")]
     Connector(#[from] crate::connector::http::Error),
@@ -260,6 +266,8 @@ pub struct Plant {
     pub sip: crate::config::Sip,
     /// RTP.
     pub rtp: crate::config::Rtp,
+    /// Text messages and USSD.
+    pub messaging: messaging::Wanted,
     /// HTTP.
     pub http: TcpListener,
     /// Language to begin in.
@@ -280,6 +288,8 @@ pub struct Daemon {
     pub engine: Engine,
     /// What calls run and hear.
     pub dialplans: Dialplans,
+    /// Text messages and USSD.
+    pub messaging: Messaging,
     /// Cancelled first: no new calls.
     drain: CancellationToken,
     /// Cancelled when the calls have ended: sockets close.
@@ -309,6 +319,7 @@ impl Daemon {
         let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint);
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
+        let messaging = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
 
         let (drain, close) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = vec![tokio::spawn({
@@ -358,9 +369,10 @@ impl Daemon {
         };
         let switchboard = tokio::spawn(switchboard.run(events, drain.clone()));
         if let Some(control) = control {
-            tasks.push(tokio::spawn(control.run(dialplans.clone(), drain.clone())));
+            let figures = Arc::new(messaging.watch(clock));
+            tasks.push(tokio::spawn(control.run(dialplans.clone(), figures, drain.clone())));
         }
-        Ok(Self { core, sip: address, http, engine, dialplans, drain, close, switchboard, tasks })
+        Ok(Self { core, sip: address, http, engine, dialplans, messaging, drain, close, switchboard, tasks })
     }
 
     /// Refuses new work, lets calls and payments under way finish, and closes the database.
@@ -369,6 +381,7 @@ impl Daemon {
         if tokio::time::timeout(DRAIN_WITHIN, self.switchboard).await.is_err() {
             tracing::warn!("calls are still up after {} s; they are cut", DRAIN_WITHIN.as_secs());
         }
+        self.messaging.stop(DRAIN_WITHIN).await;
         self.close.cancel();
         for task in self.tasks {
             let _ = tokio::time::timeout(Duration::from_secs(5), task).await;

@@ -21,6 +21,8 @@ mod record;
 mod reload;
 mod sandbox;
 mod serve;
+mod smpp;
+mod sms;
 mod stand_in;
 mod talk;
 mod test;
@@ -73,6 +75,12 @@ enum Command {
     /// Payments
     #[command(subcommand)]
     Payment(payment::Command),
+    /// Text messages
+    #[command(subcommand)]
+    Sms(sms::Command),
+    /// Binds to carriers' SMSCs
+    #[command(subcommand)]
+    Smpp(smpp::Command),
     /// The books
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -116,6 +124,8 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
         Command::Payment(command) => payment::run(command).await,
+        Command::Sms(command) => sms::run(command).await,
+        Command::Smpp(command) => smpp::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
         Command::Db(command) => db::run(command).await,
         Command::Prompts(command) => clips::run(command),

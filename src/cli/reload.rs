@@ -32,7 +32,7 @@ pub(super) enum Command {
     },
 }
 
-async fn answer(common: &Common, request: Request) -> anyhow::Result<Answer> {
+pub(super) async fn answer(common: &Common, request: Request) -> anyhow::Result<Answer> {
     let config = Config::load(&common.config)?;
     match ask(&config.control, request).await? {
         Answer::Error { error } => bail!("the daemon says: {error}"),

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, say, say_json};
 use crate::app::reload::{Dialplans, Wanted};
+use crate::app::messaging;
 use crate::app::{Core, Daemon, Money, Plant};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -63,7 +64,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // From here on a SIGHUP waits until there is something to reload, in place of ending the process.
     let hangup = signal(SignalKind::hangup()).context("cannot take SIGHUP")?;
     let clock = Clock::machine();
-    let core = Core::open(Money::read(&config)?, &clock).await?;
+    let money = Money::read(&config)?;
+    let peppers = money.peppers.clone();
+    let core = Core::open(money, &clock).await?;
     let http = TcpListener::bind(config.http_listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.http_listen))?;
@@ -73,6 +76,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         control: Some(config.control.clone()),
         sip: config.sip,
         rtp: config.rtp,
+        messaging: messaging::Wanted { smscs: config.smscs, listen: config.smpp, peppers: Some(peppers) },
         http,
         language: config.market.language,
         tap: None,

@@ -16,10 +16,14 @@ use crate::smpp::coding::{Charset, Charsets, Scheme};
 use crate::smpp::io::Network;
 use crate::smpp::io::tls::{ClientFiles, Identity, ServerFiles};
 use crate::smpp::link::settings::{Esme, Password, Rate, Settings, Side};
+use crate::smpp::long::Form;
 use crate::smpp::pdu::Role;
+use crate::smpp::receipt::{IdForm, IdForms};
+use crate::smpp::status::Kinds;
 use crate::sms::address::{Numbering, TonNpi};
 use crate::sms::retry::Retry;
 use crate::sms::route::Route;
+use crate::sms::smpp::Trust;
 use crate::ussd::profile::{Dialled, Profile};
 
 /// Binds to one SMSC at most.
@@ -55,10 +59,28 @@ pub struct Texts {
     pub route: Route,
     /// What `data_coding` means there.
     pub charsets: Charsets,
-    /// `udh8`, `udh16`, `sar` or `payload`: how a long text is cut.
-    pub long: String,
-    /// `opaque`, `hex_in_receipt`, `decimal_in_receipt`: how a receipt names its message.
-    pub ids: String,
+    /// How a long text is cut.
+    pub long: Form,
+    /// How ids are written.
+    pub ids: IdForms,
+    /// What statuses mean.
+    pub kinds: Kinds,
+    /// `service_type` of our messages, at most 5 octets.
+    pub service_type: String,
+    /// The only numbers that a trusted route is believed for, as digits; none means all.
+    pub believed: Vec<String>,
+}
+
+impl Texts {
+    /// Whose numbers are believed.
+    #[must_use]
+    pub fn trust(&self, trusted: bool) -> Trust {
+        match (trusted, self.believed.is_empty()) {
+            (false, _) => Trust::Nobody,
+            (true, true) => Trust::Everybody,
+            (true, false) => Trust::Prefixes(self.believed.clone()),
+        }
+    }
 }
 
 /// A carrier's SMSC that we bind to.
@@ -318,34 +340,56 @@ impl Texts {
             fold: sms.boolean("fold", faults).unwrap_or(usual.fold),
             ..usual
         };
-        let same =
-            |names: &[&'static str]| names.iter().map(|name| (*name, (*name).to_owned())).collect::<Vec<_>>();
-        let long = choice(sms, "long", &same(&["udh8", "udh16", "sar", "payload"]), faults);
-        let ids = choice(sms, "ids", &same(&["opaque", "hex_in_receipt", "decimal_in_receipt"]), faults);
+        let forms =
+            [("udh8", Form::Udh8), ("udh16", Form::Udh16), ("sar", Form::Sar), ("payload", Form::Payload)];
+        let ids = [("opaque", IdForm::Opaque), ("hex", IdForm::Hex), ("decimal", IdForm::Decimal)];
+        let mut statuses = |key: &str| {
+            let listed = sms.integers(key, faults);
+            listed.into_iter().filter_map(|n| u32::try_from(n.value).ok()).collect()
+        };
+        let kinds = Kinds {
+            throttled: statuses("throttled_statuses"),
+            retry: statuses("passing_statuses"),
+            permanent: statuses("permanent_statuses"),
+        };
+        let believed = prefixes(sms, "believed_prefixes", faults);
+        let service_type = sms.text("service_type", faults);
+        if let Some(text) = service_type.as_ref().filter(|text| text.value.len() > 5) {
+            faults.add(&text.span, &text.key, "expected at most 5 characters");
+        }
         Self {
             route: texts_route(sms, name, faults),
             charsets,
-            long: long.unwrap_or_else(|| "udh8".to_owned()),
-            ids: ids.unwrap_or_else(|| "opaque".to_owned()),
+            long: choice(sms, "long", &forms, faults).unwrap_or_default(),
+            ids: IdForms {
+                response: choice(sms, "response_ids", &ids, faults).unwrap_or_default(),
+                receipt: choice(sms, "receipt_ids", &ids, faults).unwrap_or_default(),
+            },
+            kinds,
+            service_type: service_type.map(|text| text.value).unwrap_or_default(),
+            believed,
         }
     }
+}
+
+/// Beginnings of numbers, as digits.
+fn prefixes(section: &mut Section<'_>, key: &str, faults: &mut Faults<'_>) -> Vec<String> {
+    let mut prefixes = Vec::new();
+    for text in section.texts(key, faults) {
+        let digits = text.value.strip_prefix('+').unwrap_or(&text.value).to_owned();
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            let wrong = format!("`{}` is not the beginning of a number such as +86138", text.value);
+            faults.add(&text.span, &text.key, wrong);
+        }
+        prefixes.push(digits);
+    }
+    prefixes
 }
 
 /// Who is reached by a route, as whom, and how often it is tried. Providers over HTTP have the same keys.
 pub(super) fn texts_route(sms: &mut Section<'_>, name: &str, faults: &mut Faults<'_>) -> Route {
     let sender = sms.need_text("sender", faults).map(|t| t.value).unwrap_or_default();
-    let mut prefixes = Vec::new();
-    for text in sms.texts("prefixes", faults) {
-        let digits = text.value.strip_prefix('+').unwrap_or(&text.value).to_owned();
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            faults.add(
-                &text.span,
-                &text.key,
-                format!("`{}` is not the beginning of a number such as +86138", text.value),
-            );
-        }
-        prefixes.push(digits);
-    }
+    let prefixes = prefixes(sms, "prefixes", faults);
     let usual = Numbering::default();
     let numbering = Numbering {
         word: ton_npi(sms, "word", usual.word, faults),
@@ -470,7 +514,7 @@ fn peers(smpp: &mut Section<'_>, faults: &mut Faults<'_>) -> Vec<Peer> {
             );
         }
         let password = peer.need_text("password_hash", faults);
-        if let Some(hash) = password.as_ref().filter(|hash| !hash.value.starts_with("$argon2id$")) {
+        if let Some(hash) = password.as_ref().filter(|hash| !hash.value.contains("$argon2id$")) {
             faults.add(&hash.span, &hash.key, "expected what `keytone smpp password` prints");
         }
         let side = Side::Smsc { system_id: Bytes::from_static(b"keytone"), version: 0x34 };

@@ -87,7 +87,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
     ) -> Result<Step, Error> {
         let mut turn = turn;
         loop {
-            let proceeding = tokio::time::timeout_at(deadline.into(), session.proceed(turn));
+            let proceeding = tokio::time::timeout(self.left(deadline), session.proceed(turn));
             let Ok(proceeded) = proceeding.await else { return Ok(Step::Late) };
             let Turn { screen, then, .. } = proceeded?;
             let screen = |end| Screen { text: screen.unwrap_or_default(), end };
@@ -175,7 +175,7 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
             session = %session.id(), route = %self.route.name, flow = session.program().name(),
             caller = ?self.input.msisdn, "dialogue"
         );
-        let Ok(started) = tokio::time::timeout_at(self.deadline.into(), session.start()).await else {
+        let Ok(started) = tokio::time::timeout(self.desk.left(self.deadline), session.start()).await else {
             return Ok(self.ends_with(&seat, memory, Some(session.language()), System::Busy));
         };
         let turn = started?;
@@ -230,7 +230,7 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         self.take_name(&mut session);
         let answer = question.replied(text.expose());
         drop(text);
-        let Ok(answered) = tokio::time::timeout_at(self.deadline.into(), session.answer(answer)).await else {
+        let Ok(answered) = tokio::time::timeout(self.desk.left(self.deadline), session.answer(answer)).await else {
             return self.late(&seat, memory, &session).await;
         };
         let turn = answered?;

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -298,6 +298,11 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
 impl<M: Clone + Send + Sync + 'static> Inner<M> {
     fn route(&self, name: &str) -> Option<&Route> {
         self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// How much of the network's time is left.
+    fn left(&self, deadline: Instant) -> Duration {
+        deadline.saturating_duration_since(self.clock.instant())
     }
 
     /// The screen that ends a dialogue with words of Keytone's own.

@@ -120,7 +120,7 @@ impl<M: Clone + Send + Sync + 'static> Paying<M> {
             biased;
             () = self.performing.stop.cancelled() => Awaited::Gone,
             performed = action => Awaited::Performed(performed),
-            () = tokio::time::sleep_until(self.deadline.into()) => Awaited::Late,
+            () = tokio::time::sleep(self.desk.left(self.deadline)) => Awaited::Late,
         }
     }
 

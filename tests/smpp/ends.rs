@@ -7,6 +7,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
+use bytes::BytesMut;
+use keytone::smpp::encode::encode;
+use keytone::smpp::frame::Framer;
 use keytone::smpp::io::Ask;
 use keytone::smpp::io::Asked;
 use keytone::smpp::io::Client;
@@ -21,13 +24,21 @@ use keytone::smpp::link::settings::Esme;
 use keytone::smpp::link::settings::Password;
 use keytone::smpp::link::settings::Settings;
 use keytone::smpp::link::settings::Side;
+use keytone::smpp::parse::parse;
 use keytone::smpp::pdu::Address;
+use keytone::smpp::pdu::Bind;
+use keytone::smpp::pdu::BindResp;
 use keytone::smpp::pdu::Body;
 use keytone::smpp::pdu::Message;
 use keytone::smpp::pdu::MessageResp;
+use keytone::smpp::pdu::Pdu;
 use keytone::smpp::pdu::Role;
 use keytone::smpp::status;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_util::codec::Decoder;
 use tokio_util::sync::CancellationToken;
 
 /// Nothing here takes this long unless it is broken.
@@ -39,6 +50,15 @@ pub(crate) const PASSWORD: &str = "secret";
 #[expect(clippy::disallowed_methods, reason = "the tests' links run on the machine's clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
 }
 
 /// Waits for something, or fails with its name.
@@ -102,7 +122,11 @@ pub(crate) struct Heard {
 
 impl Heard {
     pub(crate) fn new() -> (mpsc::Sender<Event>, Self) {
-        let (sender, events) = mpsc::channel(1_024);
+        Self::with_room(1_024)
+    }
+
+    pub(crate) fn with_room(events: usize) -> (mpsc::Sender<Event>, Self) {
+        let (sender, events) = mpsc::channel(events);
         (sender, Self { events, passed: VecDeque::new() })
     }
 
@@ -135,6 +159,16 @@ impl Heard {
             _ => None,
         };
         self.next("the end of a bind", ended).await.1
+    }
+
+    /// The next request, however long it takes.
+    pub(crate) async fn request_for_ever(&mut self) -> (Handle, keytone::smpp::io::Ticket, Body) {
+        loop {
+            let event = self.events.recv().await.expect("events go on");
+            if let What::Request { ticket, body } = event.what {
+                return (event.handle, ticket, body);
+            }
+        }
     }
 
     pub(crate) async fn request(&mut self) -> (Handle, keytone::smpp::io::Ticket, Body) {
@@ -211,5 +245,66 @@ pub(crate) fn accept(body: &Body, id: &'static str) -> Body {
         Body::DeliverSm(_) => Body::DeliverSmResp(MessageResp::default()),
         Body::DataSm(_) => Body::DataSmResp(answer),
         other => panic!("{:#010x}", other.command_id()),
+    }
+}
+
+/// A peer that writes what it likes, octet by octet.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    incoming: BytesMut,
+}
+
+impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self { stream, incoming: BytesMut::new() }
+    }
+
+    pub(crate) async fn write(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).await.unwrap();
+    }
+
+    pub(crate) async fn send(&mut self, status: u32, sequence: u32, body: Body) {
+        let mut octets = BytesMut::new();
+        encode(&Pdu { status, sequence, body }, 0x34, &mut octets).unwrap();
+        self.write(&octets).await;
+    }
+
+    /// The next PDU, or nothing when the other end closed.
+    pub(crate) async fn next(&mut self) -> Option<Pdu> {
+        within("a PDU or the end", async {
+            loop {
+                if let Some(frame) = Framer::default().decode(&mut self.incoming).unwrap() {
+                    return Some(parse(&frame).unwrap());
+                }
+                match self.stream.read_buf(&mut self.incoming).await {
+                    Ok(0) | Err(_) => return None,
+                    Ok(_) => {}
+                }
+            }
+        })
+        .await
+    }
+
+    /// Binds as an ESME.
+    pub(crate) async fn bind(&mut self, password: &'static str) -> u32 {
+        let bind = Bind {
+            system_id: NAME.into(),
+            password: password.into(),
+            interface_version: 0x34,
+            ..Bind::default()
+        };
+        self.send(0, 1, Body::Bind(Role::Transceiver, bind)).await;
+        self.next().await.unwrap().status
+    }
+
+    /// Takes a bind as an SMSC.
+    pub(crate) async fn take_bind(&mut self, status: u32) {
+        let asked = self.next().await.unwrap();
+        let Body::Bind(role, _) = asked.body else { panic!("a bind") };
+        self.send(status, asked.sequence, Body::BindResp(role, BindResp::default())).await;
     }
 }

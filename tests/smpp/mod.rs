@@ -2,3 +2,5 @@
 
 mod ends;
 mod link;
+mod rough;
+mod tls;

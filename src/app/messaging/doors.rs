@@ -21,7 +21,11 @@ const CHECKS_MAX: usize = 2;
 ///
 /// # Errors
 /// When the system gives no randomness.
-pub fn password_hash(system_id: &str, password: &Secret, peppers: &Peppers) -> Result<String, crate::payment::pin::Error> {
+pub fn password_hash(
+    system_id: &str,
+    password: &Secret,
+    peppers: &Peppers,
+) -> Result<String, crate::payment::pin::Error> {
     let (phc, pepper) = hash(password, owner(system_id), peppers, Profile::Standard)?;
     Ok(format!("{pepper}{phc}"))
 }

@@ -31,7 +31,10 @@ pub(super) type AllBinds = BTreeMap<String, (Route, Binds)>;
 
 impl Joints {
     pub(super) fn new(wanted: &Wanted, plan: &Plan) -> Self {
-        let ours = wanted.smscs.iter().map(|smsc| (smsc.name.clone(), Side::Esme, smsc.trusted, smsc.carries.clone()));
+        let ours = wanted
+            .smscs
+            .iter()
+            .map(|smsc| (smsc.name.clone(), Side::Esme, smsc.trusted, smsc.carries.clone()));
         let peers = wanted.listen.iter().flat_map(|listen| &listen.peers);
         let theirs = peers.map(|peer| (peer.name.clone(), Side::Smsc, peer.trusted, peer.carries.clone()));
         let country = Country { code: plan.country.clone(), national_max: plan.national_max() };
@@ -181,7 +184,9 @@ impl<M: Clone + Send + Sync + 'static> Joined<M> {
 fn response(body: &Body) -> Body {
     let empty = MessageResp::default();
     match body {
-        Body::SubmitSm(_) => Body::SubmitSmResp(MessageResp { message_id: bytes::Bytes::from_static(b"0"), ..empty }),
+        Body::SubmitSm(_) => {
+            Body::SubmitSmResp(MessageResp { message_id: bytes::Bytes::from_static(b"0"), ..empty })
+        }
         Body::DeliverSm(_) => Body::DeliverSmResp(empty),
         Body::DataSm(_) => Body::DataSmResp(empty),
         other => Body::response_of(other.command_id()).unwrap_or(Body::GenericNack),

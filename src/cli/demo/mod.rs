@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::ledger::{kind, read};
 use super::world::{Surroundings, World, currency};
 use super::{say, say_json, serve};
+use crate::app::messaging;
 use crate::app::reload::Wanted;
 use crate::app::{Daemon, Plant};
 use crate::clock::Clock;
@@ -81,6 +82,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         control: None,
         sip: Sip { listen: sip, external: None, calls_max: 2000, trunks: vec![loopback()] },
         rtp: Rtp { ports: (0, 0), threads: 1, symmetric: false, silent_after: None },
+        messaging: messaging::Wanted::default(),
         http,
         language: "en".to_owned(),
         tap: (!arguments.serve).then_some(trace_in),

@@ -86,10 +86,7 @@ fn texts_to_one_number_leave_one_after_another() {
     assert!(bench.take(2, ME).is_empty());
     assert_eq!(bench.take(3, YOU), ["send 3 by 0 from 12580"], "another number does not wait");
     assert_eq!(bench.hand.room(NOW, &bench.readiness), 7);
-    assert_eq!(
-        bench.sent(NOW, sent(ME, 0, accepted("7"))),
-        ["1 accepted try 1", "send 2 by 0 from 12580"]
-    );
+    assert_eq!(bench.sent(NOW, sent(ME, 0, accepted("7"))), ["1 accepted try 1", "send 2 by 0 from 12580"]);
     assert_eq!(bench.sent(NOW, sent(ME, 0, Sent::Unknown)), ["2 unknown try 1 no_answer"]);
     assert_eq!(bench.sent(NOW, sent(YOU, 0, accepted(""))), ["3 accepted try 1"]);
     assert_eq!((bench.hand.in_flight(), bench.hand.room(NOW, &bench.readiness)), (0, 10));
@@ -221,9 +218,15 @@ fn nothing_is_lost_or_sent_twice() {
             random ^= random << 17;
             random % below
         };
-        let mut hand = Hand::new(routes().into_iter().map(|r| Route { retry: Retry { tries_max: 3, ..Retry::default() }, ..r }).collect());
+        let mut hand = Hand::new(
+            routes()
+                .into_iter()
+                .map(|r| Route { retry: Retry { tries_max: 3, ..Retry::default() }, ..r })
+                .collect(),
+        );
         let mut readiness = [ready(3), ready(2)];
-        let mut waiting: Vec<OutboxRow> = (0..30).map(|n| row(n, &format!("+861380000000{}", n % 5))).collect();
+        let mut waiting: Vec<OutboxRow> =
+            (0..30).map(|n| row(n, &format!("+861380000000{}", n % 5))).collect();
         let (mut under_way, mut ended) = (Vec::<(usize, Outgoing)>::new(), BTreeSet::new());
         let mut now = NOW;
         for _ in 0..10_000 {
@@ -247,12 +250,20 @@ fn nothing_is_lost_or_sent_twice() {
                         _ => accepted("1"),
                     };
                     let was = answer.clone();
-                    hand.sent(sent(text.recipient.as_str(), route, answer), now, next(1_000), &readiness, &mut steps);
+                    hand.sent(
+                        sent(text.recipient.as_str(), route, answer),
+                        now,
+                        next(1_000),
+                        &readiness,
+                        &mut steps,
+                    );
                     if was == Sent::Unknown {
                         assert!(said(&steps)[0].contains("unknown"), "seed {seed}");
                     }
                 }
-                2 => readiness[usize::try_from(next(2)).unwrap()] = if next(3) == 0 { DOWN } else { ready(3) },
+                2 => {
+                    readiness[usize::try_from(next(2)).unwrap()] = if next(3) == 0 { DOWN } else { ready(3) }
+                }
                 _ => hand.unblock(now, &readiness, &mut steps),
             }
             for step in steps {
@@ -276,6 +287,10 @@ fn nothing_is_lost_or_sent_twice() {
                 break;
             }
         }
-        assert_eq!((ended.len(), under_way.len(), hand.lanes.len(), hand.waiting), (30, 0, 0, 0), "seed {seed}");
+        assert_eq!(
+            (ended.len(), under_way.len(), hand.lanes.len(), hand.waiting),
+            (30, 0, 0, 0),
+            "seed {seed}"
+        );
     }
 }

@@ -1,0 +1,201 @@
+//! A payment and the dialogue that asked for it: whatever becomes of the dialogue, the payment goes on and its caller is
+//! told.
+
+use std::time::Duration;
+
+use keytone::payment::row::State as Stage;
+use keytone::ussd::{Screen, Taken};
+
+use crate::support::market::{Database, Market, PIN};
+use crate::ussd::{
+    AIR, PATIENCE, Phone, answer, begin, close, desk, desk_with, on_both_databases, says, until_texts,
+};
+
+/// The carrier takes it at once and delivers later.
+const LATER: &str = "+8613800000911";
+
+async fn slow(database: Database) -> Market {
+    Market::open_with(database, |plans| {
+        plans.settings.answer_within = Duration::from_secs(25);
+        plans.carrier.later = Duration::from_millis(2_500);
+    })
+    .await
+}
+
+/// The payment that a dialogue has begun.
+async fn paying(phone: &Phone) -> keytone::ussd::Later {
+    phone.asked(begin("*125*50#")).await;
+    match phone.take(answer(PIN)).await.unwrap() {
+        Taken::Later(later) => later,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn delivered(market: &Market) {
+    let texts = until_texts(market, LATER, 1).await;
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    says(&texts[0], "was recharged with");
+    assert_eq!(market.carrier(LATER).len(), 1);
+}
+
+async fn a_slow_carrier_ends_the_dialogue_and_the_payment_goes_on(database: Database) {
+    let market = slow(database).await;
+    let account = market.account(LATER, 500_000).await;
+    let desk = desk_with(&market, |route| route.answer_within = Duration::from_millis(1_500));
+    let me = Phone::new(&desk, LATER, "1");
+    let screen = paying(&me).await.await.unwrap();
+    assert!(screen.end);
+    says(&screen.text, "You will get an SMS");
+    assert!(market.payments.session_by_key(&format!("ussd/{AIR}/{LATER}")).await.unwrap().is_none());
+    delivered(&market).await;
+    assert_eq!(market.money(account).await.1, 0);
+    close(market, &[desk]).await;
+}
+
+async fn an_abort_while_it_is_paid_stops_nothing(database: Database) {
+    let market = slow(database).await;
+    market.account(LATER, 500_000).await;
+    let desk = desk_with(&market, |route| route.answer_within = Duration::from_secs(20));
+    let me = Phone::new(&desk, LATER, "1");
+    let later = paying(&me).await;
+    me.abort().await;
+    assert_eq!(tokio::time::timeout(PATIENCE, later).await.unwrap(), None);
+    delivered(&market).await;
+    close(market, &[desk]).await;
+}
+
+async fn an_abort_before_the_pin_pays_nothing(database: Database) {
+    let market = Market::open(database).await;
+    let account = market.account(LATER, 500_000).await;
+    let desk = desk(&market);
+    let me = Phone::new(&desk, LATER, "1");
+    me.asked(begin("*125*50#")).await;
+    me.abort().await;
+    says(&me.told(answer(PIN)).await, "start again");
+    assert_eq!(market.money(account).await, (500_000, 0));
+    assert!(market.carrier(LATER).is_empty());
+    close(market, &[desk]).await;
+}
+
+async fn a_new_dialogue_while_it_is_paid_stops_nothing(database: Database) {
+    let market = slow(database).await;
+    market.account(LATER, 500_000).await;
+    let desk = desk_with(&market, |route| route.answer_within = Duration::from_secs(20));
+    let old = Phone::new(&desk, LATER, "1");
+    let later = paying(&old).await;
+    let new = Phone::new(&desk, LATER, "2");
+    says(&new.asked(begin("*125#")).await, "Your number is");
+    assert_eq!(tokio::time::timeout(PATIENCE, later).await.unwrap(), None);
+    says(&new.asked(answer("1")).await, "Amount:");
+    delivered(&market).await;
+    new.abort().await;
+    close(market, &[desk]).await;
+}
+
+async fn a_transport_that_goes_away_stops_nothing(database: Database) {
+    let market = slow(database).await;
+    market.account(LATER, 500_000).await;
+    let desk = desk_with(&market, |route| route.answer_within = Duration::from_secs(20));
+    let me = Phone::new(&desk, LATER, "1");
+    drop(paying(&me).await);
+    delivered(&market).await;
+    close(market, &[desk]).await;
+}
+
+async fn a_screen_that_reaches_nobody_leaves_the_conversation_for_the_next_one(database: Database) {
+    let market = Market::open(database).await;
+    market.account(LATER, 500_000).await;
+    let desk = desk(&market);
+    let me = Phone::new(&desk, LATER, "1");
+    me.asked(begin("*125#")).await;
+    me.asked(answer("1")).await;
+    desk.undelivered(AIR, &me.number, Some("another")).await.unwrap();
+    says(&me.asked(answer("70")).await, "not one of the amounts");
+    desk.undelivered(AIR, &me.number, Some("1")).await.unwrap();
+    says(&me.told(answer("50")).await, "start again");
+    says(&Phone::new(&desk, LATER, "2").asked(begin("*125#")).await, "was not finished");
+    close(market, &[desk]).await;
+}
+
+/// The process dies between the commit and the payment, or while it is paid: the row says what was under way.
+async fn what_a_dead_process_left_is_told(database: Database) {
+    let market = slow(database).await;
+    let account = market.account(LATER, 500_000).await;
+    let first = desk_with(&market, |route| route.answer_within = Duration::from_secs(20));
+    let me = Phone::new(&first, LATER, "1");
+    let later = paying(&me).await;
+    let key = format!("ussd/{AIR}/{LATER}");
+    let row = market.payments.session_by_key(&key).await.unwrap().unwrap();
+    assert!(!row.state.contains(PIN), "no state holds a PIN");
+    let payment = row.payment.unwrap();
+    // Another process finds the row while nobody answers for it any more.
+    let second = desk(&market);
+    let mine = Phone::new(&second, LATER, "1");
+    let shown = mine.told(answer("1")).await;
+    says(&shown, "You will get an SMS");
+    market.until(payment, Stage::Delivered).await;
+    second.idle().await;
+    drop(later);
+    let texts = until_texts(&market, LATER, 1).await;
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    says(&texts[0], "was recharged with");
+    assert_eq!(market.money(account).await.1, 0);
+    close(market, &[first, second]).await;
+}
+
+/// A session that was saved in wait for a payment that nobody can begin any more, since no PIN is kept.
+async fn what_had_not_begun_is_told_as_not_made(database: Database) {
+    let market = Market::open(database).await;
+    let account = market.account(LATER, 500_000).await;
+    let first = desk(&market);
+    let me = Phone::new(&first, LATER, "1");
+    let later = paying(&me).await;
+    let key = format!("ussd/{AIR}/{LATER}");
+    let saved = market.payments.session_by_key(&key).await.unwrap();
+    let screen = later.await.unwrap();
+    assert!(screen.end, "{screen:?}");
+    let Some(row) = saved else { return };
+    // The same row with a payment that was never made.
+    first.idle().await;
+    let never = keytone::session::SessionRow {
+        id: market.id(),
+        payment: Some(market.id()),
+        revision: 1,
+        ..row
+    };
+    assert!(market.payments.save_session(never).await.unwrap());
+    let before = until_texts(&market, LATER, 1).await.len();
+    let second = desk(&market);
+    says(&Phone::new(&second, LATER, "1").told(answer("1")).await, "You will get an SMS");
+    second.idle().await;
+    let texts = until_texts(&market, LATER, before + 1).await;
+    says(&texts[before], "went wrong");
+    assert_eq!(market.carrier(LATER).len(), 1);
+    assert_eq!(market.money(account).await.1, 0);
+    close(market, &[first, second]).await;
+}
+
+async fn a_refusal_is_shown_and_a_screen_is_no_secret(database: Database) {
+    let market = Market::open(database).await;
+    let barred = "+8613800000902";
+    market.account(barred, 500_000).await;
+    let desk = desk(&market);
+    let me = Phone::new(&desk, barred, "1");
+    me.asked(begin("*125*50#")).await;
+    let Some(Screen { text, end: true }) = me.shown(answer(PIN)).await else { panic!("no end") };
+    says(&text, "was refused");
+    assert!(!text.contains(PIN));
+    close(market, &[desk]).await;
+}
+
+on_both_databases!(money:
+    a_slow_carrier_ends_the_dialogue_and_the_payment_goes_on,
+    an_abort_while_it_is_paid_stops_nothing,
+    an_abort_before_the_pin_pays_nothing,
+    a_new_dialogue_while_it_is_paid_stops_nothing,
+    a_transport_that_goes_away_stops_nothing,
+    a_screen_that_reaches_nobody_leaves_the_conversation_for_the_next_one,
+    what_a_dead_process_left_is_told,
+    what_had_not_begun_is_told_as_not_made,
+    a_refusal_is_shown_and_a_screen_is_no_secret,
+);

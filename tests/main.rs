@@ -29,6 +29,7 @@ mod reload;
 mod resume;
 mod rtp_engine;
 mod sip;
+mod sms;
 mod smpp;
 mod support;
 mod torture;

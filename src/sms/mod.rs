@@ -20,4 +20,4 @@ pub mod received;
 pub mod repeat;
 pub mod retry;
 pub mod route;
-//pub mod smpp;
+pub mod smpp;

@@ -233,7 +233,7 @@ impl Inner {
     fn judge(&self, outcome: Outcome, text: &Outgoing, bind: &Bind, last: bool) -> Result<String, Sent> {
         match outcome {
             Outcome::Answered { status, body } => match self.dialect.kinds.of(status) {
-                Kind::Ok => Ok(self.id_of(&body.0)),
+                Kind::Ok => Ok(self.id_of(&body)),
                 Kind::Throttled => Err(Sent::Throttled { code: status::label(status) }),
                 Kind::Retry | Kind::BindProblem => {
                     Err(Sent::Refused { code: status::label(status), retry: true })
@@ -247,7 +247,7 @@ impl Inner {
                 }
                 Err(Sent::Unknown)
             }
-            Outcome::NotSent(Unsent::Unfit) => {
+            Outcome::NotSent(Unsent::Unfit(_)) => {
                 Err(Sent::Refused { code: "unfit".to_owned(), retry: false })
             }
             Outcome::NotSent(_) => Err(Sent::NotSent),

@@ -1,0 +1,1 @@
+//! SMPP on both sides of a desk and a dispatcher: real links on loopback.

@@ -249,7 +249,11 @@ struct Gate {
 
 impl Gate {
     async fn open() -> Self {
-        let market = Market::open(Database::Sqlite).await;
+        Self::open_at(Clock::machine()).await
+    }
+
+    async fn open_at(clock: Clock) -> Self {
+        let market = Market::open_at(clock, Database::Sqlite, |_| {}).await;
         market.account(ME, 500_000).await;
         let outbox = Outbox::open().await;
         let node = Self::node(&market, &outbox).await;

@@ -109,6 +109,7 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
             from: Origin::written(&plus(&from), &self.country),
             to: plus(&to),
             text,
+            unique: id.is_some(),
             identity: id.unwrap_or_default().into_bytes(),
             part: None,
             trusted: route.trusted,

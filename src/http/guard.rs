@@ -333,7 +333,10 @@ mod tests {
         assert_eq!(ask(&guard, 610, "/ussd/x", &early, "{}"), Err(Refused::Replay));
         assert_eq!(ask(&guard, 9, "/ussd/x", &stamped(310, "", "/ussd/x", ""), ""), Err(Refused::Timestamp));
         // From before the start: perhaps it was taken by the process before this one.
-        assert_eq!(ask(&guard, 0, "/ussd/x", &stamped(-1, "", "/ussd/x", "{}"), "{}"), Err(Refused::Timestamp));
+        assert_eq!(
+            ask(&guard, 0, "/ussd/x", &stamped(-1, "", "/ussd/x", "{}"), "{}"),
+            Err(Refused::Timestamp)
+        );
     }
 
     #[test]
@@ -377,7 +380,11 @@ mod tests {
             guard.remember(START, n.to_be_bytes().to_vec(), START).unwrap();
         }
         assert_eq!(ask(&guard, 0, "/x", &stamped(0, "", "/x", ""), ""), Err(Refused::Busy));
-        assert_eq!(ask(&guard, 301, "/x", &stamped(301, "", "/x", ""), ""), Ok(()), "the old ones are forgotten");
+        assert_eq!(
+            ask(&guard, 301, "/x", &stamped(301, "", "/x", ""), ""),
+            Ok(()),
+            "the old ones are forgotten"
+        );
         assert_eq!(guard.seen.lock().unwrap().len(), 1);
     }
 
@@ -387,7 +394,8 @@ mod tests {
         let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
         let form = "CallSid=CA1234567890ABCDE&Digits=1234&From=%2B14158675309&To=%2B18005551212&Caller=%2B14158675309";
         let repeated = "Sid=CA123&SidAccount=AC123&Digits=5678&Digits=1234&Digits=1234";
-        for (form, wanted) in [(form, "RSOYDt4T1cUTdK1PDd93/VVr8B8="), (repeated, "IK+Dwps556ElfBT0I3Rgjkr1wJU=")]
+        for (form, wanted) in
+            [(form, "RSOYDt4T1cUTdK1PDd93/VVr8B8="), (repeated, "IK+Dwps556ElfBT0I3Rgjkr1wJU=")]
         {
             assert_eq!(twilio(&"12345".into(), url, "POST", form.as_bytes()).unwrap(), wanted);
         }
@@ -404,7 +412,10 @@ mod tests {
     #[test]
     fn addresses_and_every_check_must_hold() {
         let only: Allowed = Arc::new(|address| address == IpAddr::from([192, 0, 2, 8]));
-        assert_eq!(ask(&guard(Check::Address(only.clone())), 0, "/x", &headers(&[]), ""), Err(Refused::Address));
+        assert_eq!(
+            ask(&guard(Check::Address(only.clone())), 0, "/x", &headers(&[]), ""),
+            Err(Refused::Address)
+        );
         let here: Allowed = Arc::new(|address| address == IpAddr::from([192, 0, 2, 7]));
         assert_eq!(ask(&guard(Check::Address(here.clone())), 0, "/x", &headers(&[]), ""), Ok(()));
         let secret = Check::Secret(Place::Query("key".to_owned()), "hush".into());

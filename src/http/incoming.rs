@@ -1,4 +1,4 @@
-//! A gateway's request as it came, and the plain answers that refuse one.
+//! A gateway's request as it came, and how one is refused.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,29 +29,32 @@ pub(super) struct Incoming {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Incoming {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let method = request.method().clone();
         // A HEAD would do what a GET does and tell nobody.
         if method != Method::GET && method != Method::POST {
             return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "expected GET or POST"));
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes()).map_err(|bad| bad_form(&bad))?;
+        let query = Fields::parse(request.uri().query().unwrap_or_default().as_bytes())
+            .map_err(|bad| bad_form(&bad))?;
         let headers = request.headers().clone();
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let Some(peer) = peer else {
             return Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, "the peer's address is not known"));
         };
-        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| refuse(rejection.status(), &rejection.body_text()))?;
         Ok(Self { method, target, headers, peer, query, body })
     }
 }
 
 impl Incoming {
     /// Whether it may come in, by the route's guard.
-    pub(super) fn pass(&self, guard: &Guard, route: &str, now: Timestamp) -> Result<(), Response> {
+    pub(super) fn pass(&self, guard: &Guard, route: &str, now: Timestamp) -> Result<(), Refusal> {
         let request = guard::Request {
             method: self.method.as_str(),
             target: &self.target,
@@ -71,7 +74,7 @@ impl Incoming {
     }
 
     /// Reads the form: of a GET the query, of a POST the body.
-    pub(super) fn form<T>(&self, read: impl FnOnce(&Fields) -> Result<T, Bad>) -> Result<T, Response> {
+    pub(super) fn form<T>(&self, read: impl FnOnce(&Fields) -> Result<T, Bad>) -> Result<T, Refusal> {
         if self.method == Method::GET {
             return read(&self.query).map_err(|bad| bad_form(&bad));
         }
@@ -79,7 +82,7 @@ impl Incoming {
     }
 
     /// Reads the document of a POST.
-    pub(super) fn document<T>(&self, read: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, Response> {
+    pub(super) fn document<T>(&self, read: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, Refusal> {
         if self.method != Method::POST {
             return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "expected POST"));
         }
@@ -87,19 +90,36 @@ impl Incoming {
     }
 }
 
-fn bad_form(bad: &Bad) -> Response {
+fn bad_form(bad: &Bad) -> Refusal {
     refuse(StatusCode::BAD_REQUEST, &bad.to_string())
 }
 
 /// A refusal in words.
-pub(super) fn refuse(status: StatusCode, words: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{words}\n")).into_response()
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    words: String,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+        let mut response = (self.status, kind, format!("{}\n", self.words)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+        }
+        response
+    }
+}
+
+/// Refuses in words.
+pub(super) fn refuse(status: StatusCode, words: &str) -> Refusal {
+    Refusal { status, words: words.to_owned() }
 }
 
 /// Not now.
-pub(super) fn busy() -> Response {
-    let headers = [(header::RETRY_AFTER, RETRY_AFTER_S)];
-    (headers, refuse(StatusCode::SERVICE_UNAVAILABLE, "not now, please try again")).into_response()
+pub(super) fn busy() -> Refusal {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "not now, please try again")
 }
 
 /// A number as gateways write it. A `+` that was not escaped has become a blank, and is one again: without it a number of

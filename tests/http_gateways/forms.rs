@@ -17,9 +17,7 @@ async fn the_plain_form_says_what_happened() {
     let begin = json!({"session": "j1", "msisdn": ME, "code": "*125#", "phase": "begin"});
     let (status, screen) = plain(node, &begin).await;
     assert_eq!((status, &screen["end"]), (200, &json!(false)), "{screen}");
-    let answer = |text: &str, id: &str| {
-        json!({"session": "j1", "msisdn": ME, "phase": "answer", "text": text, "id": id})
-    };
+    let answer = |text: &str, id: &str| json!({"session": "j1", "msisdn": ME, "phase": "answer", "text": text, "id": id});
     let (_, amounts) = plain(node, &answer("1", "r1")).await;
     assert!(amounts["text"].as_str().unwrap().contains("50"), "{amounts}");
     assert_eq!(plain(node, &answer("1", "r1")).await.1, amounts, "the same request again");
@@ -47,16 +45,26 @@ async fn what_is_wrong_is_told_and_nothing_happens() {
     for (path, wanted) in [("/ussd/other", 404), ("/sms/other", 404), ("/ussd", 404), ("/ussd/nobody", 401)] {
         assert_eq!(node.post(path, &good).await.0, wanted, "{path}");
     }
-    for target in ["/ussd/at", "/ussd/at?key=hush", "/ussd/at?key=", "/sms/at", "/sms/at/receipt", "/ussd/at/end"] {
+    for target in
+        ["/ussd/at", "/ussd/at?key=hush", "/ussd/at?key=", "/sms/at", "/sms/at/receipt", "/ussd/at/end"]
+    {
         let (status, body) = node.send(node.client.post(format!("{}{target}", node.url))).await;
         assert_eq!((status, body.as_str()), (401, "the secret is missing or wrong\n"), "{target}");
     }
     for (path, form, words) in [
         ("/ussd/at", vec![("sessionId", "s1")], "expected a field phoneNumber\n"),
-        ("/ussd/at", vec![("sessionId", "s1"), ("phoneNumber", "0"), ("serviceCode", "*1#")], "expected a telephone number\n"),
+        (
+            "/ussd/at",
+            vec![("sessionId", "s1"), ("phoneNumber", "0"), ("serviceCode", "*1#")],
+            "expected a telephone number\n",
+        ),
         ("/sms/at", vec![("from", ME)], "expected a field to\n"),
         ("/sms/at/receipt", vec![("id", "1")], "expected a field status\n"),
-        ("/sms/kannel/receipt", vec![("id", "1"), ("status", "9")], "expected 1, 2, 4, 8 or 16 in the field status\n"),
+        (
+            "/sms/kannel/receipt",
+            vec![("id", "1"), ("status", "9")],
+            "expected 1, 2, 4, 8 or 16 in the field status\n",
+        ),
     ] {
         assert_eq!(node.post(path, &form).await, (400, words.to_owned()), "{path}");
     }

@@ -160,7 +160,13 @@ impl Node {
             clock: clock.clone(),
         });
         let gateways = Gateways {
-            ussd: Some(Arc::new(ussd_in::Gateway::new(desk.clone(), ussd, country(), &[7; 32], clock.clone()))),
+            ussd: Some(Arc::new(ussd_in::Gateway::new(
+                desk.clone(),
+                ussd,
+                country(),
+                &[7; 32],
+                clock.clone(),
+            ))),
             sms: Some(Arc::new(sms_in::Gateway::new(
                 sms_desk,
                 dispatcher.clone(),

@@ -117,7 +117,11 @@ async fn what_may_have_left_is_unknown() {
         ("bad gateway", After::Write(answer("502 Oops", good)), Sent::Unknown),
         ("bad request", After::Write(answer("400 No", "")), refused("http 400", false)),
         // The words of a refusal are cut off; it is one all the same.
-        ("refused and silence", After::Stall(b"HTTP/1.1 400 No\r\ncontent-length: 9\r\n\r\n{".to_vec()), refused("http 400", false)),
+        (
+            "refused and silence",
+            After::Stall(b"HTTP/1.1 400 No\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+            refused("http 400", false),
+        ),
         ("too many", After::Write(answer("429 Slow", "")), throttled("http 429")),
         ("not now", After::Write(answer("503 Wait", "")), throttled("http 503")),
     ] {
@@ -172,7 +176,8 @@ async fn settings_of_which_no_request_can_be_made_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_provider_is_asked_in_its_own_form() {
-    let taken = r#"{"SMSMessageData":{"Message":"Sent","Recipients":[{"statusCode":101,"messageId":"AT1"}]}}"#;
+    let taken =
+        r#"{"SMSMessageData":{"Message":"Sent","Recipients":[{"statusCode":101,"messageId":"AT1"}]}}"#;
     let (url, seen) = server(After::Write(answer("201 Created", taken))).await;
     let account = Account::AfricasTalking(africastalking::Account {
         url: format!("{url}/version1/messaging"),
@@ -182,7 +187,10 @@ async fn each_provider_is_asked_in_its_own_form() {
     assert_eq!(sent(account).await, Sent::Accepted { id: "AT1".to_owned() });
     let request = seen.lock().await.pop().unwrap();
     assert!(request.starts_with("POST /version1/messaging HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains("apikey: at-key\r\n") && request.contains("to=%2B254711000111&from=12580"), "{request}");
+    assert!(
+        request.contains("apikey: at-key\r\n") && request.contains("to=%2B254711000111&from=12580"),
+        "{request}"
+    );
 
     let (url, seen) = server(After::Write(answer("201 Created", r#"{"sid":"SM1","status":"queued"}"#))).await;
     let account = Account::Twilio(twilio::Account {
@@ -195,10 +203,16 @@ async fn each_provider_is_asked_in_its_own_form() {
     assert_eq!(sent(account.clone()).await, Sent::Accepted { id: "SM1".to_owned() });
     let request = seen.lock().await.pop().unwrap();
     assert!(request.starts_with("POST /2010-04-01/Accounts/AC1/Messages.json HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains("authorization: Basic QUMxOnRva2Vu\r\n") && request.contains("&ValidityPeriod=600"));
-    let (url, _) = server(After::Write(answer("400 No", r#"{"code":21211,"message":"x","status":400}"#))).await;
+    assert!(
+        request.contains("authorization: Basic QUMxOnRva2Vu\r\n") && request.contains("&ValidityPeriod=600")
+    );
+    let (url, _) =
+        server(After::Write(answer("400 No", r#"{"code":21211,"message":"x","status":400}"#))).await;
     let Account::Twilio(account) = account else { unreachable!() };
-    assert_eq!(sent(Account::Twilio(twilio::Account { base_url: url, ..account })).await, refused("21211", false));
+    assert_eq!(
+        sent(Account::Twilio(twilio::Account { base_url: url, ..account })).await,
+        refused("21211", false)
+    );
 
     let (url, seen) = server(After::Write(answer("202 Accepted", "0: Accepted for delivery"))).await;
     let account = Account::Kannel(kannel::Account {

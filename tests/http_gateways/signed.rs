@@ -27,7 +27,10 @@ async fn a_signed_request_is_taken_once() {
     let begin = format!(r#"{{"session":"s","msisdn":"{ME}","code":"*125#","phase":"begin"}}"#);
     let (status, body) = signed(node, now, "n1", &begin, &begin).await;
     assert_eq!(status, 200, "{body}");
-    assert_eq!(signed(node, now, "n1", &begin, &begin).await, (401, "this signature was used before\n".to_owned()));
+    assert_eq!(
+        signed(node, now, "n1", &begin, &begin).await,
+        (401, "this signature was used before\n".to_owned())
+    );
     assert_eq!(signed(node, now, "n2", &begin, &begin).await.0, 200);
     let other = begin.replace("begin", "end");
     assert_eq!(signed(node, now, "n3", &other, &begin).await.0, 401, "the body is another");
@@ -41,7 +44,13 @@ async fn a_signed_request_is_taken_once() {
 async fn twilio_is_believed_by_its_signature() {
     let gate = Gate::open().await;
     let node = &gate.node;
-    let body = form(&[("From", ME), ("To", "12580"), ("Body", "what can I do"), ("MessageSid", "SM1"), ("ToCountry", "CN")]);
+    let body = form(&[
+        ("From", ME),
+        ("To", "12580"),
+        ("Body", "what can I do"),
+        ("MessageSid", "SM1"),
+        ("ToCountry", "CN"),
+    ]);
     let send = async |signature: &str| {
         let request = node.client.post(format!("{}/sms/twilio?x=1", node.url));
         node.send(request.header("X-Twilio-Signature", signature).body(body.to_string())).await

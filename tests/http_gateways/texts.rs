@@ -14,12 +14,12 @@ async fn rows(gate: &Gate) -> Vec<OutboxRow> {
     mailbox.list(&OutboxFilter { limit: 100, ..OutboxFilter::default() }).await.unwrap()
 }
 
-/// Waits until every text that went out is in this state.
-async fn until(gate: &Gate, state: OutboxState) -> Vec<OutboxRow> {
+/// Waits until there are so many texts that went out, all in this state. One that is just changing its state is in none.
+async fn until(gate: &Gate, count: usize, state: OutboxState) -> Vec<OutboxRow> {
     let all = tokio::time::timeout(PATIENCE, async {
         loop {
             let rows = rows(gate).await;
-            if rows.iter().all(|row| row.state == state) {
+            if rows.len() == count && rows.iter().all(|row| row.state == state) {
                 return rows;
             }
             tokio::time::sleep(Duration::from_millis(15)).await;
@@ -27,18 +27,27 @@ async fn until(gate: &Gate, state: OutboxState) -> Vec<OutboxRow> {
     });
     match all.await {
         Ok(rows) => rows,
-        Err(_) => panic!("not {state:?}: {:?}", rows(gate).await.iter().map(|row| row.state).collect::<Vec<_>>()),
+        Err(_) => {
+            panic!("not {state:?}: {:?}", rows(gate).await.iter().map(|row| row.state).collect::<Vec<_>>())
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_is_answered_by_the_route_that_brought_it() {
     let gate = Gate::open().await;
-    let at = [("from", ME), ("to", "12580"), ("text", "what can I do"), ("date", "x"), ("id", "m1"), ("linkId", "")];
+    let at = [
+        ("from", ME),
+        ("to", "12580"),
+        ("text", "what can I do"),
+        ("date", "x"),
+        ("id", "m1"),
+        ("linkId", ""),
+    ];
     assert_eq!(gate.node.post("/sms/at", &at).await, (200, String::new()));
     let reply = gate.outbox.next().await;
     assert_eq!((reply["from"].as_str(), reply["to"].as_str()), (Some("12580"), Some(ME)), "{reply}");
-    let rows = until(&gate, OutboxState::Accepted).await;
+    let rows = until(&gate, 1, OutboxState::Accepted).await;
     assert_eq!(rows[0].route.as_deref(), Some("at"));
     let id = rows[0].message_id.clone().unwrap();
     assert_eq!(id, format!("p-{}", reply["id"].as_str().unwrap()));
@@ -47,7 +56,7 @@ async fn a_text_is_answered_by_the_route_that_brought_it() {
         let receipt = [("id", id.as_str()), ("status", status), ("phoneNumber", ME)];
         assert_eq!(gate.node.post("/sms/at/receipt", &receipt).await, (200, String::new()), "{status}");
     }
-    until(&gate, OutboxState::Delivered).await;
+    until(&gate, 1, OutboxState::Delivered).await;
     gate.close().await;
 }
 
@@ -55,10 +64,21 @@ async fn a_text_is_answered_by_the_route_that_brought_it() {
 async fn each_form_brings_its_text_once() {
     let gate = Gate::open().await;
     let node = &gate.node;
-    let kannel = [("from", ME), ("to", "12580"), ("text", "what can I do"), ("id", "k1"), ("charset", "UTF-8"), ("coding", "0")];
+    let kannel = [
+        ("from", ME),
+        ("to", "12580"),
+        ("text", "what can I do"),
+        ("id", "k1"),
+        ("charset", "UTF-8"),
+        ("coding", "0"),
+    ];
     let document = json!({"id": "j1", "from": ME, "to": "12580", "text": "充值"});
-    for _ in 0..3 {
-        assert_eq!(node.get("/sms/kannel", &kannel).await, (200, String::new()), "no word: Kannel would text it");
+    for _ in 0..2 {
+        assert_eq!(
+            node.get("/sms/kannel", &kannel).await,
+            (200, String::new()),
+            "no word: Kannel would text it"
+        );
     }
     assert_eq!(gate.outbox.next().await["to"], ME);
     for _ in 0..3 {
@@ -66,9 +86,9 @@ async fn each_form_brings_its_text_once() {
         assert_eq!(node.send(request).await, (200, "{}".to_owned()));
     }
     assert_eq!(gate.outbox.next().await["to"], ME);
-    assert_eq!(until(&gate, OutboxState::Accepted).await.len(), 2);
+    let sent = until(&gate, 2, OutboxState::Accepted).await;
     // Receipts of the others: one that will not come, in each provider's words.
-    let ids: Vec<String> = rows(&gate).await.into_iter().filter_map(|row| row.message_id).collect();
+    let ids: Vec<String> = sent.into_iter().filter_map(|row| row.message_id).collect();
     for id in &ids {
         let receipt = [("id", id.as_str()), ("status", "2"), ("answer", "NACK/ err:011 text:what")];
         assert_eq!(node.get("/sms/kannel/receipt", &receipt).await, (200, String::new()));
@@ -76,10 +96,11 @@ async fn each_form_brings_its_text_once() {
         let request = node.client.post(format!("{}/sms/plain/receipt?key=hush+hush", node.url)).json(&told);
         assert_eq!(node.send(request).await, (200, "{}".to_owned()));
     }
-    let rows = until(&gate, OutboxState::Undelivered).await;
+    let rows = until(&gate, 2, OutboxState::Undelivered).await;
     let mut codes: Vec<_> = rows.into_iter().map(|row| (row.route.unwrap(), row.code.unwrap())).collect();
     codes.sort();
-    let wanted = [("kannel", "NACK/ err:011"), ("plain", "absent")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let wanted =
+        [("kannel", "NACK/ err:011"), ("plain", "absent")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     assert_eq!(codes, wanted);
     gate.close().await;
 }
@@ -105,8 +126,8 @@ async fn a_text_that_comes_again_late_is_known_by_its_id() {
     // The same words under another id are another answer.
     send("m3", "70").await;
     gate.outbox.next().await;
-    clock.advance(Duration::from_secs(1));
-    assert_eq!(rows(&gate).await.len(), 3, "one reply to each of three texts");
+    // One reply to each of three texts.
+    until(&gate, 3, OutboxState::Accepted).await;
     gate.close().await;
 }
 

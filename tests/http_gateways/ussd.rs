@@ -194,7 +194,8 @@ async fn by_get_it_is_the_same() {
     assert_eq!(status, 200);
     says(&begun, "CON ", "138");
     // A `+` that was not escaped.
-    let url = format!("{}/ussd/at?key=hush+hush&sessionId=g2&phoneNumber={ME}&serviceCode=*125%23", gate.node.url);
+    let url =
+        format!("{}/ussd/at?key=hush+hush&sessionId=g2&phoneNumber={ME}&serviceCode=*125%23", gate.node.url);
     let (status, again) = gate.node.send(gate.node.client.get(url)).await;
     assert_eq!((status, again), (200, begun));
     gate.close().await;

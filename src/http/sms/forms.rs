@@ -236,7 +236,10 @@ mod tests {
         assert_eq!(words(africastalking(&fields("to=1&text=x&id=1"))), "expected a field from");
         assert_eq!(words(africastalking(&fields("from=1&to=1&id=1"))), "expected a field text");
         assert_eq!(words(africastalking(&fields("from=1&to=1&text=x"))), "expected a field id");
-        assert_eq!(words(twilio(&fields("From=1&To=1&Body=%ff&MessageSid=1"))), "expected UTF-8 in the field Body");
+        assert_eq!(
+            words(twilio(&fields("From=1&To=1&Body=%ff&MessageSid=1"))),
+            "expected UTF-8 in the field Body"
+        );
         let long = format!("from=1&to=1&text=x&id={}", "9".repeat(ID_BYTES_MAX + 1));
         assert_eq!(words(africastalking(&fields(&long))), "expected at most 128 bytes in the field id");
         let names = Names::default();
@@ -255,14 +258,24 @@ mod tests {
     fn receipts_say_what_became_of_a_text() {
         type Read = fn(&Fields) -> Result<Receipt, Bad>;
         let cases: &[(Read, &str, Reported, Option<&str>)] = &[
-            (africastalking_receipt, "id=a&status=Success&phoneNumber=%2B254711000111", Reported::Delivered, None),
+            (
+                africastalking_receipt,
+                "id=a&status=Success&phoneNumber=%2B254711000111",
+                Reported::Delivered,
+                None,
+            ),
             (
                 africastalking_receipt,
                 "id=a&status=Failed&failureReason=UserInBlackList",
                 Reported::Undelivered,
                 Some("UserInBlackList"),
             ),
-            (africastalking_receipt, "id=a&status=Rejected&failureReason=", Reported::Undelivered, Some("Rejected")),
+            (
+                africastalking_receipt,
+                "id=a&status=Rejected&failureReason=",
+                Reported::Undelivered,
+                Some("Rejected"),
+            ),
             (africastalking_receipt, "id=a&status=Buffered", Reported::UnderWay, None),
             (africastalking_receipt, "id=a&status=Surprise", Reported::UnderWay, None),
             (twilio_receipt, "MessageSid=a&MessageStatus=delivered", Reported::Delivered, None),
@@ -276,14 +289,27 @@ mod tests {
             (kannel_receipt, "id=a&status=1&answer=", Reported::Delivered, None),
             (kannel_receipt, "id=a&status=8&answer=ACK%2F", Reported::UnderWay, None),
             (kannel_receipt, "id=a&status=4", Reported::UnderWay, None),
-            (kannel_receipt, "id=a&status=2&answer=err%3A011+Text%3A4321", Reported::Undelivered, Some("err:011")),
-            (kannel_receipt, "id=a&status=16&answer=NACK%2F%ff", Reported::Undelivered, Some("NACK/\u{fffd}")),
+            (
+                kannel_receipt,
+                "id=a&status=2&answer=err%3A011+Text%3A4321",
+                Reported::Undelivered,
+                Some("err:011"),
+            ),
+            (
+                kannel_receipt,
+                "id=a&status=16&answer=NACK%2F%ff",
+                Reported::Undelivered,
+                Some("NACK/\u{fffd}"),
+            ),
         ];
         for (read, form, reported, code) in cases {
             let wanted = Receipt { id: "a".to_owned(), reported: *reported, code: code.map(str::to_owned) };
             assert_eq!(read(&fields(form)), Ok(wanted), "{form}");
         }
-        assert_eq!(words(kannel_receipt(&fields("id=a&status=3"))), "expected 1, 2, 4, 8 or 16 in the field status");
+        assert_eq!(
+            words(kannel_receipt(&fields("id=a&status=3"))),
+            "expected 1, 2, 4, 8 or 16 in the field status"
+        );
         assert_eq!(words(twilio_receipt(&fields("MessageStatus=sent"))), "expected a field MessageSid");
         let long = format!("id=a&status=Failed&failureReason={}", "é".repeat(100));
         let kept = africastalking_receipt(&fields(&long)).unwrap().code.unwrap();

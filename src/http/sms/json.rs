@@ -58,7 +58,11 @@ pub fn receipt(body: &[u8]) -> Result<Receipt, String> {
         Status::Delivered => Reported::Delivered,
         Status::Undelivered => Reported::Undelivered,
     };
-    Ok(Receipt { id, reported, code: code.filter(|_| reported == Reported::Undelivered).and_then(|words| short(&words)) })
+    Ok(Receipt {
+        id,
+        reported,
+        code: code.filter(|_| reported == Reported::Undelivered).and_then(|words| short(&words)),
+    })
 }
 
 fn checked(id: &str) -> Result<(), String> {
@@ -81,10 +85,15 @@ mod tests {
 
     #[test]
     fn documents_are_read() {
-        let arrived = text(r#"{"id":"p1","from":"+8613800000001","to":"12580","text":"RC 50 充值"}"#.as_bytes()).unwrap();
+        let arrived =
+            text(r#"{"id":"p1","from":"+8613800000001","to":"12580","text":"RC 50 充值"}"#.as_bytes())
+                .unwrap();
         assert_eq!((arrived.id.as_deref(), arrived.text.as_str()), (Some("p1"), "RC 50 充值"));
         let told = receipt(br#"{"id":"p1","status":"undelivered","code":" absent "}"#).unwrap();
-        assert_eq!(told, Receipt { id: "p1".into(), reported: Reported::Undelivered, code: Some("absent".into()) });
+        assert_eq!(
+            told,
+            Receipt { id: "p1".into(), reported: Reported::Undelivered, code: Some("absent".into()) }
+        );
         let told = receipt(br#"{"id":"p1","status":"delivered","code":"000"}"#).unwrap();
         assert_eq!(told, Receipt { id: "p1".into(), reported: Reported::Delivered, code: None });
     }

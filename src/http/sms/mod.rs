@@ -21,7 +21,7 @@ use axum::routing::get;
 
 use crate::clock::Clock;
 use crate::http::guard::Guard;
-use crate::http::incoming::{Incoming, busy, plus, refuse};
+use crate::http::incoming::{Incoming, Refusal, busy, plus, refuse};
 use crate::http::sms::forms::{Arrived, Names};
 use crate::session::Id;
 use crate::sms::address::{Country, Origin};
@@ -89,13 +89,13 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
             .with_state(self)
     }
 
-    fn let_in(&self, route: &str, incoming: &Incoming) -> Result<&Route, Response> {
+    fn let_in(&self, route: &str, incoming: &Incoming) -> Result<&Route, Refusal> {
         let route = self.routes.get(route).ok_or_else(|| refuse(StatusCode::NOT_FOUND, "no such route"))?;
         incoming.pass(&route.guard, &route.name, self.clock.now())?;
         Ok(route)
     }
 
-    async fn text(&self, route: &str, incoming: Incoming) -> Result<Response, Response> {
+    async fn text(&self, route: &str, incoming: Incoming) -> Result<Response, Refusal> {
         let route = self.let_in(route, &incoming)?;
         let Arrived { from, to, text, id } = match &route.form {
             Form::AfricasTalking => incoming.form(forms::africastalking)?,
@@ -123,7 +123,7 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
         }
     }
 
-    async fn receipt(&self, route: &str, incoming: Incoming) -> Result<Response, Response> {
+    async fn receipt(&self, route: &str, incoming: Incoming) -> Result<Response, Refusal> {
         let route = self.let_in(route, &incoming)?;
         let forms::Receipt { id, reported, code } = match &route.form {
             Form::AfricasTalking => incoming.form(forms::africastalking_receipt)?,
@@ -159,7 +159,7 @@ async fn text<M: Clone + Send + Sync + 'static>(
     Path(route): Path<String>,
     incoming: Incoming,
 ) -> Response {
-    gateway.text(&route, incoming).await.unwrap_or_else(|refusal| refusal)
+    gateway.text(&route, incoming).await.into_response()
 }
 
 async fn receipt<M: Clone + Send + Sync + 'static>(
@@ -167,5 +167,5 @@ async fn receipt<M: Clone + Send + Sync + 'static>(
     Path(route): Path<String>,
     incoming: Incoming,
 ) -> Response {
-    gateway.receipt(&route, incoming).await.unwrap_or_else(|refusal| refusal)
+    gateway.receipt(&route, incoming).await.into_response()
 }

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn requests_are_read_as_they_are_written() {
-        let form = "sessionId=ATUid_1&phoneNumber=%2B254711000111&networkCode=63902&serviceCode=*384*123%23&text=";
+        let form =
+            "sessionId=ATUid_1&phoneNumber=%2B254711000111&networkCode=63902&serviceCode=*384*123%23&text=";
         let wanted = Asked { session: "ATUid_1", number: "+254711000111", code: "*384*123#", text: "" };
         assert!(read(&fields(form)).unwrap() == wanted);
         assert!(read(&fields(form.trim_end_matches("&text="))).unwrap() == wanted, "no text at all");

@@ -82,7 +82,10 @@ impl Dialogues {
         let held = {
             let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             table.expire(now);
-            let known = table.by_name.get_key_value(name).map(|(name, slot)| (Arc::clone(name), Arc::clone(&slot.held)));
+            let known = table
+                .by_name
+                .get_key_value(name)
+                .map(|(name, slot)| (Arc::clone(name), Arc::clone(&slot.held)));
             match known {
                 // Two for the table and this, one for each request before this one.
                 Some((_, held)) if Arc::strong_count(&held) >= WAITING_MAX + 2 => return None,

@@ -44,7 +44,8 @@ pub struct Asked {
 pub fn read(body: &[u8]) -> Result<Asked, String> {
     // The words of the parser may quote what was typed, so only the place is told.
     let asked: Asked = serde_json::from_slice(body).map_err(|error| {
-        let wanted = "session, msisdn, phase (begin, answer, end), and text and code where the phase has them";
+        let wanted =
+            "session, msisdn, phase (begin, answer, end), and text and code where the phase has them";
         format!("expected a JSON object with {wanted}; line {}, column {}", error.line(), error.column())
     })?;
     for (name, value) in [("session", Some(&asked.session)), ("id", asked.id.as_ref())] {
@@ -80,10 +81,14 @@ mod tests {
             br#"{"session":"s1","msisdn":"+8613800000001","code":"*125#","phase":"begin","text":"*125*50#","x":1}"#,
         )
         .unwrap();
-        assert_eq!((asked.session.as_str(), asked.phase, asked.text.as_str()), ("s1", Phase::Begin, "*125*50#"));
+        assert_eq!(
+            (asked.session.as_str(), asked.phase, asked.text.as_str()),
+            ("s1", Phase::Begin, "*125*50#")
+        );
         let asked = read(br#"{"session":"s1","msisdn":"+8613800000001","phase":"end"}"#).unwrap();
         assert_eq!((asked.phase, asked.text.as_str(), asked.id), (Phase::End, "", None));
-        let asked = read(br#"{"session":"s","msisdn":"1","phase":"answer","text":"1*\u00e9","id":"7"}"#).unwrap();
+        let asked =
+            read(br#"{"session":"s","msisdn":"1","phase":"answer","text":"1*\u00e9","id":"7"}"#).unwrap();
         assert_eq!((asked.text.as_str(), asked.id.as_deref()), ("1*é", Some("7")));
     }
 

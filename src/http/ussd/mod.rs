@@ -24,7 +24,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::Clock;
 use crate::http::guard::Guard;
-use crate::http::incoming::{Incoming, busy, plus, refuse};
+use crate::http::incoming::{Incoming, Refusal, busy, plus, refuse};
 use crate::http::ussd::dialogues::{Dialogues, Held, Named};
 use crate::http::ussd::history::{Marker, New};
 use crate::msisdn::Msisdn;
@@ -91,13 +91,13 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
             .with_state(self)
     }
 
-    fn let_in(&self, route: &str, incoming: &Incoming) -> Result<&Route, Response> {
+    fn let_in(&self, route: &str, incoming: &Incoming) -> Result<&Route, Refusal> {
         let route = self.routes.get(route).ok_or_else(|| refuse(StatusCode::NOT_FOUND, "no such route"))?;
         incoming.pass(&route.guard, &route.name, self.clock.now())?;
         Ok(route)
     }
 
-    fn caller(&self, route: &Route, session: &str, number: &str, code: &str) -> Result<Caller, Response> {
+    fn caller(&self, route: &Route, session: &str, number: &str, code: &str) -> Result<Caller, Refusal> {
         let Country { code: country, national_max } = &self.country;
         let msisdn = Msisdn::dialled(&plus(number), country, *national_max)
             .map_err(|_| refuse(StatusCode::BAD_REQUEST, "expected a telephone number"))?;
@@ -105,7 +105,7 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
         Ok(Caller { named, code: code.to_owned(), trusted: route.trusted })
     }
 
-    async fn request(self: Arc<Self>, route: &str, incoming: Incoming) -> Result<Response, Response> {
+    async fn request(self: Arc<Self>, route: &str, incoming: Incoming) -> Result<Response, Refusal> {
         let route = self.let_in(route, &incoming)?;
         match route.form {
             Form::AfricasTalking => {
@@ -145,7 +145,7 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
         }
     }
 
-    async fn end(self: Arc<Self>, route: &str, incoming: Incoming) -> Result<Response, Response> {
+    async fn end(self: Arc<Self>, route: &str, incoming: Incoming) -> Result<Response, Refusal> {
         let route = self.let_in(route, &incoming)?;
         let caller = match route.form {
             Form::AfricasTalking => incoming.form(|fields| {
@@ -158,14 +158,14 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
         Ok(plain("text/plain; charset=utf-8", String::new()))
     }
 
-    async fn abort(&self, caller: Caller) -> Result<(), Response> {
+    async fn abort(&self, caller: Caller) -> Result<(), Refusal> {
         let taken = self.desk.take(caller.input(Phase::Abort)).await;
         self.dialogues.ended(self.clock.instant(), &caller.named);
         taken.map(|_| ()).map_err(|error| put_off(&error))
     }
 
     /// The screen that answers a request, in the dialogue's turn.
-    async fn answered(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Screen, Response> {
+    async fn answered(self: &Arc<Self>, caller: Caller, asked: Asked) -> Result<Screen, Refusal> {
         let Some(held) = self.dialogues.enter(self.clock.instant(), &caller.named).await else {
             tracing::warn!(route = %caller.named.route, "too many dialogues, or requests of one");
             return Err(busy());
@@ -181,12 +181,14 @@ impl<M: Clone + Send + Sync + 'static> Gateway<M> {
         mut held: OwnedMutexGuard<Held>,
         caller: &Caller,
         asked: Asked,
-    ) -> Result<Screen, Response> {
+    ) -> Result<Screen, Refusal> {
         let shown = match &asked {
             Asked::History(text) => match held.history.read(&self.marker, text.expose()) {
                 New::Repeated => return held.screen.clone().ok_or_else(busy),
                 New::Begin(text) => self.begin(caller, text).await,
-                New::Answer(text) => self.take(caller, Phase::Answer { text: Typed::new(text.to_owned()) }).await,
+                New::Answer(text) => {
+                    self.take(caller, Phase::Answer { text: Typed::new(text.to_owned()) }).await
+                }
                 New::Other => self.break_off(caller).await,
             },
             Asked::Phase(request, phase) => {
@@ -264,7 +266,7 @@ enum Asked {
     Phase(Option<String>, Phase),
 }
 
-fn put_off(error: &Error) -> Response {
+fn put_off(error: &Error) -> Refusal {
     tracing::error!("a USSD request was put off: {error}");
     busy()
 }
@@ -278,7 +280,7 @@ async fn request<M: Clone + Send + Sync + 'static>(
     Path(route): Path<String>,
     incoming: Incoming,
 ) -> Response {
-    gateway.request(&route, incoming).await.unwrap_or_else(|refusal| refusal)
+    gateway.request(&route, incoming).await.into_response()
 }
 
 async fn ended<M: Clone + Send + Sync + 'static>(
@@ -286,5 +288,5 @@ async fn ended<M: Clone + Send + Sync + 'static>(
     Path(route): Path<String>,
     incoming: Incoming,
 ) -> Response {
-    gateway.end(&route, incoming).await.unwrap_or_else(|refusal| refusal)
+    gateway.end(&route, incoming).await.into_response()
 }

@@ -32,7 +32,10 @@ impl Account {
         Request {
             method: Method::Post,
             url: self.url.clone().into(),
-            headers: vec![("apikey", text_of(&self.api_key)), ("accept", "application/json".to_owned().into())],
+            headers: vec![
+                ("apikey", text_of(&self.api_key)),
+                ("accept", "application/json".to_owned().into()),
+            ],
             body: Some((FORM, body)),
         }
     }

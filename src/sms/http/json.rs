@@ -60,7 +60,9 @@ pub(super) fn read(answer: &Answer<'_>, id: &str) -> Sent {
     // A list would be read as an object, field by field.
     let object = answer.body.trim_ascii_start().starts_with(b"{");
     match serde_json::from_slice::<Taken>(answer.body) {
-        Ok(taken) if object => Sent::Accepted { id: taken.id.filter(|i| !i.is_empty()).unwrap_or_else(|| id.to_owned()) },
+        Ok(taken) if object => {
+            Sent::Accepted { id: taken.id.filter(|i| !i.is_empty()).unwrap_or_else(|| id.to_owned()) }
+        }
         _ => Sent::Unknown,
     }
 }
@@ -76,7 +78,8 @@ mod tests {
         let request = account.request(&letter("say \"50\""));
         let (kind, body) = request.body.unwrap();
         assert_eq!(kind, "application/json");
-        let wanted = r#"{"id":"our-1","from":"12580","to":"+254711000111","text":"say \"50\"","receipt":true}"#;
+        let wanted =
+            r#"{"id":"our-1","from":"12580","to":"+254711000111","text":"say \"50\"","receipt":true}"#;
         assert_eq!(*body, wanted);
         assert_eq!(*request.headers[0].1, "our-1");
         assert_eq!(*request.headers[1].1, "Bearer hush");

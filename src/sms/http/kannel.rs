@@ -68,7 +68,9 @@ pub(super) fn read(answer: &Answer<'_>, id: &str) -> Sent {
     let words = String::from_utf8_lossy(answer.body);
     match answer.status {
         // 0: sent on. 3: kept until bearerbox has a way out.
-        200..=299 if words.starts_with("0:") || words.starts_with("3:") => Sent::Accepted { id: id.to_owned() },
+        200..=299 if words.starts_with("0:") || words.starts_with("3:") => {
+            Sent::Accepted { id: id.to_owned() }
+        }
         // Our password is wrong: a person corrects it, and the text may still be in time.
         403 if words.starts_with("Authorization") => Sent::Refused { code: short(&words), retry: true },
         400..=499 => Sent::Refused { code: short(&words), retry: false },

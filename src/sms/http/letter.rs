@@ -75,7 +75,9 @@ pub fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
 fn escape(into: &mut String, value: &str) {
     for byte in value.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => into.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
+                into.push(char::from(byte))
+            }
             b' ' => into.push('+'),
             _ => {
                 into.push('%');

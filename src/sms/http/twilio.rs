@@ -108,7 +108,8 @@ mod tests {
             "To=%2B254711000111&From=12580&Body=hi&\
              StatusCallback=https%3A%2F%2Fpay.example%2Fsms%2Ftwilio%2Freceipt"
         );
-        let other = Letter { from: "", receipt: false, validity: Some(Duration::from_secs(86_400)), ..letter("hi") };
+        let other =
+            Letter { from: "", receipt: false, validity: Some(Duration::from_secs(86_400)), ..letter("hi") };
         assert_eq!(
             *account().request(&other).body.unwrap().1,
             "To=%2B254711000111&MessagingServiceSid=MG1&Body=hi&ValidityPeriod=36000"

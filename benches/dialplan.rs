@@ -124,6 +124,7 @@ fn conversation(channel: Channel) -> Vec<Event> {
         prefilled: BTreeMap::new(),
         at: Moment::default(),
         restarted: false,
+        pin_waivable: false,
     };
     let mut events = vec![
         Event::Start(start),

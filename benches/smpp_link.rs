@@ -1,5 +1,5 @@
 //! `submit_sm` a second through one bind on loopback, between our client and our listener in one process and without a
-//! store, by window, in clear and in TLS. Run by `scripts/bench smpp`.
+//! store, by window. `--json`, `--seconds N`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

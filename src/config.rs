@@ -89,7 +89,15 @@ pub struct PinRules {
     pub delay: Duration,
     /// argon2id at 19 MiB and 2 passes instead of 4 MiB and 3.
     pub strict: bool,
+    /// The most that is paid by text message without a PIN, with its fee, minor units; 0 for never.
+    pub sms_without_pin_minor: i64,
+    /// The most that an account pays so in a day, minor units.
+    pub sms_without_pin_day_minor: i64,
 }
+
+/// What an account may pay in a day without a PIN, unless the configuration says so: as much as so many of the largest
+/// payments.
+const WITHOUT_PIN_A_DAY: i64 = 3;
 
 /// Telephones that may reach drafts, at most.
 pub const TESTERS_MAX: usize = 1000;
@@ -213,7 +221,7 @@ impl Config {
             root.missing("market", faults);
         }
         let market = within(root, "market", faults, Market::read);
-        let pin = within(root, "pin", faults, PinRules::read);
+        let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -393,7 +401,7 @@ fn limit(
 }
 
 impl PinRules {
-    fn read(pin: &mut Section<'_>, faults: &mut Faults<'_>) -> Self {
+    fn read(pin: &mut Section<'_>, currency: Currency, faults: &mut Faults<'_>) -> Self {
         let digits = |pin: &mut Section<'_>, key: &str, default: usize, faults: &mut Faults<'_>| {
             let digits = pin.integer(key, 4..=8, faults);
             digits.and_then(|n| usize::try_from(n.value).ok()).unwrap_or(default)
@@ -404,12 +412,21 @@ impl PinRules {
             faults.add(&pin.span, "pin.digits_min", "is above digits_max");
         }
         let tries_max = pin.integer("tries_max", 1..=20, faults).map_or(5, |n| n.value);
+        let known = (currency != NO_CURRENCY).then_some(currency);
+        let cap_minor = limit(pin, "sms_without_pin", known, faults).unwrap_or(0);
+        let day_minor = limit(pin, "sms_without_pin_day", known, faults);
+        if day_minor.is_some_and(|day_minor| day_minor < cap_minor) {
+            faults.add(&pin.span, "pin.sms_without_pin_day", "is below sms_without_pin");
+        }
         Self {
             digits_min,
             digits_max,
             tries_max: i32::try_from(tries_max).unwrap_or(5),
             delay: seconds(pin, "delay_s", 0, 3600, faults),
             strict: pin.boolean("strict", faults).unwrap_or(false),
+            sms_without_pin_minor: cap_minor,
+            sms_without_pin_day_minor: day_minor
+                .unwrap_or_else(|| cap_minor.saturating_mul(WITHOUT_PIN_A_DAY)),
         }
     }
 }

@@ -17,7 +17,7 @@ use keytone::clock::Clock;
 use keytone::connector::numbering::Plan;
 use keytone::connector::sandbox;
 use keytone::ledger::row::Id;
-use keytone::payment::answer::{Channel, PayRequest};
+use keytone::payment::answer::{Channel, PayRequest, Pin};
 use keytone::payment::pin::Peppers;
 use keytone::payment::row::State;
 use keytone::payment::run::crash::{BREAK_VARIABLE, CRASH_VARIABLE, POINTS};
@@ -121,7 +121,7 @@ async fn daemon() {
             channel: Channel::Voice,
             phone: phone(target),
             amount_minor: 5_000,
-            pin: Secret::from(PIN),
+            pin: Pin::Typed(Secret::from(PIN)),
             repeat: false,
         };
         let payments = payments.clone();

@@ -17,6 +17,7 @@ mod money;
 mod numbers;
 mod once;
 mod shipped;
+mod without_pin;
 mod words;
 
 use std::collections::BTreeSet;

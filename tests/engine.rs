@@ -241,6 +241,7 @@ impl Talk<'_> {
             prefilled,
             at: Moment::from_minutes(MONDAY + minutes).unwrap(),
             restarted: self.dice.roll(10) == 0,
+            pin_waivable: self.dice.roll(2) == 0,
         };
         self.step(Event::Start(start))
     }
@@ -453,6 +454,7 @@ fn begin(
         prefilled: prefilled.iter().map(|(slot, text)| ((*slot).to_owned(), (*text).to_owned())).collect(),
         at: Moment::default(),
         restarted,
+        pin_waivable: false,
     };
     step(program, State::new(program), Event::Start(start))
 }

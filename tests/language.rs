@@ -83,6 +83,7 @@ fn start() -> Event {
         prefilled: BTreeMap::new(),
         at: keytone::dialplan::civil::Moment::default(),
         restarted: false,
+        pin_waivable: false,
     })
 }
 

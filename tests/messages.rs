@@ -5,6 +5,7 @@ use std::time::Duration;
 use keytone::clock::Clock;
 use keytone::clock::Timestamp;
 use keytone::ledger::row::Id;
+use keytone::payment::answer::Pin;
 use keytone::payment::row::{InboxRow, OutboxRow, OutboxState, PartRow};
 use keytone::payment::run::Payments;
 use keytone::payment::unit::{Op, OutboxSettled, Receive, Refusal};
@@ -142,7 +143,7 @@ async fn a_payment_that_never_began_is_known(database: Database) {
     assert!(!market.payments.begun(never).await.unwrap());
     assert!(market.payments.outcome_of(never).await.unwrap().is_none());
     let mut refused = market.request(account, ME, ME, 5_000);
-    refused.pin = Secret::from("000111");
+    refused.pin = Pin::Typed(Secret::from("000111"));
     let id = refused.id;
     market.payments.pay(refused).await.unwrap();
     assert!(!market.payments.begun(id).await.unwrap(), "a wrong PIN begins nothing");

@@ -1,18 +1,25 @@
 //! The payment core whole, on loopback with a sandbox carrier that does wrong: every outcome, on both
 //! databases.
 
+mod by_sms;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
-use keytone::payment::answer::{Channel, Identity, PayOutcome, Quote, Route};
+use keytone::payment::answer::{Channel, Identity, PayOutcome, Pin, Quote, Route};
 use keytone::payment::reference;
 use keytone::payment::row::{OutboxState, SessionRow, State};
 use keytone::payment::run::{Error, OpenAccount, Scope};
 use keytone::secret::Secret;
 
 use crate::support::market::{Database, Market, PIN, phone};
+
+use by_sms::{
+    a_locked_pin_locks_what_needs_none, an_equal_payment_by_sms_is_asked_about_for_a_day,
+    small_sums_need_no_pin, sums_at_once_cannot_pass_the_day_without_a_pin,
+};
 
 const ME: &str = "+8613800000001";
 const OTHER: &str = "+8613800000002";
@@ -55,6 +62,10 @@ on_both_databases!(
     chance_faults_never_cost_or_make_money,
     two_nodes_share_the_work,
     a_saved_session_is_one_nodes_at_a_time,
+    small_sums_need_no_pin,
+    sums_at_once_cannot_pass_the_day_without_a_pin,
+    a_locked_pin_locks_what_needs_none,
+    an_equal_payment_by_sms_is_asked_about_for_a_day,
 );
 
 fn receipt(outcome: &PayOutcome) -> String {
@@ -103,7 +114,7 @@ async fn a_wrong_pin_counts_and_locks(database: Database) {
     let account = market.account(ME, 500_000).await;
     let wrong = || {
         let mut request = market.request(account, ME, ME, 5_000);
-        request.pin = Secret::from("111222");
+        request.pin = Pin::Typed(Secret::from("111222"));
         market.payments.pay(request)
     };
     for left in [4, 3, 2, 1] {
@@ -416,7 +427,7 @@ async fn suspensions_stop_payments(database: Database) {
         let quote = market.payments.quote(account, Channel::Voice, &phone(OTHER), 5_000, true).await.unwrap();
         assert_eq!(quote == Quote::Suspended, key != ME, "a quote does not know the caller's number");
         let mut request = market.request(account, ME, OTHER, 5_000);
-        request.pin = Secret::from("000111");
+        request.pin = Pin::Typed(Secret::from("000111"));
         let outcome = market.payments.pay(request).await.unwrap();
         assert_eq!(outcome, PayOutcome::Suspended, "{scope:?}");
         market.payments.resume(scope, &key).await.unwrap();
@@ -731,7 +742,7 @@ async fn pins_are_in_no_file() {
     market.payments.set_pin(account, Secret::from(canaries[1])).await.unwrap();
     for canary in canaries {
         let mut request = market.request(account, ME, ME, 5_000);
-        request.pin = Secret::from(canary);
+        request.pin = Pin::Typed(Secret::from(canary));
         request.repeat = true;
         let outcome = market.payments.pay(request).await;
         assert!(!format!("{outcome:?}").contains(canary));

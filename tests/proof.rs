@@ -303,6 +303,7 @@ fn left_behind(market: &Market, account: Id, check_at: Timestamp, expires_at: Ti
         hold_expires_at: expires_at.0,
         duplicate_window_us: 0,
         repeat: false,
+        without_pin: None,
     }
 }
 

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keytone::clock::Clock;
 use keytone::dialplan::catalog::{Catalog, Settings, SourceFile, Sources, compile};
 use keytone::dialplan::event::{Answer, Channel};
 use keytone::secret::Secret;
+use keytone::session::registry::{Edition, KEPT_FOR, Registry};
 use keytone::session::{Opening, Session, Then, Turn};
 
 use crate::support::market::{Database, Market, PIN, cny, phone};
@@ -34,6 +36,7 @@ fn session(market: &Market, catalog: &Catalog) -> Session {
         language: "en".into(),
         prefilled: Default::default(),
         draft: false,
+        pin_waivable: false,
     };
     let program = catalog.program("recharge").unwrap();
     Session::new(Arc::clone(&program), opening, market.payments.clone(), market.clock.clone())
@@ -131,6 +134,43 @@ async fn starting_again_and_nothing_to_go_on_with(database: Database) {
     market.close().await;
 }
 
+async fn a_conversation_goes_on_in_the_version_that_it_began_with(database: Database) {
+    let market = Market::open(database).await;
+    market.account(ME, 500_000).await;
+    let edition = |window: &str, media| {
+        let catalog = Arc::new(catalog(&format!("  resume {window}\n"), ""));
+        Edition { catalog, media, testers: Default::default() }
+    };
+    let first = edition("10m", "first");
+    let version = |edition: &Edition<_>| edition.catalog.program("recharge").unwrap().version().to_owned();
+    let versions = [version(&first), version(&edition("11m", "second"))];
+    let clock = Clock::manual(market.clock.now());
+    let registry = Registry::new(first, market.payments.clone(), clock.clone(), "en".to_owned(), 10);
+    let open = || registry.open_voice("12580", Some(phone(ME))).unwrap();
+    let drop_after_one = async || {
+        let (mut session, _) = open();
+        started(&mut session).await;
+        assert!(typed(&mut session, Answer::Key('1')).await.contains(&"enter-amount".to_owned()));
+        session.leave(None).await.unwrap();
+    };
+    drop_after_one().await;
+    registry.serve(edition("11m", "second"));
+    let (mut back, media) = open();
+    assert_eq!((back.program().version(), media), (versions[1].as_str(), "second"));
+    assert!(started(&mut back).await.contains(&"resume.question".to_owned()));
+    assert_eq!(back.program().version(), versions[0]);
+    assert_eq!(registry.media(back.program()), Some("first"), "and in its own voice");
+    assert!(typed(&mut back, Answer::Key('1')).await.contains(&"enter-amount".to_owned()));
+    back.leave(None).await.unwrap();
+    // Once the older version is kept no longer, the conversation begins again and says so.
+    clock.advance(KEPT_FOR);
+    let (mut late, _) = open();
+    let said = started(&mut late).await;
+    assert!(said.contains(&"resume.vanished".to_owned()), "{said:?}");
+    assert_eq!(late.program().version(), versions[1]);
+    market.close().await;
+}
+
 async fn a_number_bound_elsewhere_since_begins_anew(database: Database) {
     let market = Market::open(database).await;
     market.account(ME, 500_000).await;
@@ -197,6 +237,7 @@ macro_rules! on_both_databases {
 
 on_both_databases!(
     a_caller_who_drops_may_go_on,
+    a_conversation_goes_on_in_the_version_that_it_began_with,
     starting_again_and_nothing_to_go_on_with,
     a_number_bound_elsewhere_since_begins_anew,
     a_caller_who_drops_while_paying_hears_what_came_of_it,

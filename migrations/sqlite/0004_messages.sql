@@ -34,8 +34,9 @@ create index outbox_due on outbox (due_at) where state = 0;
 create index outbox_expiry on outbox (expires_at) where state = 0;
 create index outbox_message on outbox (route, message_id) where message_id is not null;
 create index outbox_payment on outbox (payment) where payment is not null;
--- Leases that ran out (few rows are in state 3), lists and counts.
-create index outbox_state on outbox (state, created_at);
+-- Leases that ran out (few rows are in state 3), lists and counts. Without what waits: whoever looks for due messages
+-- must not be led through all that wait. Queries that mean this index say `state <> 0`.
+create index outbox_state on outbox (state, created_at) where state <> 0;
 
 -- Keys of the messages that came in, so that one that comes again is known. `key` is a MAC: no content is kept.
 create table inbox (

@@ -299,15 +299,14 @@ async fn take_events(
     while let Some(event) = events.recv().await {
         let name = event.handle.name().to_owned();
         match &event.what {
-            What::Up(up) => {
-                tracing::info!(bind = %name, ?up, "SMPP bind is up");
+            // The link tells of itself in the log.
+            What::Up(_) => {
                 if let (Some(peers), Some(joined)) = (&peers, of(&name)) {
                     peers.add(event.handle.clone());
                     joined.add(event.handle.clone());
                 }
             }
-            What::Down(why) => tracing::warn!(bind = %name, ?why, "SMPP bind is down"),
-            What::Notice(_) => {}
+            What::Down(_) | What::Notice(_) => {}
             What::Request { .. } | What::LateResponse { .. } => {
                 if let Some(joined) = of(&name) {
                     joined.take(event);

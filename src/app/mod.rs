@@ -30,6 +30,7 @@ use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
 use crate::dialplan::catalog::Settings as Grammar;
 use crate::http::Gateways;
+use crate::money::Money as Amount;
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::writer::Writer;
 use crate::payment::run::{Parts, Payments};
@@ -171,6 +172,8 @@ impl Money {
                 tries_max: config.pin.tries_max,
                 delay: config.pin.delay,
                 profile: if config.pin.strict { Profile::Strict } else { Profile::Standard },
+                sms_without_pin_minor: config.pin.sms_without_pin_minor,
+                sms_without_pin_day_minor: config.pin.sms_without_pin_day_minor,
                 ..PinSettings::default()
             },
             sole_node: config.database.starts_with("sqlite:"),
@@ -250,6 +253,9 @@ pub fn grammar(plan: &Plan, settings: &Settings, language: &str) -> Grammar {
         ),
         pin_digits: (digits(settings.pin.digits_min), digits(settings.pin.digits_max)),
         default_language: language.to_owned(),
+        no_pin_cap: Some(settings.pin.sms_without_pin_minor)
+            .filter(|cap_minor| *cap_minor > 0)
+            .map(|cap_minor| Amount::new(cap_minor, settings.currency)),
         ..Grammar::of(settings.currency)
     }
 }

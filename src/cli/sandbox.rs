@@ -39,6 +39,9 @@ An ESME binds with system id keytone and password sandbox. Handsets are moved by
   POST /faults, /settings          change them while it runs; GET shows them with their names
   POST /kill {seconds}, /unbind    cut all links; ask them to leave
   POST /raw {hex}                  bytes for every bound link
+  POST /outbind {address}          connect to an ESME and ask it to bind
+  POST /burst  {count, from, to, text, in_flight, rate, replies}
+                                   many texts from many numbers; {n} in a text is its number
 The last four digits of a number choose a fault; the table is printed by --faults.
 
 Examples:

@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, say, say_json};
-use crate::app::reload::{Dialplans, Wanted};
 use crate::app::messaging;
+use crate::app::reload::{Dialplans, Wanted};
 use crate::app::{Core, Daemon, Money, Plant};
 use crate::clock::Clock;
 use crate::config::Config;

@@ -96,7 +96,9 @@ fn named(state: OutboxState) -> &'static str {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let common = match &command {
-        Command::Send { common, .. } | Command::List { common, .. } | Command::Show { common, .. } => common.clone(),
+        Command::Send { common, .. } | Command::List { common, .. } | Command::Show { common, .. } => {
+            common.clone()
+        }
     };
     let config = Config::load(&common.config)?;
     let core = serve::core(&common.config).await?;
@@ -153,8 +155,13 @@ async fn list(mailbox: &Mailbox, filter: &OutboxFilter, json: bool) -> anyhow::R
     if !json {
         let counts: BTreeMap<&str, i64> =
             mailbox.counts().await?.into_iter().map(|count| (named(count.state), count.messages)).collect();
-        let told: Vec<String> = counts.iter().map(|(state, messages)| format!("{messages} {state}")).collect();
-        say(if told.is_empty() { "no text message yet".to_owned() } else { format!("in all: {}", told.join(", ")) });
+        let told: Vec<String> =
+            counts.iter().map(|(state, messages)| format!("{messages} {state}")).collect();
+        say(if told.is_empty() {
+            "no text message yet".to_owned()
+        } else {
+            format!("in all: {}", told.join(", "))
+        });
     }
     Ok(())
 }
@@ -164,8 +171,11 @@ fn show(row: &OutboxRow, json: bool) -> anyhow::Result<()> {
         return say_json(&seen(row));
     }
     let queued = Timestamp(row.created_at).to_rfc3339();
-    let mut line = format!("{}  {queued}  {:<11}  {}", row.id, named(row.state), row.recipient);
-    for (what, value) in [("route", &row.route), ("from", &row.sender), ("id there", &row.message_id), ("code", &row.code)]
+    // A plain result that the conversation had a better one for.
+    let state = if row.code.as_deref() == Some("replaced") { "replaced" } else { named(row.state) };
+    let mut line = format!("{}  {queued}  {state:<11}  {}", row.id, row.recipient);
+    for (what, value) in
+        [("route", &row.route), ("from", &row.sender), ("id there", &row.message_id), ("code", &row.code)]
     {
         if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
             line += &format!("  {what} {value}");

@@ -125,7 +125,15 @@ async fn talk(
         record.begins(caller.as_ref(), &moment(clock, core));
         record
     });
-    let opening = Opening { channel, caller, language: "en".to_owned(), prefilled, draft: false };
+    let opening = Opening {
+        channel,
+        // The terminal is a route that is trusted.
+        pin_waivable: channel == Channel::Sms && caller.is_some(),
+        caller,
+        language: "en".to_owned(),
+        prefilled,
+        draft: false,
+    };
     let mut session = Session::new(Arc::clone(&program), opening, core.payments.clone(), clock.clone());
     let mut turn = session.start().await?;
     let mut lines = std::io::stdin().lock().lines();

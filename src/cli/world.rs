@@ -129,6 +129,11 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
+    /// Where its files are.
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Stops the carrier and removes the folder.
     pub(super) async fn vanish(self) {
         self.stop.cancel();

@@ -275,6 +275,7 @@ fn link(section: &mut Section<'_>, side: Side, faults: &mut Faults<'_>) -> Setti
         peer_rate: rate(section, "received_per_s", faults),
         response_timeout: patience(section, "response_timeout_s", usual.response_timeout, faults),
         enquire_after: patience(section, "enquire_link_s", usual.enquire_after, faults),
+        reconnect_max: patience(section, "reconnect_max_s", usual.reconnect_max, faults),
         ..usual
     }
 }

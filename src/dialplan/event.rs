@@ -74,6 +74,8 @@ pub struct Start {
     pub at: Moment,
     /// Whether a conversation that could not be gone on with is begun anew: the caller is told so.
     pub restarted: bool,
+    /// Whether the route is one over which a flow with `pin on sms none` may take small payments without a PIN.
+    pub pin_waivable: bool,
 }
 
 /// What the caller did about the question that was asked.
@@ -179,7 +181,13 @@ pub enum Argument {
     Value(Value),
     /// A secret, owned by the effect and by nothing else.
     Secret(Secret),
+    /// No secret: the caller confirmed by a text message what may be paid without one.
+    Waived,
 }
+
+/// The outcome of a paying action that was given [`Argument::Waived`] and wants the secret after all. It stands in no flow:
+/// the engine then asks for the secret where it may be asked.
+pub const PIN_NEEDED: &str = "pin_needed";
 
 /// What kind of answer a question wants.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -194,6 +194,7 @@ impl<'c> Conversation<'c> {
             prefilled,
             at: Moment::default(),
             restarted: false,
+            pin_waivable: self.channel == Channel::Sms,
         };
         for given in &script.given {
             match given {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A slot may say how it is read: `{phone:last4}` only its last digits, `{n:digits}` digit by digit, `{n:ordinal}` as a
-//! place in an order, `{n:duration}` seconds as a span of time, `{n:count}`, `{n:masculine}` and `{n:feminine}` as what it
+//! place in an order, `{n:duration}` seconds and `{n:minutes}` minutes as a span of time, `{n:count}`, `{n:masculine}` and `{n:feminine}` as what it
 //! counts wants it. `{n|try|tries}` is a number that counts, and the word for one and for others; `{n|次}` has one word
 //! for all, and `{n:feminine|minute|minutes}` a gender.
 //!
@@ -109,6 +109,8 @@ pub enum Reading {
     Ordinal,
     /// `duration`: seconds, as minutes, hours or days.
     Duration,
+    /// `minutes`: minutes, as minutes, hours or days.
+    Minutes,
     /// `count`: a number before what it counts.
     Count,
     /// `masculine`
@@ -119,10 +121,11 @@ pub enum Reading {
 
 impl Reading {
     /// Those that are a word, without [`Reading::Last`].
-    const WORDS: [(&'static str, Self); 6] = [
+    const WORDS: [(&'static str, Self); 7] = [
         ("digits", Self::Digits),
         ("ordinal", Self::Ordinal),
         ("duration", Self::Duration),
+        ("minutes", Self::Minutes),
         ("count", Self::Count),
         ("masculine", Self::Masculine),
         ("feminine", Self::Feminine),
@@ -429,6 +432,7 @@ mod tests {
             ("n:digits", Reading::Digits),
             ("n:ordinal", Reading::Ordinal),
             ("n:duration", Reading::Duration),
+            ("n:minutes", Reading::Minutes),
             ("n:count", Reading::Count),
             ("n:feminine", Reading::Feminine),
         ] {

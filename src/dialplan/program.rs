@@ -136,6 +136,8 @@ pub(crate) struct Ask {
     pub(crate) quiet: bool,
     pub(crate) barge_in: bool,
     pub(crate) confirmation: bool,
+    /// Of a question for a PIN: the amount that the action after it pays.
+    pub(crate) pays: Option<Expression>,
     pub(crate) wait: Duration,
     pub(crate) check: Option<CheckDigit>,
 }

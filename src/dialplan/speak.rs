@@ -283,6 +283,8 @@ pub(crate) enum Format {
     Ordinal,
     /// Seconds, as minutes, hours or days.
     Duration,
+    /// Minutes, likewise.
+    Minutes,
     Money,
     /// Digit by digit, whatever it is.
     Digits,
@@ -405,6 +407,15 @@ impl Texts {
             language,
             channel,
         )
+    }
+
+    /// A value as text messages show it, without a message around it.
+    pub(crate) fn shown(&self, value: &Value, language: &str) -> String {
+        let mut out = String::new();
+        if let Some(language) = self.language(language, Channel::Sms) {
+            Writer { texts: self, language, channel: Channel::Sms, out: &mut out }.value(value);
+        }
+        out
     }
 
     /// Whether calls are spoken in the language: it has messages and clips.

@@ -121,6 +121,9 @@ pub struct State {
     /// The caller has gone while a payment was under way: nothing is asked any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) gone: bool,
+    /// Whether a small payment may be taken without a PIN over the route that the caller's messages come by.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) pin_waivable: bool,
     /// The page of a menu's list that was last spoken.
     #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) page: u16,
@@ -168,6 +171,7 @@ impl State {
             fresh: false,
             began: Moment::default(),
             gone: false,
+            pin_waivable: false,
             page: 0,
             screen: None,
         }

@@ -12,12 +12,13 @@ mod reading;
 mod resuming;
 mod saying;
 mod screens;
+mod waiving;
 
 pub use open::{ask_once_more, open_question};
 
 use crate::dialplan::action::{Action, Meaning};
 use crate::dialplan::civil::Moment;
-use crate::dialplan::event::{Argument, Effect, Event, Start};
+use crate::dialplan::event::{Argument, Effect, Event, PIN_NEEDED, Start};
 use crate::dialplan::expression::Scope;
 use crate::dialplan::program::{HISTORY_MAX, Limits, OPERATIONS_MAX, Op, Parameter, Program, Target};
 use crate::dialplan::speak::System;
@@ -57,7 +58,14 @@ struct Engine<'p> {
     program: &'p Program,
     state: State,
     effects: Vec<Effect>,
-    secret: Option<(u16, Secret)>,
+    secret: Option<(u16, Vouched)>,
+}
+
+/// What the caller gave in answer to a question for a secret.
+enum Vouched {
+    Secret(Secret),
+    /// A yes by text message, which is enough for a small payment.
+    Word,
 }
 
 /// What an operation did to control.
@@ -78,6 +86,7 @@ impl<'p> Engine<'p> {
         state.caller = start.caller;
         state.prefilled = start.prefilled;
         state.began = start.at;
+        state.pin_waivable = start.pin_waivable;
         if self.program.texts.has_language(&start.language) {
             state.language = start.language;
         }
@@ -345,7 +354,10 @@ impl<'p> Engine<'p> {
             let argument = match parameter {
                 Parameter::Value(expression) => expression.evaluate(self.scope()).map(Argument::Value),
                 Parameter::Secret(variable) => match self.secret.take() {
-                    Some((of, secret)) if of == *variable => Some(Argument::Secret(secret)),
+                    Some((of, vouched)) if of == *variable => Some(match vouched {
+                        Vouched::Secret(secret) => Argument::Secret(secret),
+                        Vouched::Word => Argument::Waived,
+                    }),
                     _ => None,
                 },
             };
@@ -371,6 +383,9 @@ impl<'p> Engine<'p> {
             self.trouble();
             return;
         };
+        if name == PIN_NEEDED && self.ask_after_all() {
+            return;
+        }
         let found =
             action.outcome(name).and_then(|(index, outcome)| Some((index, outcome, branches.get(index)?)));
         let Some((index, outcome, branch)) = found else {
@@ -389,8 +404,8 @@ impl<'p> Engine<'p> {
         {
             self.assign(variable, Value::Phone(caller));
         }
-        for (variable, value) in branch.bind.iter().zip(values) {
-            self.assign(*variable, value);
+        for ((variable, value), field) in branch.bind.iter().zip(values).zip(outcome.values) {
+            self.assign(*variable, value.from_outside(field.ty));
         }
         self.state.fresh = index != 0;
         self.block_and_run(&branch.block);

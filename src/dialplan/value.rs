@@ -10,6 +10,10 @@ use crate::dialplan::civil::{Date, Time};
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 
+/// The most that is taken of a text from outside, such as a biller's name, in UTF-16 units; and shown or said of digits
+/// from outside. `check --lengths` reckons with as much.
+pub const OUTSIDE_MAX: usize = 40;
+
 /// A closed set of words with a message for each: `family.word`, and `family.other` for the rest.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Family {
@@ -135,6 +139,37 @@ impl Value {
             _ => false,
         }
     }
+
+    /// The value as a conversation takes it from outside: a text is cut to [`OUTSIDE_MAX`], and what would break a line in it
+    /// is a space. Digits and names stay whole, since actions are given them again; only what is shown of them is cut.
+    #[must_use]
+    pub fn from_outside(self, ty: Type) -> Self {
+        match (self, ty) {
+            (Self::Text(text), Type::Text) => Self::Text(plain_line(&text)),
+            (Self::List(items), Type::List(item)) => {
+                Self::List(items.into_iter().map(|value| value.from_outside(*item)).collect())
+            }
+            (Self::Record(values), Type::Record(record)) => {
+                let fields = values.into_iter().zip(record.fields);
+                Self::Record(fields.map(|(value, field)| value.from_outside(field.ty)).collect())
+            }
+            (value, _) => value,
+        }
+    }
+}
+
+fn plain_line(text: &str) -> String {
+    let mut room = OUTSIDE_MAX;
+    let plain = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c });
+    let fits = |c: &char| {
+        let left = room.checked_sub(c.len_utf16());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    plain.take_while(fits).collect()
 }
 
 #[cfg(test)]
@@ -148,6 +183,35 @@ mod tests {
         assert!(!list.is(Type::List(&Type::Bool)));
         assert!(!Value::Digits("12a".into()).is(Type::Digits));
         assert!(!Value::Text("x".into()).is(Type::Secret));
+    }
+
+    #[test]
+    fn a_text_from_outside_is_cut_and_what_is_paid_with_is_not() {
+        let text = |text: &str| match Value::Text(text.into()).from_outside(Type::Text) {
+            Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text("City Water"), "City Water");
+        assert_eq!(text(&"x".repeat(41)), "x".repeat(40));
+        assert_eq!(text(&"語".repeat(100)), "語".repeat(40));
+        assert_eq!(text(&"😀".repeat(100)), "😀".repeat(20), "two units each");
+        assert_eq!(text(&format!("{}😀", "x".repeat(39))), "x".repeat(39), "never half a character");
+        assert_eq!(text("a\nb\r\tc\u{2028}d\u{0}"), "a b  c d ");
+        let long = "a".repeat(60);
+        let name = Type::Name("account");
+        assert_eq!(Value::Text(long.clone()).from_outside(name), Value::Text(long.clone()));
+        let digits = Value::Digits("4".repeat(60));
+        assert_eq!(digits.clone().from_outside(Type::Digits), digits);
+        let bill = crate::dialplan::action::Action::find("bill.list").unwrap();
+        let of = |text: &str| {
+            let text = || Value::Text(text.to_owned());
+            let amount = Value::Money(Money::new(1, crate::money::Currency::NONE));
+            let due = Value::Date(Date::new(2026, 12, 31).unwrap());
+            Value::List(vec![Value::Record(vec![digits.clone(), text(), text(), amount, due])])
+        };
+        let list = bill.outcomes[0].values[0].ty;
+        assert!(of(&long).is(list));
+        assert_eq!(of(&long).from_outside(list), of(&"a".repeat(40)));
     }
 
     #[test]

@@ -130,6 +130,16 @@ pub enum Quote {
     Suspended,
 }
 
+/// How a payment is vouched for.
+#[derive(Clone, Debug)]
+pub enum Pin {
+    /// As keyed.
+    Typed(Secret),
+    /// None: the caller confirmed by a text message, over a route that is trusted for his number. Taken for small amounts
+    /// only; otherwise the answer is [`PayOutcome::PinNeeded`].
+    Waived,
+}
+
 /// What `recharge.pay` is asked to do.
 #[derive(Clone, Debug)]
 pub struct PayRequest {
@@ -146,8 +156,8 @@ pub struct PayRequest {
     pub phone: Msisdn,
     /// Face value, minor units.
     pub amount_minor: i64,
-    /// The PIN as keyed.
-    pub pin: Secret,
+    /// The PIN, or none.
+    pub pin: Pin,
     /// The caller said "do it again".
     pub repeat: bool,
 }
@@ -172,6 +182,8 @@ pub enum PayOutcome {
     },
     /// The PIN is locked, or was never set.
     Locked,
+    /// This much is not paid without a PIN: ask for it. Nothing was done.
+    PinNeeded,
     /// Over the per-payment limit.
     PaymentLimit {
         /// The limit.
@@ -229,6 +241,7 @@ impl PayOutcome {
             Self::Pending { .. } => "pending",
             Self::WrongPin { .. } => "wrong_pin",
             Self::Locked => "locked",
+            Self::PinNeeded => "pin_needed",
             Self::PaymentLimit { .. } => "payment_limit",
             Self::DayLimit { .. } => "day_limit",
             Self::UserLimit { .. } => "user_limit",

@@ -19,5 +19,6 @@ pub mod run;
 pub mod seal;
 pub mod settings;
 pub mod state;
+pub mod storable;
 pub mod unit;
 pub mod verify;

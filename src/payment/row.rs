@@ -161,7 +161,13 @@ impl PaymentRow {
     /// The counter of its account's day (S13, S14).
     #[must_use]
     pub fn counter_key(&self) -> CounterKey {
-        CounterKey { scope: 1, owner: self.account.text(), day: self.business_day }
+        CounterKey { scope: ACCOUNT_DAY, owner: self.account.text(), day: self.business_day }
+    }
+
+    /// The counter of what its account has paid on its day without a PIN.
+    #[must_use]
+    pub fn without_pin_key(&self) -> CounterKey {
+        CounterKey { scope: WITHOUT_PIN, ..self.counter_key() }
     }
 
     /// The row that keeps equal payments apart.
@@ -214,13 +220,19 @@ pub struct AttemptRow {
 /// What is counted for a limit.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CounterKey {
-    /// 1 an account's day of recharges; more scopes (number, trunk) later.
+    /// [`ACCOUNT_DAY`] or [`WITHOUT_PIN`]; more scopes (number, trunk) later.
     pub scope: i16,
     /// Whose: the account's id text, a number, a trunk.
     pub owner: String,
     /// Days since 1970-01-01 in the market's zone.
     pub day: i32,
 }
+
+/// The scope of an account's day of recharges: face value, delivered and open payments.
+pub const ACCOUNT_DAY: i16 = 1;
+/// The scope of what an account has paid in a day without its PIN: amounts and fees of all that was authorised so. Nothing is
+/// given back, so that a stolen telephone cannot try for ever.
+pub const WITHOUT_PIN: i16 = 2;
 
 /// How much of a limit is used.
 #[derive(Clone, Debug, Eq, PartialEq)]

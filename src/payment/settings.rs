@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::money::Currency;
+use crate::payment::answer::Channel;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
@@ -24,7 +25,8 @@ pub struct Settings {
     pub day_limit_minor: i64,
     /// One recharge, minor units of face value.
     pub payment_limit_minor: i64,
-    /// An equal recharge this soon after a delivery is asked about first.
+    /// An equal recharge this soon after a delivery is asked about first; by text message see
+    /// [`Settings::duplicate_window_on`].
     pub duplicate_window: Duration,
     /// How long a caller is kept waiting for a definite answer.
     pub answer_within: Duration,
@@ -64,9 +66,26 @@ pub struct PinSettings {
     pub pool: usize,
     /// Checks waiting; more are refused as busy.
     pub queue_max: usize,
+    /// The most that is paid by text message without a PIN, amount and fee together, minor units; 0 for never.
+    pub sms_without_pin_minor: i64,
+    /// The most that an account pays so in a day, amounts and fees, minor units. What was refused afterwards counts too.
+    pub sms_without_pin_day_minor: i64,
 }
 
+/// An equal recharge by text message this soon after a delivery is asked about first (DESIGN 6.4 point 14): a message may
+/// be delivered late, or twice, or be sent again by a phone that was out of reach.
+pub const SMS_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Settings {
+    /// How soon after a delivery an equal recharge is asked about first, on a channel.
+    #[must_use]
+    pub fn duplicate_window_on(&self, channel: Channel) -> Duration {
+        match channel {
+            Channel::Sms => self.duplicate_window.max(SMS_DUPLICATE_WINDOW),
+            Channel::Voice | Channel::Ussd | Channel::Http => self.duplicate_window,
+        }
+    }
+
     /// The demo's market: CNY, Shanghai, 2000 a day, PINs of 4 to 8 digits.
     #[must_use]
     pub fn demo(currency: Currency) -> Self {
@@ -102,6 +121,8 @@ impl Default for PinSettings {
             profile: Profile::Standard,
             pool: 2,
             queue_max: 256,
+            sms_without_pin_minor: 0,
+            sms_without_pin_day_minor: 0,
         }
     }
 }

@@ -70,7 +70,8 @@ pub enum Op {
     SettleOutbox(Box<OutboxSettled>),
     /// A message came in; refused as repeated when it did before.
     Receive(Receive),
-    /// Keeps a segment of a long text; one that is there already stays as it is.
+    /// Keeps a segment of a long text; one that is there already stays as it is. Refused as unfit unless it is the n-th of
+    /// at least n.
     Part(PartRow),
     /// Forgets the segments of a long text.
     DropParts(Id),
@@ -79,7 +80,7 @@ pub enum Op {
     /// Opens it again.
     Resume(SuspensionRow),
     /// Saves a session whose stored revision is one less; refused as stale when another node went on with it, or when
-    /// another session that is not over holds its key.
+    /// another session that is not over holds its key; as unfit when the key is too long.
     SaveSession(Box<SessionRow>),
     /// Forgets a session, if there is one.
     EndSession(Id),
@@ -100,6 +101,8 @@ pub struct Authorise {
     pub duplicate_window_us: i64,
     /// The caller said "do it again".
     pub repeat: bool,
+    /// Without a PIN: the most that the account may pay so in a day, minor units, this payment and its fee included.
+    pub without_pin: Option<i64>,
 }
 
 /// See [`Op::Move`].
@@ -202,6 +205,9 @@ pub enum Refusal {
     /// An equal payment is open.
     #[error("an equal payment is still being processed")]
     StillProcessing(PairKey),
+    /// More than an account may pay in a day without its PIN.
+    #[error("not without a PIN")]
+    PinNeeded,
     /// An equal payment was delivered a short time ago.
     #[error("an equal payment was delivered before")]
     Duplicate {
@@ -259,6 +265,9 @@ pub enum Refusal {
     /// The message's state does not allow it.
     #[error("not allowed for a message that is {0:?}")]
     Settled(OutboxState),
+    /// It cannot be stored as it is.
+    #[error("this {0} cannot be stored")]
+    Unfit(&'static str),
     /// No such row.
     #[error("no such {0}")]
     Unknown(&'static str),

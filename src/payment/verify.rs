@@ -7,7 +7,8 @@
 //!   that no longer expires once a request may have left; a delivered one's is posted, a refused one's voided or
 //!   expired, a reversed one's posting taken back; and every pending hold is that of a payment;
 //! - I11 each limit counter is what the payments of its account and day come to, and none is missing or left over;
-//!   the row that keeps equal payments apart is open exactly while its payment is.
+//!   what was paid without a PIN is at most what came by text message; the row that keeps equal payments apart is open
+//!   exactly while its payment is.
 //!
 //! A contested payment (see [`CONTESTED`]) stands under a second hold, its first posting reversed. A payment that was
 //! refused and delivered late stays refused here: what the house lost on it is the ledger's to prove.
@@ -19,14 +20,14 @@ use crate::ledger::apply::hold_state;
 use crate::ledger::command::act;
 use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
+use crate::payment::answer::Channel;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
 use crate::payment::judge::pair;
 use crate::payment::posting;
-use crate::payment::row::{CounterRow, PairRow, PaymentCase, PaymentFact, PaymentRow, State};
-
-/// The scope of the only counters there are: an account's day of recharges.
-const ACCOUNT_DAY: i16 = 1;
+use crate::payment::row::{
+    ACCOUNT_DAY, CounterRow, PairRow, PaymentCase, PaymentFact, PaymentRow, State, WITHOUT_PIN,
+};
 
 /// What the payments of an account and day come to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -106,6 +107,8 @@ impl fmt::Display for Standing {
 #[derive(Debug, Default)]
 pub struct Verifier {
     used: HashMap<(Id, i32), Used>,
+    /// Of payments by text message in any state, with their fees.
+    by_sms: HashMap<(Id, i32), Used>,
     report: Report,
 }
 
@@ -158,6 +161,11 @@ impl Verifier {
         if payment.state.is_open() || payment.state == State::Delivered {
             used.minor += i128::from(payment.amount_minor);
             used.payments += 1;
+        }
+        if payment.channel == Channel::Sms.number() {
+            let by_sms = self.by_sms.entry((payment.account, payment.business_day)).or_default();
+            by_sms.minor += i128::from(payment.amount_minor) + i128::from(payment.fee_minor);
+            by_sms.payments += 1;
         }
         self.money(case);
         self.equals(payment, case.pair.as_ref());
@@ -247,8 +255,8 @@ impl Verifier {
     /// I11: a counter against the sum over payments, all of which came before.
     fn counter(&mut self, row: &CounterRow) {
         let key = &row.key;
-        let account = Id::parse(&key.owner).filter(|_| key.scope == ACCOUNT_DAY);
-        let Some(account) = account else {
+        let known = matches!(key.scope, ACCOUNT_DAY | WITHOUT_PIN);
+        let Some(account) = Id::parse(&key.owner).filter(|_| known) else {
             // The owner of another scope may be a phone number: it is not told whole.
             let tail: String =
                 key.owner.chars().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect();
@@ -257,6 +265,19 @@ impl Verifier {
             return;
         };
         let name = Some(format!("day {}", key.day));
+        if key.scope == WITHOUT_PIN {
+            // Which payments had no PIN is not stored: all those by text message are as much as it can come to.
+            let most = self.by_sms.get(&(account, key.day)).copied().unwrap_or_default();
+            if i128::from(row.used_minor) > most.minor || row.payments > most.payments {
+                let (minor, payments) = (row.used_minor, row.payments);
+                let what = format!(
+                    "says {payments} payments of {minor} without a PIN, by text message there are {} of {}",
+                    most.payments, most.minor
+                );
+                self.fault("I11", "counter", account, name, what);
+            }
+            return;
+        }
         match self.used.remove(&(account, key.day)) {
             None => self.fault("I11", "counter", account, name, "is of no payment"),
             Some(used) if (used.minor, used.payments) != (i128::from(row.used_minor), row.payments) => {

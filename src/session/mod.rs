@@ -56,6 +56,9 @@ pub struct Opening {
     pub prefilled: BTreeMap<String, String>,
     /// Whether the flow is a draft: no real money moves.
     pub draft: bool,
+    /// Whether a flow with `pin on sms none` may take small payments without a PIN: only for text messages that came over a
+    /// route which is trusted for the caller's number.
+    pub pin_waivable: bool,
 }
 
 /// One caller's conversation.
@@ -78,6 +81,8 @@ pub struct Session {
     kept: Option<Kept>,
     /// Text messages of the flow that the next commit queues.
     unsent: Vec<(Msisdn, String)>,
+    /// Where the flow of a conversation that broke off is looked up, if it has changed since.
+    past: Option<registry::Past>,
     /// Counts the session as live for as long as it exists.
     _place: Option<registry::Place>,
 }
@@ -126,6 +131,7 @@ impl Session {
             revision: 0,
             kept: None,
             unsent: Vec::new(),
+            past: None,
             _place: None,
         }
     }
@@ -142,6 +148,15 @@ impl Session {
         &self.program
     }
 
+    /// A message of the conversation came over another route than it began on, or the same: nothing is paid without a PIN
+    /// any more unless this route, too, is trusted for the caller's number.
+    pub fn over_route(&mut self, trusted: bool) {
+        self.opening.pin_waivable &= trusted;
+        if let Some(state) = &mut self.state {
+            state.pin_waivable &= trusted;
+        }
+    }
+
     /// The first turn: of a conversation that broke off, if the flow says `resume` and the caller is back in time.
     ///
     /// # Errors
@@ -153,7 +168,6 @@ impl Session {
             Err(error) => {
                 // Whoever calls is served, with or without what he said last time.
                 tracing::warn!(session = %self.id, %error, "a saved session could not be taken up");
-                self.forsake();
                 self.begin(false).await
             }
         }
@@ -177,6 +191,7 @@ impl Session {
             at: Moment::from_minutes(self.clock.now().minutes(&self.payments.settings().zone))
                 .unwrap_or_default(),
             restarted,
+            pin_waivable: self.opening.pin_waivable,
         };
         self.advance(Event::Start(start)).await
     }

@@ -7,14 +7,13 @@ use std::pin::Pin;
 
 use crate::dialplan::action::Action;
 use crate::dialplan::event::Channel as Way;
-use crate::dialplan::event::{Argument, Event};
+use crate::dialplan::event::{Argument, Event, PIN_NEEDED};
 use crate::dialplan::value::Value;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
-use crate::payment::answer::{Channel, Identity, PayOutcome, PayRequest, Quote, Route};
+use crate::payment::answer::{Channel, Identity, PayOutcome, PayRequest, Pin as Vouched, Quote, Route};
 use crate::payment::row::Id;
 use crate::payment::run::Payments;
-use crate::secret::Secret;
 use crate::session::{Error, Session};
 
 /// An action to perform, with what it is given. Holds the secret of a paying action until that has been asked.
@@ -87,6 +86,7 @@ impl Session {
             caller: self.opening.caller.clone(),
             channel: channel(self.channel()),
             draft: self.opening.draft,
+            pin_waivable: self.opening.pin_waivable,
             account: self.account,
             payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
@@ -130,6 +130,8 @@ struct Desk {
     channel: Channel,
     /// Whether the flow is a draft: it moves no money.
     draft: bool,
+    /// Whether the message came over a route that is trusted for the caller's number.
+    pin_waivable: bool,
     account: Option<Id>,
     /// The id of the payment, should this action make one.
     payment: Id,
@@ -154,7 +156,16 @@ impl Desk {
             "recharge.pay" => {
                 let phone = phone(action, given.next())?;
                 let amount = money(action, given.next())?;
-                let pin = secret(action, given.next())?;
+                let pin = match given.next() {
+                    Some(Argument::Secret(secret)) => Vouched::Typed(secret),
+                    Some(Argument::Waived) if self.pin_waivable => Vouched::Waived,
+                    // The conversation goes on over another route than it began on.
+                    Some(Argument::Waived) => {
+                        let event = Event::Outcome { name: PIN_NEEDED.to_owned(), values: Vec::new() };
+                        return Ok(Performed { event, account: self.account });
+                    }
+                    Some(Argument::Value(_)) | None => return Err(Error::Action(action)),
+                };
                 self.pay(phone, amount, pin, yes(action, given.next())?).await?
             }
             other => return Err(Error::Action(other)),
@@ -209,7 +220,7 @@ impl Desk {
         })
     }
 
-    async fn pay(&self, phone: Msisdn, amount: Money, pin: Secret, repeat: bool) -> Result<Answer, Error> {
+    async fn pay(&self, phone: Msisdn, amount: Money, pin: Vouched, repeat: bool) -> Result<Answer, Error> {
         let account = self.account.ok_or(Error::Action("recharge.pay"))?;
         let request = PayRequest {
             id: self.payment,
@@ -249,7 +260,9 @@ fn paid(outcome: &PayOutcome, money: impl Fn(i64) -> Value) -> Answer {
             vec![Value::Int(*minutes_ago), money(*fee_minor)]
         }
         PayOutcome::Refused { class } => vec![Value::Text(spoken(class).to_owned())],
-        PayOutcome::Locked | PayOutcome::StillProcessing | PayOutcome::Suspended => Vec::new(),
+        PayOutcome::Locked | PayOutcome::PinNeeded | PayOutcome::StillProcessing | PayOutcome::Suspended => {
+            Vec::new()
+        }
     };
     (outcome.name(), values)
 }
@@ -271,7 +284,7 @@ fn spoken(class: &str) -> &'static str {
 fn value(action: &'static str, argument: Option<Argument>) -> Result<Value, Error> {
     match argument {
         Some(Argument::Value(value)) => Ok(value),
-        Some(Argument::Secret(_)) | None => Err(Error::Action(action)),
+        Some(Argument::Secret(_) | Argument::Waived) | None => Err(Error::Action(action)),
     }
 }
 
@@ -290,13 +303,6 @@ fn yes(action: &'static str, argument: Option<Argument>) -> Result<bool, Error> 
     Ok(yes)
 }
 
-fn secret(action: &'static str, argument: Option<Argument>) -> Result<Secret, Error> {
-    match argument {
-        Some(Argument::Secret(secret)) => Ok(secret),
-        Some(Argument::Value(_)) | None => Err(Error::Action(action)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +317,13 @@ mod tests {
                 action.name
             );
         }
+    }
+
+    #[test]
+    fn a_payment_that_needs_a_pin_after_all_is_told_to_the_engine() {
+        let money = |minor| Value::Money(Money::new(minor, crate::money::Currency::NONE));
+        assert_eq!(paid(&PayOutcome::PinNeeded, money), (PIN_NEEDED, Vec::new()));
+        assert!(ACTIONS.iter().all(|action| action.outcome(PIN_NEEDED).is_none()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! editions that were replaced a short while ago are kept. It never reads a file and never judges a flow.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -116,6 +117,22 @@ struct Kept<M> {
     until: Timestamp,
 }
 
+/// Finds the flow of a conversation that broke off, in exactly the version that it began with.
+#[derive(Clone)]
+pub(super) struct Past(Arc<dyn Fn(&str, &str) -> Option<Arc<Program>> + Send + Sync>);
+
+impl Past {
+    pub(super) fn find(&self, flow: &str, version: &str) -> Option<Arc<Program>> {
+        (self.0)(flow, version)
+    }
+}
+
+impl fmt::Debug for Past {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Past")
+    }
+}
+
 /// The edition that is served and those that were before it, as long as sessions run them.
 #[derive(Debug)]
 struct Shelf<M> {
@@ -190,7 +207,7 @@ pub struct Registry<M> {
     live_max: usize,
 }
 
-impl<M: Clone> Registry<M> {
+impl<M: Clone + Send + Sync + 'static> Registry<M> {
     /// A registry that serves an edition, for at most `live_max` sessions at once.
     #[must_use]
     pub fn new(
@@ -217,9 +234,11 @@ impl<M: Clone> Registry<M> {
             language: self.language.clone(),
             prefilled: Default::default(),
             draft: program.is_draft(),
+            pin_waivable: false,
         };
         let mut session = Session::new(program, opening, self.payments.clone(), self.clock.clone());
         session._place = Some(place);
+        session.past = Some(self.past());
         Ok((session, media))
     }
 
@@ -256,6 +275,20 @@ impl<M: Clone> Registry<M> {
     pub fn program(&self, flow: &str, version: &str) -> Option<Arc<Program>> {
         let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
         shelf.find(flow, version, self.clock.now()).map(|(program, _)| program)
+    }
+
+    /// The media that belong to a flow of exactly this version: those of the newest edition that has it.
+    #[must_use]
+    pub fn media(&self, program: &Program) -> Option<M> {
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        let found = shelf.find(program.name(), program.version(), self.clock.now());
+        found.map(|(_, edition)| edition.media.clone())
+    }
+
+    /// For sessions, which know nothing of editions and media.
+    pub(super) fn past(&self) -> Past {
+        let this = self.clone();
+        Past(Arc::new(move |flow, version| this.program(flow, version)))
     }
 
     /// What is served now.

@@ -40,7 +40,7 @@ pub struct Lost {
     pub flow: String,
 }
 
-impl<M: Clone> Registry<M> {
+impl<M: Clone + Send + Sync + 'static> Registry<M> {
     /// A new conversation for a USSD string or a text message.
     ///
     /// # Errors
@@ -59,6 +59,7 @@ impl<M: Clone> Registry<M> {
         let (program, place, _) = self.enter(party.caller.as_ref(), find)?;
         let opening = Opening {
             channel,
+            pin_waivable: channel == Channel::Sms && party.caller.is_some(),
             caller: party.caller,
             language: party.language.unwrap_or_else(|| self.language.clone()),
             prefilled,
@@ -66,6 +67,7 @@ impl<M: Clone> Registry<M> {
         };
         let mut session = Session::new(program, opening, self.payments.clone(), self.clock.clone());
         session._place = Some(place);
+        session.past = Some(self.past());
         Ok(session)
     }
 
@@ -91,6 +93,7 @@ impl<M: Clone> Registry<M> {
         let program = self.program(&row.flow, &row.version).ok_or_else(lost)?;
         let opening = Opening {
             channel: state.channel,
+            pin_waivable: state.pin_waivable,
             caller: state.caller.clone(),
             language: state.language.clone(),
             prefilled: Default::default(),

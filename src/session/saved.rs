@@ -4,9 +4,11 @@
 //! conversation up writes its next revision first and takes the row out: of two calls one goes on with it. A PIN is asked
 //! again, since no state can hold one; the outcome of a payment that was under way is told before anything else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialplan::event::Channel;
+use crate::dialplan::program::Program;
 use crate::dialplan::state::{State, Wait};
 use crate::msisdn::Msisdn;
 use crate::payment::answer::Identity;
@@ -15,8 +17,21 @@ use crate::session::perform::Performed;
 use crate::session::{Error, Session, Turn};
 
 impl Session {
-    /// The first turn of a conversation that was broken off, if there is one to go on with.
+    /// The first turn of a conversation that was broken off, if there is one to go on with: in the version of the flow that it
+    /// began with, while that is kept.
     pub(super) async fn take_up(&mut self) -> Result<Option<Turn>, Error> {
+        let served = self.program.clone();
+        let turn = self.take_up_saved().await;
+        if !matches!(turn, Ok(Some(_))) {
+            self.program = served;
+            if self.wait() != Some(Wait::Start) {
+                self.forsake();
+            }
+        }
+        turn
+    }
+
+    async fn take_up_saved(&mut self) -> Result<Option<Turn>, Error> {
         // A one-shot command says what the caller wants now.
         let Some((caller, _)) = self.resumable().filter(|_| self.opening.prefilled.is_empty()) else {
             return Ok(None);
@@ -25,7 +40,7 @@ impl Session {
             return Ok(None);
         };
         let state = serde_json::from_str::<State>(&row.state).ok();
-        let Some(state) = state.filter(|_| row.version == self.program.version()) else {
+        let Some((state, program)) = state.zip(self.program_of(&row)) else {
             self.payments.end_session(row.id).await?;
             return self.start_anew().await.map(Some);
         };
@@ -35,14 +50,20 @@ impl Session {
             self.payments.end_session(row.id).await?;
             return Ok(None);
         }
-        self.state = Some(state);
+        (self.program, self.state) = (program, Some(state));
         (self.id, self.revision, self.account, self.payment) =
             (row.id, row.revision, row.account, row.payment);
         let turn = if self.claim().await? { self.go_on().await? } else { None };
-        if turn.is_none() {
-            self.forsake();
-        }
         Ok(turn)
+    }
+
+    /// The flow in the version that a conversation began with: the one that is served, or one that is kept.
+    fn program_of(&self, row: &SessionRow) -> Option<Arc<Program>> {
+        if row.version == self.program.version() {
+            return Some(self.program.clone());
+        }
+        let past = self.past.as_ref()?;
+        past.find(&row.flow, &row.version).filter(|program| !program.is_draft())
     }
 
     /// Takes what is saved out, so that nobody else finds it; `false` when another call was quicker. This call saves it anew

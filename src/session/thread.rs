@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::session::registry::{Registry, Unserved};
 use crate::session::restored::Party;
 
-impl<M: Clone> Registry<M> {
+impl<M: Clone + Send + Sync + 'static> Registry<M> {
     /// A new conversation for a text message that is a command, such as `RC 50`.
     ///
     /// # Errors

@@ -161,3 +161,6 @@ impl Writer<'_> {
         self.text(field, time, limit::TIME)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,13 +192,13 @@ pub enum Trouble {
 struct Wanted {
     body: Body,
     cost: u32,
-    outcome: oneshot::Sender<Outcome>,
+    outcome: oneshot::Sender<(Outcome, Option<LinkId>)>,
 }
 
 impl Wanted {
     fn not_sent(self, why: Unsent) {
         // Whoever asked may have stopped waiting.
-        let _ = self.outcome.send(Outcome::NotSent(why));
+        let _ = self.outcome.send((Outcome::NotSent(why), None));
     }
 }
 
@@ -245,12 +245,19 @@ impl Handle {
     /// Sends a request and waits for what becomes of it; waits its turn when many do. `cost` is its segments. Whoever
     /// stops waiting does not stop the request.
     pub async fn request(&self, body: Body, cost: u32) -> Outcome {
+        self.request_by(body, cost).await.0
+    }
+
+    /// As [`Handle::request`], with the connection that it went by, which a late response names together with the
+    /// sequence number. It is none when the request was not sent.
+    pub async fn request_by(&self, body: Body, cost: u32) -> (Outcome, Option<LinkId>) {
         let (outcome, told) = oneshot::channel();
         if self.0.requests.send(Wanted { body, cost, outcome }).await.is_err() {
-            return Outcome::NotSent(Unsent::Down);
+            return (Outcome::NotSent(Unsent::Down), None);
         }
         // The task tells every outcome before it ends; if it dies before, nothing is known of the bytes.
-        told.await.unwrap_or(Outcome::Unknown(event::Doubt { sequence: 0, why: event::Silence::Lost }))
+        told.await
+            .unwrap_or((Outcome::Unknown(event::Doubt { sequence: 0, why: event::Silence::Lost }), None))
     }
 
     /// Answers a request of the peer: at once, without waiting for the socket. With a status other than 0 the body is
@@ -336,10 +343,10 @@ impl Ends {
     }
 }
 
-/// The pure part's password and ids print nothing; a name from outside is shown without control characters.
+/// Reads the clock.
+pub type Now = fn() -> Instant;
+
+/// A name from outside for a log: without control characters.
 fn printable(name: &Bytes) -> String {
     name.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '?' }).collect()
 }
-
-/// Reads the clock.
-pub type Now = fn() -> Instant;

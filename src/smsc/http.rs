@@ -1,5 +1,6 @@
 //! The control of the sandbox SMSC by HTTP. JSON in and out; meant for loopback, there is no password.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use axum::Router;
@@ -54,6 +55,13 @@ pub(super) fn router(desk: Desk) -> Router {
         .route("/kill", post(kill))
         .route("/unbind", post(|State(desk): State<Desk>| ask(desk, Control::Unbind)))
         .route("/raw", post(raw))
+        .route("/burst", post(|State(desk): State<Desk>, body: Bytes| with(desk, body, Control::Burst)))
+        .route(
+            "/outbind",
+            post(|State(desk): State<Desk>, body: Bytes| {
+                with(desk, body, |outbind: Outbind| Control::Outbind(outbind.address))
+            }),
+        )
         .route("/wait", get(|State(desk): State<Desk>, Query(wait)| ask(desk, Control::Wait(wait))))
         .route("/log", get(log))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -92,6 +100,12 @@ async fn kill(State(desk): State<Desk>, body: Bytes) -> Response {
         Control::Kill(kill.seconds.min(OUTAGE_SECONDS_MAX) * 1_000 + kill.ms.min(OUTAGE_SECONDS_MAX * 1_000))
     })
     .await
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outbind {
+    address: SocketAddr,
 }
 
 #[derive(Debug, serde::Deserialize)]

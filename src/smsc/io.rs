@@ -86,6 +86,8 @@ fn open(path: &Path) -> std::io::Result<File> {
 enum Event {
     Input(Input),
     Accepted(TcpStream),
+    /// What became of a connection that was wanted.
+    Connected(u64, Option<TcpStream>),
     Ask(Ask),
 }
 
@@ -150,6 +152,9 @@ impl House {
                 let input = match event {
                     Event::Input(input) => input,
                     Event::Accepted(stream) => Input::Connected(self.welcome(stream)),
+                    Event::Connected(ticket, stream) => {
+                        Input::Outbound(ticket, stream.map(|stream| self.welcome(stream)))
+                    }
                     Event::Ask((control, sender)) => {
                         self.next += 1;
                         self.tickets.insert(self.next, sender);
@@ -178,6 +183,17 @@ impl House {
                 Output::Close(id) => self.farewell(id, Out::Close),
                 Output::Reset(id) => self.farewell(id, Out::Reset),
                 Output::Outage(how_long) => self.door.shut(self.clock.instant() + how_long),
+                Output::Connect(ticket, address) => {
+                    let (events, stop) = (self.events.clone(), self.stop.clone());
+                    self.tracker.spawn(async move {
+                        let connecting = tokio::time::timeout(WRITE_STALL, TcpStream::connect(address));
+                        let stream = connecting.await.ok().and_then(Result::ok);
+                        tokio::select! {
+                            _ = events.send(Event::Connected(ticket, stream)) => {}
+                            () = stop.cancelled() => {}
+                        }
+                    });
+                }
                 Output::Answer(ticket, status, body) => {
                     if let Some(sender) = self.tickets.remove(&ticket) {
                         // Whoever asked may be gone.
@@ -278,6 +294,8 @@ async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Out>, done:
     if cut {
         // With nothing to linger for, closing sends RST instead of FIN.
         let _ = writer.as_ref().set_zero_linger();
+        // Dropped, this half would send FIN before the other half closes the socket.
+        writer.forget();
     }
     done.cancel();
 }

@@ -3,6 +3,7 @@
 //! After any [`Network::handle`], poll to `None`, then wait for [`Network::next_deadline`]. Log lines come out before
 //! what they tell of, so that whoever writes them first never answers what is not written.
 
+mod burst;
 mod control;
 mod deliver;
 mod link;
@@ -12,6 +13,7 @@ mod ussd;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use crate::smsc::fault::{Faults, Passed};
 use crate::smsc::handset::Handset;
 use crate::smsc::settings::{Config, Settings};
 
+use burst::Burst;
 pub(super) use control::Control;
 use deliver::Delivery;
 use link::Link;
@@ -57,6 +60,8 @@ pub(super) enum Input {
     Broken(u64),
     /// Its connection is gone.
     Closed(u64),
+    /// The connection that [`Output::Connect`] wanted is there, with this number, or is not.
+    Outbound(u64, Option<u64>),
     /// Somebody asks by HTTP.
     Control(u64, Control),
     /// Time passed.
@@ -76,6 +81,8 @@ pub(super) enum Output {
     Reset(u64),
     /// Refuse connections for so long.
     Outage(Duration),
+    /// Connect to an ESME; the number is given back.
+    Connect(u64, SocketAddr),
     /// The answer to a control: status and body.
     Answer(u64, u16, Value),
 }
@@ -99,6 +106,17 @@ enum Timer {
     Dialogue(String, u64, u8, u64),
     /// Whoever asks by HTTP has waited for too long.
     Wait(u64),
+    /// A burst may have something due.
+    Burst,
+    /// The burst of this request has had its time.
+    BurstEnds(u64),
+}
+
+impl Timer {
+    /// Whether something comes of it that somebody sees.
+    const fn is_planned(&self) -> bool {
+        matches!(self, Self::Response(..) | Self::Kept(_) | Self::Receipt(_) | Self::Again(_))
+    }
 }
 
 /// The network.
@@ -114,7 +132,12 @@ pub(super) struct Network {
     handsets: HashMap<String, Handset>,
     queue: VecDeque<Delivery>,
     waiting: BTreeMap<u64, Waiting>,
+    /// Those of them that wait for something at links.
+    watching: Vec<u64>,
     timers: BTreeMap<(Instant, u64), Timer>,
+    /// Timers of which something comes that somebody sees.
+    planned: usize,
+    burst: Option<Burst>,
     outputs: VecDeque<Output>,
     log: Vec<u8>,
     counts: Counts,
@@ -182,7 +205,10 @@ impl Network {
             handsets: HashMap::new(),
             queue: VecDeque::new(),
             waiting: BTreeMap::new(),
+            watching: Vec::new(),
             timers: BTreeMap::new(),
+            planned: 0,
+            burst: None,
             outputs: VecDeque::new(),
             log: Vec::new(),
             counts: Counts::default(),
@@ -210,10 +236,12 @@ impl Network {
             }
             Input::Broken(id) => self.broken(now, id),
             Input::Closed(id) => self.gone(now, id, "closed by the ESME"),
+            Input::Outbound(ticket, link) => self.outbound(now, ticket, link),
             Input::Control(ticket, control) => self.control(now, ticket, control),
             Input::Tick => {}
         }
         self.pump(now);
+        self.settle_links();
     }
 
     /// What to do next; lines of the log first, then bytes, then the rest.
@@ -236,12 +264,15 @@ impl Network {
 
     fn after(&mut self, now: Now, ms: u64, timer: Timer) {
         self.next_timer += 1;
+        self.planned += usize::from(timer.is_planned());
         self.timers.insert((now.instant + Duration::from_millis(ms), self.next_timer), timer);
     }
 
     fn expire(&mut self, now: Now) {
         while let Some(entry) = self.timers.first_entry().filter(|e| e.key().0 <= now.instant) {
-            match entry.remove() {
+            let timer = entry.remove();
+            self.planned -= usize::from(timer.is_planned());
+            match timer {
                 Timer::Response(id, bytes) => self.put_response(now, id, &bytes),
                 Timer::Kept(id) => self.release(now, id),
                 Timer::Receipt(delivery) | Timer::Again(delivery) => self.queue.push_back(*delivery),
@@ -251,6 +282,8 @@ impl Network {
                     self.dialogue_waited(now, &handset, key, sequence, screens);
                 }
                 Timer::Wait(ticket) => self.waited(ticket),
+                Timer::Burst => self.burst_on(now),
+                Timer::BurstEnds(ticket) => self.burst_ends(now, Some(ticket)),
             }
         }
     }

@@ -190,6 +190,8 @@ pub struct Settings {
     pub receipts: Receipts,
     /// What they look like.
     pub receipt_form: ReceiptForm,
+    /// Receipts come by `data_sm`, their text in `message_payload`.
+    pub receipts_by_data_sm: bool,
     /// How long a message takes to its handset.
     pub receipt_ms: u64,
     /// How long MO texts are cut.
@@ -210,6 +212,12 @@ pub struct Settings {
     pub screen_ms: u64,
     /// The network ends a dialogue when the handset lets it wait for so long.
     pub user_ms: u64,
+    /// `ussd_service_op` of an abort, where the profile has one and another is wanted.
+    pub abort_op: Option<u8>,
+    /// `congestion_state` in responses to submits, 0 to 100 (SMPP 5.0 §4.8.4.18).
+    pub congestion: Option<u8>,
+    /// What an `outbind` says.
+    pub outbind_password: String,
     /// Whether handsets take a dialogue that the ESME begins.
     pub pushes: bool,
     /// The next dialogue's number, to make two dialogues share one; `null` for the next free.
@@ -230,6 +238,7 @@ impl Default for Settings {
             receipt_ids: None,
             receipts: Receipts::Once,
             receipt_form: ReceiptForm::Both,
+            receipts_by_data_sm: false,
             receipt_ms: 100,
             parts: Parts::Udh8,
             again_ms: 500,
@@ -240,6 +249,9 @@ impl Default for Settings {
             ussd_service_type: "USSD".to_owned(),
             screen_ms: 25_000,
             user_ms: 120_000,
+            abort_op: None,
+            congestion: None,
+            outbind_password: "sandbox".to_owned(),
             pushes: true,
             next_dialogue: None,
         }

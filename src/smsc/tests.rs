@@ -35,6 +35,7 @@ struct Lab {
     clients: BTreeMap<u64, Client>,
     answers: BTreeMap<u64, (u16, Value)>,
     outages: VecDeque<Duration>,
+    connects: Vec<(u64, std::net::SocketAddr)>,
     log: String,
     next: u64,
 }
@@ -57,6 +58,7 @@ impl Lab {
             clients: BTreeMap::new(),
             answers: BTreeMap::new(),
             outages: VecDeque::new(),
+            connects: Vec::new(),
             log: String::new(),
             next: 0,
         }
@@ -72,6 +74,7 @@ impl Lab {
                 }
                 Output::Close(id) => self.clients.get_mut(&id).unwrap().ended = "close",
                 Output::Reset(id) => self.clients.get_mut(&id).unwrap().ended = "reset",
+                Output::Connect(ticket, address) => self.connects.push((ticket, address)),
                 Output::Outage(how_long) => self.outages.push_back(how_long),
                 Output::Answer(ticket, status, body) => {
                     assert!(self.answers.insert(ticket, (status, body)).is_none(), "answered twice");

@@ -121,7 +121,7 @@ impl Store {
         read!(self, list, filter)
     }
 
-    /// How many messages are in each state that has any.
+    /// How many messages are in each state that has any. All are counted: not a question for every second.
     ///
     /// # Errors
     /// As every read.

@@ -452,7 +452,8 @@ impl Store {
         read!(self, entries_of_payment, payment)
     }
 
-    /// The session that a caller saved last in a flow, if its time is not up at `now` (microseconds).
+    /// The session that a caller saved last in a flow, if its time is not up at `now` (microseconds). One that a channel
+    /// holds by a key is going on there, and is not found here.
     ///
     /// # Errors
     /// As every read.

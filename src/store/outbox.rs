@@ -25,14 +25,18 @@ async fn all<T>(pool: &Pool, query: Query, decode: Decode<T>) -> Result<Vec<T>, 
     query.fetch_all(pool).await?.iter().map(decode).collect()
 }
 
-/// SQLite has one writer at a time and no such clause; several nodes of PostgreSQL pass each other's rows by. The rows are
-/// chosen once, apart from the update.
+/// Chooses rows by their key and then changes them. Several nodes of PostgreSQL pass by what another has locked; SQLite has
+/// one writer at a time. As an array, the keys are looked up one by one on every plan of PostgreSQL, also on one that was
+/// made when the table was small.
 macro_rules! chosen {
-    ($which:literal, $($update:tt)*) => {
+    ($which:literal, $change:literal, $($after:tt)*) => {
         if super::SKIPS_LOCKED {
-            concat!("with chosen as (", $which, " for update skip locked) ", $($update)*)
+            concat!(
+                "with chosen as (", $which, " for update skip locked) ", $change,
+                " = any(array(select * from chosen))", $($after)*
+            )
         } else {
-            concat!("with chosen as (", $which, ") ", $($update)*)
+            concat!("with chosen as (", $which, ") ", $change, " in (select * from chosen)", $($after)*)
         }
     };
 }
@@ -45,9 +49,10 @@ pub(in crate::store) async fn claim(
     limit: u32,
 ) -> Result<Vec<OutboxRow>, Error> {
     let sql = chosen!(
-        "select id from outbox where state = 0 and due_at <= $3 and expires_at > $3 order by due_at, id limit $4",
-        "update outbox set state = 3, owner = $1, due_at = $2, updated_at = $3 where id in (select id from chosen) \
-         returning ",
+        // With a sign before it `expires_at` is no column of an index: the due ones are looked for by `outbox_due`.
+        "select id from outbox where state = 0 and due_at <= $3 and +expires_at > $3 order by due_at limit $4",
+        "update outbox set state = 3, owner = $1, due_at = $2, updated_at = $3 where id",
+        " returning ",
         outbox_columns!()
     );
     let query = sqlx::query(sql).bind(owner.0.to_vec()).bind(lease_until).bind(now).bind(i64::from(limit));
@@ -59,30 +64,23 @@ pub(in crate::store) async fn claim(
 
 /// Rows of a batch that is being written are left for the next time, so that the two never wait for each other.
 pub(in crate::store) async fn lost(conn: &mut Conn, now: i64, sole: Option<Id>) -> Result<u64, Error> {
-    let query = match sole {
-        None => sqlx::query(chosen!(
-            "select id from outbox where state = 3 and due_at <= $2",
-            "update outbox set state = 4, owner = null, code = $1, updated_at = $2 \
-             where id in (select id from chosen)"
-        )),
-        Some(_) => sqlx::query(chosen!(
-            "select id from outbox where state = 3 and (due_at <= $2 or owner is null or owner <> $3)",
-            "update outbox set state = 4, owner = null, code = $1, updated_at = $2 \
-             where id in (select id from chosen)"
-        )),
-    };
-    let query = query.bind(INTERRUPTED).bind(now);
-    let query = match sole {
-        None => query,
-        Some(owner) => query.bind(owner.0.to_vec()),
-    };
+    let sql = chosen!(
+        "select id from outbox where state <> 0 and state = 3 and (due_at <= $1 or owner <> $2)",
+        "update outbox set state = 4, owner = null, code = $3, updated_at = $1 where id",
+        ""
+    );
+    // Compared with nothing, no owner is another one.
+    let query = sqlx::query(sql).bind(now).bind(sole.map(|owner| owner.0.to_vec())).bind(INTERRUPTED);
     Ok(query.execute(conn).await?.rows_affected())
 }
 
 pub(in crate::store) async fn forget_inbox(conn: &mut Conn, before: i64, limit: u32) -> Result<u64, Error> {
-    const SQL: &str = "delete from inbox where key in (select key from inbox where received_at < $1 \
-                       order by received_at limit $2)";
-    let query = sqlx::query(SQL).bind(before).bind(i64::from(limit));
+    let sql = chosen!(
+        "select key from inbox where received_at < $1 order by received_at limit $2",
+        "delete from inbox where key",
+        ""
+    );
+    let query = sqlx::query(sql).bind(before).bind(i64::from(limit));
     Ok(query.execute(conn).await?.rows_affected())
 }
 
@@ -125,21 +123,29 @@ pub(in crate::store) async fn overdue(pool: &Pool, now: i64, limit: u32) -> Resu
     all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::outbox).await
 }
 
-/// One look along the index for each state.
+/// One look for each state, along the index.
 pub(in crate::store) async fn list(pool: &Pool, filter: &OutboxFilter) -> Result<Vec<OutboxRow>, Error> {
-    let mut sql = concat!("select ", outbox_columns!(), " from outbox where state = $1 and created_at >= $2")
-        .to_owned();
+    let mut conditions = String::new();
     let mut texts = Vec::new();
     for (column, value) in [("recipient", &filter.recipient), ("route", &filter.route)] {
         if let Some(value) = value {
             texts.push(value.clone());
-            sql.push_str(&format!(" and {column} = ${}", texts.len() + 2));
+            conditions.push_str(&format!(" and {column} = ${}", texts.len() + 2));
         }
     }
-    sql.push_str(&format!(" order by created_at desc limit ${}", texts.len() + 3));
+    let limit = texts.len() + 3;
     let mut found = Vec::new();
     for state in OutboxState::ALL.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
-        let mut query = sqlx::query(AssertSqlSafe(sql.clone()))
+        let which = if *state == OutboxState::Waiting { "state = 0" } else { "state <> 0" };
+        let sql = format!(
+            concat!(
+                "select ",
+                outbox_columns!(),
+                " from outbox where {} and state = $1 and created_at >= $2{} order by created_at desc limit ${}"
+            ),
+            which, conditions, limit
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(i64::from(state.number()))
             .bind(filter.since.unwrap_or(i64::MIN));
         for text in &texts {
@@ -153,15 +159,18 @@ pub(in crate::store) async fn list(pool: &Pool, filter: &OutboxFilter) -> Result
 }
 
 pub(in crate::store) async fn counts(pool: &Pool) -> Result<Vec<OutboxCount>, Error> {
-    const SQL: &str = "select state, count(*), min(created_at) from outbox group by state order by state";
-    all(pool, sqlx::query(SQL), |row| {
+    const SQL: &str = "select state, count(*), min(created_at) from outbox where state = 0 group by state \
+                       union all select state, count(*), min(created_at) from outbox where state <> 0 group by state";
+    let decode = |row: &Row| {
         Ok(OutboxCount {
             state: decode::outbox_state(row, 0)?,
             messages: decode::int(row, 1)?,
             oldest_at: decode::int(row, 2)?,
         })
-    })
-    .await
+    };
+    let mut counts = all(pool, sqlx::query(SQL), decode).await?;
+    counts.sort_by_key(|count| count.state.number());
+    Ok(counts)
 }
 
 pub(in crate::store) async fn parts(pool: &Pool, message: Id) -> Result<Vec<PartRow>, Error> {

@@ -63,9 +63,8 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             }
         };
         if session.awaits_outcome() {
-            // Nobody of this process performs it: what became of it, the payment core knows.
+            // Whoever performs it tells it; if nobody does any more, the sweep does when the row's time is over.
             self.release(&mut session).await?;
-            self.recover_one(session);
             return Ok(());
         }
         Ok(session.leave(None).await?)
@@ -143,7 +142,8 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         if memory.begun.as_ref().is_some_and(|begun| begun.again(&came, SAME_BEGIN))
             && let Some(screen) = seat.screen()
         {
-            return Ok(Taken::Screen(screen));
+            // The screen that answers both is on its way, if this was there before it.
+            return Ok(if seat.is_overtaken() { Taken::Duplicate } else { Taken::Screen(screen) });
         }
         (memory.begun, memory.answered) = (None, None);
         // Of two dialogues of one caller the later one is meant.
@@ -230,7 +230,8 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         self.take_name(&mut session);
         let answer = question.replied(text.expose());
         drop(text);
-        let Ok(answered) = tokio::time::timeout(self.desk.left(self.deadline), session.answer(answer)).await else {
+        let Ok(answered) = tokio::time::timeout(self.desk.left(self.deadline), session.answer(answer)).await
+        else {
             return self.late(&seat, memory, &session).await;
         };
         let turn = answered?;
@@ -259,17 +260,15 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         }
     }
 
-    /// A saved conversation that waits for no answer: the process that performed its payment is gone.
-    async fn unasked(&self, seat: &Seat, memory: &mut Memory, mut session: Session) -> Result<Taken, Error> {
+    /// A saved conversation that waits for no answer. One that pays is performed by another process, or was by one that has
+    /// died: then the sweep tells what became of it.
+    async fn unasked(&self, seat: &Seat, memory: &mut Memory, session: Session) -> Result<Taken, Error> {
         let language = session.language().to_owned();
-        let system = if session.awaits_outcome() { System::WillGetSms } else { System::Expired };
         if session.awaits_outcome() {
-            self.desk.release(&mut session).await?;
-            self.desk.recover_one(session);
-        } else {
-            session.leave(None).await?;
+            return Ok(self.ends_with(seat, memory, Some(&language), System::WillGetSms));
         }
-        Ok(self.ends_with(seat, memory, Some(&language), system))
+        session.leave(None).await?;
+        Ok(self.ends_with(seat, memory, Some(&language), System::Expired))
     }
 
     /// Goes on after a turn and shows what it comes to.

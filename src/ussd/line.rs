@@ -57,6 +57,8 @@ struct Now {
     screens: u64,
     /// The last of them, if the caller may still have it.
     screen: Option<Screen>,
+    /// How many there had been when one was last offered to the network.
+    offered: u64,
     /// Screens that the network has not taken yet.
     sending: usize,
     /// When it took the last one.
@@ -129,11 +131,22 @@ impl Drop for Seat {
 
 /// A screen on its way.
 #[derive(Debug)]
-pub struct Sending(Option<(Arc<Line>, Clock)>);
+pub struct Sending {
+    line: Option<(Arc<Line>, Clock)>,
+    again: bool,
+}
+
+impl Sending {
+    /// Whether the network was offered this screen before: if it does not take it now, it may have it already.
+    #[must_use]
+    pub const fn is_again(&self) -> bool {
+        self.again
+    }
+}
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        let Some((line, clock)) = &self.0 else { return };
+        let Some((line, clock)) = &self.line else { return };
         let mut now = line.now();
         now.sending -= 1;
         now.taken = clock.instant();
@@ -144,8 +157,16 @@ impl Drop for Sending {
 
 impl Line {
     fn new(at: Instant) -> Self {
-        let now =
-            Now { inside: 0, screens: 0, screen: None, sending: 0, taken: at, performing: None, used: at };
+        let now = Now {
+            inside: 0,
+            screens: 0,
+            screen: None,
+            offered: 0,
+            sending: 0,
+            taken: at,
+            performing: None,
+            used: at,
+        };
         Self { turns: Arc::default(), now: Mutex::new(now), sent: Notify::new() }
     }
 
@@ -188,10 +209,14 @@ impl Lines {
 
     pub(super) fn sending(&self, route: &str, msisdn: &Msisdn, clock: &Clock) -> Sending {
         let line = self.line(route, msisdn, clock.instant());
-        if let Some(line) = &line {
-            line.now().sending += 1;
-        }
-        Sending(line.map(|line| (line, clock.clone())))
+        let again = line.as_ref().is_some_and(|line| {
+            let mut now = line.now();
+            now.sending += 1;
+            let (before, screens) = (now.offered, now.screens);
+            now.offered = screens;
+            before == screens && before > 0
+        });
+        Sending { line: line.map(|line| (line, clock.clone())), again }
     }
 
     /// Forgets lines that nobody has used for a while.
@@ -363,7 +388,6 @@ mod tests {
         assert!(asked.await.unwrap());
         assert!(!at_once.is_early().await);
         let _never_taken = lines.sending("a", &number, &clock);
-        tokio::time::pause();
         assert!(at_once.is_early().await);
     }
 

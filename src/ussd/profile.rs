@@ -66,6 +66,18 @@ pub enum Dialled {
     Destination,
 }
 
+/// What the end bit of the session field says in what the gateway sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndBit {
+    /// Nothing.
+    Ignored,
+    /// That the dialogue was broken off, in a message without a text. Gateways that number their messages by the whole octet
+    /// set it now and then in an answer.
+    WithoutText,
+    /// That the dialogue was broken off.
+    Always,
+}
+
 /// What a `ussd_service_op` means that the gateway sends.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Heard {
@@ -77,8 +89,8 @@ pub struct Heard {
     pub abort: Vec<u8>,
     /// A notification was shown.
     pub notified: Vec<u8>,
-    /// Whether the end bit of the session field says that the dialogue was broken off.
-    pub end_bit: bool,
+    /// What the end bit of the session field says.
+    pub end_bit: EndBit,
     /// Whether a message without a `ussd_service_op` is told by its text: a string between `*` and `#` begins a dialogue,
     /// anything else is an answer.
     pub by_text: bool,
@@ -147,7 +159,7 @@ impl Default for Profile {
                 answer: vec![USSR_CONFIRM],
                 abort: vec![VENDOR_ABORT, PSSR_RESPONSE],
                 notified: vec![USSN_CONFIRM],
-                end_bit: false,
+                end_bit: EndBit::WithoutText,
                 by_text: false,
             },
             said: Said {
@@ -186,13 +198,13 @@ impl Profile {
             "spec" => spec,
             "its15" => Self {
                 session: SessionField::FifteenBits,
-                heard: Heard { abort: vec![VENDOR_ABORT], end_bit: true, ..heard },
+                heard: Heard { abort: vec![VENDOR_ABORT], end_bit: EndBit::Always, ..heard },
                 said: Said { end_bit: true, ..said },
                 ..spec
             },
             "umr" => Self {
                 session: SessionField::Reference,
-                heard: Heard { abort: vec![VENDOR_ABORT], ..heard },
+                heard: Heard { abort: vec![VENDOR_ABORT], end_bit: EndBit::Ignored, ..heard },
                 ..spec
             },
             "tata" => Self {
@@ -200,13 +212,18 @@ impl Profile {
                 heard: Heard {
                     answer: vec![USSR_REQUEST, USSR_CONFIRM],
                     abort: vec![PSSR_RESPONSE],
-                    end_bit: true,
+                    end_bit: EndBit::Always,
                     ..heard
                 },
                 said: Said { end: USSR_REQUEST, end_bit: true, ..said },
                 ..spec
             },
-            "none" => Self { session: SessionField::None, said: Said { push_named: false, ..said }, ..spec },
+            "none" => Self {
+                session: SessionField::None,
+                heard: Heard { end_bit: EndBit::Ignored, ..heard },
+                said: Said { push_named: false, ..said },
+                ..spec
+            },
             _ => return None,
         })
     }

@@ -102,7 +102,7 @@ enum Sent {
     Taken,
     /// The gateway's status.
     Refused(u32),
-    NotSent,
+    Unsent,
     Unknown,
 }
 
@@ -248,8 +248,9 @@ impl<M: Clone + Send + Sync + 'static> Answer<M> {
         let Some((screen, sending)) = screen else { return };
         let message = wire::write(&self.gateway.profile, &self.way, &screen, Kind::Reply);
         let sent = send(link, &self.gateway, message, &self.clock, self.deadline).await;
+        let again = sending.is_again();
         drop(sending);
-        if sent != Sent::Taken {
+        if sent != Sent::Taken && !again {
             tracing::info!(route = %self.route, caller = ?self.msisdn, "a screen was not taken: {sent:?}");
             self.leave().await;
         }
@@ -284,10 +285,10 @@ async fn send(
                 _ => return Sent::Refused(status),
             },
             Outcome::Unknown(_) => return Sent::Unknown,
-            Outcome::NotSent(_) => return Sent::NotSent,
+            Outcome::NotSent(_) => return Sent::Unsent,
         }
     }
-    Sent::NotSent
+    Sent::Unsent
 }
 
 /// Dialogues of ours on one gateway.
@@ -319,7 +320,7 @@ impl Pusher for Air {
             match send(link.as_ref(), &gateway, message, &clock, deadline).await {
                 Sent::Taken => Pushed::Taken,
                 Sent::Refused(refused) => Pushed::Refused(status::label(refused)),
-                Sent::NotSent => Pushed::Refused("no bind".to_owned()),
+                Sent::Unsent => Pushed::Refused("no bind".to_owned()),
                 Sent::Unknown => Pushed::Unknown,
             }
         })

@@ -45,12 +45,14 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
                 return;
             }
         };
-        for row in rows {
+        let ends = rows.into_iter().map(|row| async {
             let id = row.id;
             if let Err(error) = self.end(row).await {
                 tracing::warn!(session = %id, "a dialogue whose time is over: {error}");
             }
-        }
+        });
+        // One caller's line may be busy: the others do not wait for it.
+        futures_util::future::join_all(ends).await;
     }
 
     async fn end(self: &Arc<Self>, row: SessionRow) -> Result<(), Error> {
@@ -71,7 +73,11 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         memory.begun = None;
         seat.cleared();
         tracing::info!(session = %row.id, "a dialogue's time is over");
-        self.retire(row).await
+        match self.registry.restore(row.clone()) {
+            Ok(session) if session.awaits_outcome() => self.recover_one(session),
+            _ => self.retire(row).await?,
+        }
+        Ok(())
     }
 
     /// A session whose dialogue is gone, and perhaps its process too.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::smpp::pdu::{Address, Message};
 use crate::smpp::status;
 use crate::smpp::tlv::tag;
-use crate::ussd::profile::{Dialled, Profile, Sequence, SessionField};
+use crate::ussd::profile::{Dialled, EndBit, Profile, Sequence, SessionField};
 use crate::ussd::text;
 use crate::ussd::{Phase, Screen, Typed};
 
@@ -169,7 +169,12 @@ fn said(
     typed: &Typed,
 ) -> Result<Said, Unread> {
     let heard = &profile.heard;
-    let ended = heard.end_bit && session.and_then(|value| value.last()).is_some_and(|octet| octet & 1 == 1);
+    let looked_at = match heard.end_bit {
+        EndBit::Ignored => false,
+        EndBit::WithoutText => typed.expose().is_empty(),
+        EndBit::Always => true,
+    };
+    let ended = looked_at && session.is_some_and(|value| ends(profile, value));
     let Some(op) = message.tlvs.octet(tag::USSD_SERVICE_OP) else {
         return match (ended, heard.by_text) {
             (true, _) => Ok(Said::Abort),
@@ -186,6 +191,16 @@ fn said(
         op if heard.notified.contains(&op) => Ok(Said::Notified),
         op => Err(Unread::Op(op)),
     }
+}
+
+/// Whether the end bit is set, in a session field that has one.
+fn ends(profile: &Profile, value: &Bytes) -> bool {
+    let has_end_bit = match profile.session {
+        SessionField::Octet => value.len() == 2,
+        SessionField::FifteenBits => true,
+        SessionField::SixteenBits | SessionField::Reference | SessionField::None => false,
+    };
+    has_end_bit && value.last().is_some_and(|octet| octet & 1 == 1)
 }
 
 /// The text, with its header taken off if it has one.
@@ -267,7 +282,7 @@ fn answered(profile: &Profile, heard: &Bytes, end: bool) -> Bytes {
             // Bits 7 to 1 count, and begin again after 127.
             *last = (*last & 1) | ((*last & 0xfe).wrapping_add(2));
         }
-        if has_end_bit && (profile.heard.end_bit || profile.said.end_bit) {
+        if has_end_bit && (profile.heard.end_bit == EndBit::Always || profile.said.end_bit) {
             *last = (*last & 0xfe) | u8::from(end && profile.said.end_bit);
         }
     }

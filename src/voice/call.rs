@@ -92,6 +92,16 @@ impl Call {
         }
     }
 
+    /// A conversation that goes on in an older version of its flow says that version's words.
+    fn say_as(&mut self, served: &str) {
+        let program = self.session.program();
+        if program.version() != served
+            && let Some(clips) = self.board.registry.media(program)
+        {
+            self.clips = clips;
+        }
+    }
+
     /// Answers, and lives until the caller or the flow ends it.
     pub(super) async fn run(
         mut self,
@@ -140,7 +150,9 @@ impl Call {
             let wake = self.wake(deadline, events, reports).await;
             let begin = matches!(wake, Wake::Deadline | Wake::Sip(Some(Event::Established { .. })));
             if begin && unstarted.take().is_some() {
+                let served = self.session.program().version().to_owned();
                 let turn = self.session.start().await?;
+                self.say_as(&served);
                 self.take(turn).await?;
                 continue;
             }

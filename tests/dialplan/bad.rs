@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use keytone::dialplan::catalog::{Settings, Sources, compile};
 use keytone::dialplan::diagnostic::{Code, Diagnostic, Severity};
+use keytone::money::Money;
 
 use super::{example, golden, reports, root, settings};
 
@@ -23,8 +24,15 @@ fn overrides(sources: &Sources) -> BTreeMap<String, BTreeMap<String, String>> {
     out
 }
 
+/// The most that an example may take by text message without a PIN: an amount in `NAME.cap`.
+fn cap(sources: &Sources) -> Option<Money> {
+    let path = golden().join(sources.flows[0].name.replace(".flow", ".cap"));
+    let amount = std::fs::read_to_string(path).ok()?;
+    Some(Money::parse(amount.trim(), settings().currency).unwrap())
+}
+
 fn diagnostics(sources: &Sources) -> Vec<Diagnostic> {
-    let settings = Settings { params: overrides(sources), ..settings() };
+    let settings = Settings { params: overrides(sources), no_pin_cap: cap(sources), ..settings() };
     let found = match compile(sources, &settings) {
         Ok(catalog) => catalog.warnings().to_vec(),
         Err(found) => found,

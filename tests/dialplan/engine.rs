@@ -73,6 +73,7 @@ fn random_conversations_end_and_pay_only_what_was_heard() {
                 .collect(),
             at: Moment::default(),
             restarted: false,
+            pin_waivable: false,
         };
         let (mut state, mut event) = (State::new(&program), Event::Start(start));
         let (mut heard, mut confirming, mut pending) = (Vec::new(), false, false);
@@ -135,6 +136,7 @@ fn begun(channel: Channel) -> (Catalog, State, Vec<Effect>) {
         prefilled: std::collections::BTreeMap::new(),
         at: Moment::default(),
         restarted: false,
+        pin_waivable: false,
     };
     let (state, effects) = step(&program, State::new(&program), Event::Start(start));
     (catalog, state, effects)
@@ -244,6 +246,7 @@ fn back_restores_what_was_known_when_the_question_was_asked() {
         prefilled: std::collections::BTreeMap::new(),
         at: Moment::default(),
         restarted: false,
+        pin_waivable: false,
     };
     let (mut state, _) = step(&program, State::new(&program), Event::Start(start));
     let mut before = vec![state.clone()];
@@ -283,6 +286,7 @@ fn wordings_taper_and_a_long_list_is_cut() {
         prefilled: std::collections::BTreeMap::new(),
         at: Moment::default(),
         restarted: false,
+        pin_waivable: false,
     };
     let (first, effects) = step(&program, State::new(&program), Event::Start(start));
     let Some(Effect::Collect(collect)) = effects.last() else { panic!("{effects:?}") };

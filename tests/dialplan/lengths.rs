@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keytone::dialplan::catalog::{Catalog, Settings, SourceFile, Sources, compile};
-use keytone::dialplan::civil::{Date, Moment};
+use keytone::dialplan::civil::{Date, Moment, Time};
 use keytone::dialplan::event::{Answer, Channel, Effect, Event, Input, Start};
 use keytone::dialplan::program::Program;
 use keytone::dialplan::speak::screen;
@@ -26,7 +26,7 @@ fn value_of(ty: Type, dice: &mut Dice) -> Value {
         Type::Phone => {
             Value::Phone(Msisdn::parse(dice.pick(&["+8613800000003", "+888888888888888"])).unwrap())
         }
-        Type::Digits => Value::Digits("4".repeat(dice.pick(&[1, 10, 40]))),
+        Type::Digits => Value::Digits("4".repeat(dice.pick(&[1, 10, 40, 41, 300]))),
         Type::List(item) => {
             let count = dice.pick(&[0, 1, 12, 60]);
             Value::List((0..count).map(|_| value_of(*item, dice)).collect())
@@ -37,7 +37,8 @@ fn value_of(ty: Type, dice: &mut Dice) -> Value {
         Type::Choice(family) => Value::Text(dice.pick(family.words).into()),
         Type::Bool => Value::Bool(dice.roll(2) == 0),
         Type::Date => Value::Date(Date::new(2026, u8::try_from(1 + dice.roll(12)).unwrap(), 28).unwrap()),
-        _ => Value::Text(dice.pick(&["x".to_owned(), "€".repeat(40), "語".repeat(40)])),
+        // Longer ones are cut when they come in.
+        _ => Value::Text(dice.pick(&["x", "€", "語", "😀", "a\n"]).repeat(dice.pick(&[1, 20, 40, 41, 300]))),
     }
 }
 
@@ -48,31 +49,37 @@ fn answer(input: &Input, dice: &mut Dice) -> Answer {
     let texts: Vec<&str> = match input {
         Input::Phone { .. } => vec!["13800000002", "13800000002", "13800000004", "12"],
         Input::Money { .. } => vec!["50", "100", "9999", "0", "50"],
-        Input::Date => vec!["3112", "2812", "9999"],
+        Input::Date => vec!["3112", "2812", "9999", "0112", "2111"],
         Input::Digits { .. } => vec!["1234", "204813", "204818", "1"],
         _ => vec!["1", "2", "3", "7", "no", "0"],
     };
     Answer::Text(if dice.roll(12) == 0 { "*".into() } else { dice.pick(&texts).into() })
 }
 
-/// Holds a conversation and compares everything that is shown with the bounds of its flow.
-fn converse(
-    catalog: &Catalog,
-    program: &Program,
-    channel: Channel,
-    language: &str,
-    dice: &mut Dice,
-) -> usize {
-    /// Septets, units and pages by step.
-    type Bounds = BTreeMap<String, (usize, usize)>;
+/// A Friday morning and evening, a Saturday night, and the beginning of time.
+const MOMENTS: [(&str, &str); 4] =
+    [("2026-11-20", "10:00"), ("2026-11-20", "21:45"), ("2026-02-28", "23:59"), ("1970-01-01", "00:00")];
+
+fn moment((date, time): (&str, &str)) -> Moment {
+    Moment { date: Date::parse(date).unwrap(), time: Time::parse(time).unwrap() }
+}
+
+/// Septets and units by channel, language and step.
+type Bounds = BTreeMap<(Channel, String, String), (usize, usize)>;
+
+/// What is proved of a flow.
+fn bounds_of(catalog: &Catalog, program: &Program) -> Bounds {
     let mut bounds = Bounds::new();
     for length in program.lengths(catalog.routes()) {
-        if length.language == language && length.channel == channel {
-            let bound = bounds.entry(length.step).or_default();
-            bound.0 = bound.0.max(length.septets.unwrap_or(0));
-            bound.1 = bound.1.max(length.units.unwrap_or(0));
-        }
+        let bound = bounds.entry((length.channel, length.language, length.step)).or_default();
+        bound.0 = bound.0.max(length.septets.unwrap_or(0));
+        bound.1 = bound.1.max(length.units.unwrap_or(0));
     }
+    bounds
+}
+
+/// Holds a conversation and compares everything that is shown with the bounds of its flow.
+fn converse(bounds: &Bounds, program: &Program, channel: Channel, language: &str, dice: &mut Dice) -> usize {
     let prefilled = [("amount", "50"), ("phone", "13800000002")];
     let prefilled =
         prefilled.iter().take(dice.roll(3)).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -81,8 +88,9 @@ fn converse(
         caller: Some(Msisdn::parse("+8613800000001").unwrap()),
         language: language.into(),
         prefilled,
-        at: Moment::default(),
+        at: moment(dice.pick(&MOMENTS)),
         restarted: dice.roll(2) == 0,
+        pin_waivable: dice.roll(2) == 0,
     };
     let (mut state, mut event) = (State::new(program), Event::Start(start));
     let (mut told, mut shown) = (String::new(), 0);
@@ -90,7 +98,7 @@ fn converse(
         let before = state.at.step;
         let (next, effects) = step(program, state, event);
         state = next;
-        let text = screen(program, &effects, language, channel);
+        let text = screen(program, &effects, &state.language, channel);
         told = [told, text].iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("\n");
         let over = state.is_over();
         event = match effects.last() {
@@ -102,14 +110,18 @@ fn converse(
             }
             Some(Effect::Collect(collect)) => {
                 let name = &program.steps()[usize::from(state.at.step)].name;
-                check(&told, bounds.get(&**name).copied(), name);
+                check(&told, bounds.get(&(channel, state.language.clone(), name.to_string())).copied(), name);
                 shown += 1;
                 told.clear();
                 Event::Answer(answer(&collect.input, dice))
             }
             _ => {
                 // An end may be told by any step on the way; the largest of all ends bounds it.
-                let most = bounds.values().fold((0, 0), |all, one| (all.0.max(one.0), all.1.max(one.1)));
+                let own = bounds
+                    .iter()
+                    .filter(|((on, language, _), _)| *on == channel && *language == state.language);
+                let most =
+                    own.map(|(_, bound)| bound).fold((0, 0), |all, one| (all.0.max(one.0), all.1.max(one.1)));
                 check(&told, Some(most), &program.steps()[usize::from(before)].name);
                 assert!(over || !effects.is_empty(), "nothing happens");
                 return shown + 1;
@@ -135,14 +147,62 @@ fn no_conversation_shows_more_than_is_proved() {
     assert!(catalog.warnings().is_empty(), "{}", reports(&sources, catalog.warnings()));
     let languages: Vec<String> = catalog.texts().languages().map(str::to_owned).collect();
     let mut shown = 0;
-    for seed in 1..=150_u64 {
-        println!("seed {seed}");
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        for program in catalog.programs() {
+    for program in catalog.programs() {
+        let bounds = bounds_of(&catalog, program);
+        for seed in 1..=150_u64 {
+            println!("seed {seed}");
+            let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             for channel in [Channel::Ussd, Channel::Sms] {
                 let language = dice.pick(&languages);
-                shown += converse(&catalog, program, channel, &language, &mut dice);
+                shown += converse(&bounds, program, channel, &language, &mut dice);
             }
+        }
+    }
+    assert!(shown > 1_000, "only {shown} screens");
+}
+
+#[test]
+fn what_is_asked_in_place_of_a_pin_is_never_longer_than_is_proved() {
+    let sources = super::without_pin::sources();
+    let settings =
+        Settings { no_pin_cap: Some(Money::new(i64::MAX, Currency::new("CNY").unwrap())), ..settings() };
+    let catalog = compile(&sources, &settings).unwrap();
+    let program = catalog.program("recharge").unwrap();
+    let bounds = bounds_of(&catalog, &program);
+    let languages: Vec<String> = catalog.texts().languages().map(str::to_owned).collect();
+    let mut shown = 0;
+    for seed in 1..=400_u64 {
+        println!("seed {seed}");
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let language = dice.pick(&languages);
+        shown += converse(&bounds, &program, Channel::Sms, &language, &mut dice);
+    }
+    assert!(shown > 1_000, "only {shown} messages");
+}
+
+/// The richest flow: the language changes on the way, days and times are said, lists are chosen from.
+#[test]
+fn what_is_told_in_two_languages_is_never_longer_than_is_proved() {
+    let folder = "tests/golden/good";
+    let flow = |name: &str| source(name, format!("{folder}/{name}"));
+    let sources = Sources {
+        flows: ["everything.flow", "ask-number.flow", "ask-pin.flow", "pay.flow"].map(flow).to_vec(),
+        messages: ["messages/en.msg", "messages/sw.msg"].map(flow).to_vec(),
+        numbers: ["en", "sw"]
+            .map(|tag| source(&format!("{tag}/numbers.say"), format!("prompts/{tag}/numbers.say")))
+            .to_vec(),
+        clips: None,
+    };
+    let catalog = good(&sources);
+    let program = catalog.program("everything").unwrap();
+    let bounds = bounds_of(&catalog, &program);
+    let mut shown = 0;
+    for seed in 1..=400_u64 {
+        println!("seed {seed}");
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for channel in [Channel::Ussd, Channel::Sms] {
+            let language = dice.pick(&["en", "sw"]);
+            shown += converse(&bounds, &program, channel, language, &mut dice);
         }
     }
     assert!(shown > 1_000, "only {shown} screens");
@@ -158,12 +218,13 @@ fn a_list_is_never_longer_than_is_proved() {
     };
     let catalog = good(&sources);
     let program = catalog.program("bill").unwrap();
+    let bounds = bounds_of(&catalog, &program);
     let mut shown = 0;
     for seed in 1..=20_u64 {
         println!("seed {seed}");
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         for channel in [Channel::Ussd, Channel::Sms] {
-            shown += converse(&catalog, &program, channel, "en", &mut dice);
+            shown += converse(&bounds, &program, channel, "en", &mut dice);
         }
     }
     assert!(shown > 80, "only {shown} screens");

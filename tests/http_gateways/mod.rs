@@ -1,6 +1,7 @@
 //! USSD and SMS by HTTP: the whole router over the real desks, the payment core and a sandbox carrier, with providers that
 //! behave and providers that do not, and with Kannel itself.
 
+mod docs;
 mod forms;
 mod kannel;
 mod outbound;

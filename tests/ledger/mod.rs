@@ -2,6 +2,7 @@
 
 mod audit;
 mod books;
+mod chance;
 mod history;
 mod messages;
 mod model;

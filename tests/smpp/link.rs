@@ -12,6 +12,7 @@ use keytone::smpp::link::event::Ended;
 use keytone::smpp::link::event::Outcome;
 use keytone::smpp::link::event::Silence;
 use keytone::smpp::link::event::Unsent;
+use keytone::smpp::link::settings::Rate;
 use keytone::smpp::link::settings::Settings;
 use keytone::smpp::link::settings::Side;
 use keytone::smpp::link::status::Phase;
@@ -118,6 +119,67 @@ fn a_wrong_password_is_told_and_tried_again_slowly() {
         let outcome = within("an outcome", client.request(Body::SubmitSm(message(b"")), 1)).await;
         assert_eq!(outcome, Outcome::NotSent(Unsent::Down), "whoever asks meanwhile is told at once");
         within("the close", client.close(Duration::ZERO)).await;
+    });
+}
+
+#[test]
+fn a_guessed_password_is_answered_after_a_second_and_a_right_one_at_once() {
+    run(async {
+        let smsc = Smsc::start(listener_settings(smsc())).await;
+        let mut stranger = Raw::connect(smsc.address).await;
+        let began = now();
+        assert_eq!(stranger.bind("guess").await, status::RINVPASWD);
+        assert!(now() - began >= Duration::from_secs(1));
+        assert!(stranger.next().await.is_none());
+        let began = now();
+        assert_eq!(Raw::connect(smsc.address).await.bind(PASSWORD).await, status::ROK);
+        assert!(now() - began < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn all_binds_of_a_name_share_its_rate() {
+    run(async {
+        let peer_rate = Some(Rate { per_second: 1, burst: 3 });
+        let mut smsc = Smsc::start(listener_settings(Settings { peer_rate, ..smsc() })).await;
+        let (mut throttled, mut bound) = (0, Vec::new());
+        for _ in 0..2 {
+            let mut raw = Raw::connect(smsc.address).await;
+            assert_eq!(raw.bind(PASSWORD).await, status::ROK);
+            for sequence in 2..5 {
+                raw.send(0, sequence, Body::SubmitSm(message(b"text"))).await;
+            }
+            raw.send(0, 5, Body::EnquireLink).await;
+            loop {
+                let answer = raw.next().await.unwrap();
+                match answer.body {
+                    Body::EnquireLinkResp => break,
+                    _ => throttled += u32::from(answer.status == status::RTHROTTLED),
+                }
+            }
+            bound.push(raw);
+        }
+        for _ in 0..3 {
+            smsc.heard.request().await;
+        }
+        assert!((2..=3).contains(&throttled), "{throttled} of six, three of which may come");
+    });
+}
+
+#[test]
+fn a_close_does_not_wait_for_an_application_that_is_gone() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (events, heard) = Heard::with_room(1);
+        let settings = client_settings(&listener.local_addr().unwrap().to_string(), esme(Role::Transceiver));
+        let client = Client::start(settings, events, now);
+        let mut raw = Raw::over(within("a connection", listener.accept()).await.unwrap().0);
+        raw.take_bind(0).await;
+        for sequence in 1..5 {
+            raw.send(0, sequence, Body::DeliverSm(message(b"nobody takes it"))).await;
+        }
+        within("the close", client.close(Duration::ZERO)).await;
+        drop(heard);
     });
 }
 
@@ -322,7 +384,7 @@ fn a_late_answer_is_told_with_its_number() {
         let link = Settings { response_timeout: Duration::from_millis(50), ..esme(Role::Transceiver) };
         let (client, mut heard) = connect(client_settings(&smsc.address.to_string(), link));
         heard.up().await;
-        let outcome = within("an outcome", client.request(Body::SubmitSm(message(b"")), 1)).await;
+        let (outcome, link) = within("an outcome", client.request_by(Body::SubmitSm(message(b"")), 1)).await;
         let Outcome::Unknown(doubt) = outcome else { panic!("{outcome:?}") };
         let (handle, ticket, body) = smsc.heard.request().await;
         handle.respond(ticket, status::ROK, accept(&body, "17"));
@@ -335,6 +397,6 @@ fn a_late_answer_is_told_with_its_number() {
             })
             .await;
         assert_eq!(late.1, (doubt.sequence, Bytes::from_static(b"17")));
-        assert_eq!(Some(late.0.link), client.status().link);
+        assert_eq!(Some(late.0.link), link);
     });
 }

@@ -10,9 +10,9 @@ use crate::sms::on_both_databases;
 use crate::sms::world::{ME, Node, Push, link, text_of};
 use crate::support::market::{Database, Market};
 
-/// `RC 50` with so much room between that it needs three parts; the last one says what is paid.
+/// `RC 50` with so much room between that it needs three parts in UCS-2; the last one says what is paid.
 fn command() -> String {
-    format!("RC{}50{}", " ".repeat(300), " ".repeat(60))
+    format!("RC{}\u{3000}50{}", " ".repeat(140), " ".repeat(40))
 }
 
 /// The parts of a text as an inlet makes them.
@@ -56,7 +56,7 @@ async fn parts_may_come_in_any_order(database: Database) {
         for (at, index) in order.into_iter().enumerate() {
             let mut part = parts[index].clone();
             part.link = link(u8::try_from(at % 2).unwrap());
-            assert_eq!(node.desk.receive(part).await.unwrap(), Taken::Handled);
+            assert_eq!(node.take(part).await, Taken::Handled);
             let said = node.said().await.len();
             assert_eq!(said, usize::from(n) - usize::from(at < 2), "{order:?} {at}");
         }
@@ -65,7 +65,7 @@ async fn parts_may_come_in_any_order(database: Database) {
     // All of the last one again: it is known, and its parts do not stay.
     let mut last = Taken::Handled;
     for part in parts(&command(), 6) {
-        last = node.desk.receive(part).await.unwrap();
+        last = node.take(part).await;
     }
     assert_eq!(last, Taken::Duplicate);
     assert_eq!(node.said().await.len(), 6);
@@ -79,7 +79,7 @@ async fn a_part_that_comes_again_is_one_part(database: Database) {
     for (index, taken) in
         [(0, Taken::Handled), (0, Taken::Duplicate), (1, Taken::Handled), (0, Taken::Duplicate)]
     {
-        assert_eq!(node.desk.receive(parts[index].clone()).await.unwrap(), taken);
+        assert_eq!(node.take(parts[index].clone()).await, taken);
     }
     // Another process finishes it.
     let other = Node::anew(&market, "reply").await;
@@ -94,10 +94,10 @@ async fn a_reference_that_comes_round_is_another_text(database: Database) {
     let (market, node) = opened(database).await;
     let old = parts(&format!("old {}", "x".repeat(400)), 1);
     for part in &old[..2] {
-        node.desk.receive(part.clone()).await.unwrap();
+        node.take(part.clone()).await;
     }
     for part in parts(&command(), 1) {
-        node.desk.receive(part).await.unwrap();
+        node.take(part).await;
     }
     let said = node.said().await;
     assert!(said.len() == 1 && said[0].contains("reply with your PIN"), "{said:?}");
@@ -111,7 +111,7 @@ async fn parts_that_cannot_be_are_acknowledged(database: Database) {
         let mut part = parts(&command(), 1).remove(0);
         let inner = part.part.as_mut().unwrap();
         (inner.number, inner.total) = (number, total);
-        assert_eq!(node.desk.receive(part).await.unwrap(), Taken::Handled);
+        assert_eq!(node.take(part).await, Taken::Handled);
     }
     assert_eq!(node.desk.figures().silent, 3);
     node.end().await;
@@ -128,7 +128,7 @@ async fn a_character_in_two_parts_is_whole_again(database: Database) {
         let inner = part.part.as_mut().unwrap();
         (inner.number, inner.total, inner.data_coding) = (number, 2, 8);
         inner.octets = Zeroizing::new(octets.to_vec());
-        node.desk.receive(part).await.unwrap();
+        node.take(part).await;
     }
     // No command, but its beginning is known, so it was read.
     assert_eq!(node.said().await.len(), 1, "{:?}", node.said().await);

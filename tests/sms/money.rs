@@ -102,7 +102,7 @@ async fn a_payment_that_a_dead_process_left_is_told(database: Database) {
     let node = Node::anew(&market, "reply").await;
     let mut again = text_of("RC 100");
     again.identity = vec![1];
-    assert_eq!(node.desk.receive(again).await.unwrap(), Taken::Handled);
+    assert_eq!(node.take(again).await, Taken::Handled);
     let rows = node.mailbox.conversations("sms/", 10).await.unwrap();
     assert_eq!(rows.len(), 1);
     let registry_row = rows[0].clone();

@@ -37,7 +37,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn catalog(policy: &str) -> Catalog {
     let flow = include_str!("../../dialplans/recharge.flow")
         .replace("pin on sms callback", &format!("pin on sms {policy}"))
-        .replace("  serve sms \"RC {amount} [{phone}]\"\n", "  serve sms \"RC {amount} [{phone}]\"\n  serve sms \"RECHARGE\"\n");
+        .replace(
+            "  serve sms \"RC {amount} [{phone}]\"\n",
+            "  serve sms \"RC {amount} [{phone}]\"\n  serve sms \"RECHARGE\"\n",
+        );
     let sources = Sources {
         flows: vec![SourceFile::new("recharge.flow", flow)],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
@@ -57,10 +60,7 @@ pub(crate) struct Push {
 }
 
 impl Reach for Push {
-    fn reach(
-        &self,
-        session: Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Unreached>> + Send>> {
+    fn reach(&self, session: Session) -> Pin<Box<dyn Future<Output = Result<(), Unreached>> + Send>> {
         let unreached = self.unreachable;
         if !unreached {
             self.reached.lock().unwrap().push(session);
@@ -78,6 +78,7 @@ pub(crate) struct Node {
     pub(crate) payments: Payments,
     pub(crate) push: Arc<Push>,
     pub(crate) down: Arc<Mutex<BTreeSet<Id>>>,
+    clock: Clock,
     stop: CancellationToken,
 }
 
@@ -105,9 +106,9 @@ impl Node {
             settings,
             link_up: Arc::new(move |link| !is_down.lock().unwrap().contains(&link)),
             reach: Some(Arc::<Push>::clone(&push) as Arc<dyn Reach>),
-            clock,
+            clock: clock.clone(),
         });
-        Self { desk, registry, mailbox, payments, push, down, stop: CancellationToken::new() }
+        Self { desk, registry, mailbox, payments, push, down, clock, stop: CancellationToken::new() }
     }
 
     /// A node of its own on the same database, as a process that was started anew.
@@ -117,7 +118,14 @@ impl Node {
     }
 
     pub(crate) async fn texted(&self, text: &str) -> Taken {
-        self.desk.receive(text_of(text)).await.unwrap()
+        self.take(text_of(text)).await
+    }
+
+    /// Takes a text; a clock that is moved by hand goes on a little, so that texts have an order.
+    pub(crate) async fn take(&self, received: Received) -> Taken {
+        let taken = self.desk.receive(received).await.unwrap();
+        self.clock.advance(Duration::from_millis(1));
+        taken
     }
 
     /// Answers a saved conversation and saves it with money about to move, as a process does that dies then.

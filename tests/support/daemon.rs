@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::network::Network;
 use super::{keytone, root, tail, wait_for};
 
 /// How long a process may take to be ready.
@@ -41,7 +42,26 @@ pub(crate) struct Plan {
     pub(crate) symmetric: bool,
     /// Where the next daemon kills itself.
     pub(crate) crash_point: Option<&'static str>,
+    /// Arguments of a mobile network beside it, if there is to be one.
+    pub(crate) network: Option<Vec<&'static str>>,
+    /// How the daemon binds to it, in place of the usual: `SMPP` stands for its address.
+    pub(crate) smsc: String,
+    /// Flows of its own, in place of those in the binary.
+    pub(crate) dialplans: Option<PathBuf>,
 }
+
+/// One bind for texts and dialogues.
+pub(crate) const SMSC: &str = r#"
+[[smsc]]
+name = "mobile"
+addresses = ["SMPP"]
+system_id = "keytone"
+password_env = "KEYTONE_SMSC_PASSWORD"
+trusted_number = true
+[smsc.sms]
+sender = "12580"
+[smsc.ussd]
+"#;
 
 impl Default for Plan {
     fn default() -> Self {
@@ -56,11 +76,20 @@ impl Default for Plan {
             answer_within_s: 8,
             symmetric: false,
             crash_point: None,
+            network: None,
+            smsc: SMSC.to_owned(),
+            dialplans: None,
         }
     }
 }
 
 impl Plan {
+    /// The same with a mobile network.
+    pub(crate) fn on_network(mut self, arguments: &[&'static str]) -> Self {
+        self.network = Some(arguments.to_vec());
+        self
+    }
+
     /// One customer with 5000.00 and no limit of the own.
     pub(crate) fn with(msisdn: &str, pin: &str) -> Self {
         Self::default().customer(msisdn, pin, "5000", None)
@@ -97,15 +126,18 @@ impl Plan {
         let carrier_at: SocketAddr =
             ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let house = House {
+        let mut house = House {
             folder,
             carrier: RefCell::new(Some(carrier)),
             daemon: RefCell::new(None),
             sip: nowhere,
             http: nowhere,
             carrier_at,
+            network: None,
             plan: self,
         };
+        let arguments = house.plan.network.clone();
+        house.network = arguments.map(|arguments| Network::open(house.folder(), &arguments));
         house.write_files();
         house.run(&["db", "migrate"]);
         for customer in &house.plan.customers {
@@ -131,6 +163,7 @@ pub(crate) struct House {
     /// Where the daemon's HTTP listens.
     pub(crate) http: SocketAddr,
     carrier_at: SocketAddr,
+    network: Option<Network>,
     plan: Plan,
 }
 
@@ -139,10 +172,11 @@ fn command(folder: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(keytone()).current_dir(folder).stdin(Stdio::null());
     command.env("KEYTONE_SANDBOX_KEY", "a key of this test house").env_remove("KEYTONE_CONFIG");
+    command.env("KEYTONE_SMSC_PASSWORD", "sandbox");
     command
 }
 
-fn spawn(folder: &Path, name: &str, arguments: &[&str], filter: &str) -> Child {
+pub(crate) fn spawn(folder: &Path, name: &str, arguments: &[&str], filter: &str) -> Child {
     spawn_dying(folder, name, arguments, filter, None)
 }
 
@@ -158,7 +192,7 @@ fn spawn_dying(folder: &Path, name: &str, arguments: &[&str], filter: &str, poin
 }
 
 /// Waits for the newest ready line of a child.
-fn ready(folder: &Path, name: &str, child: &mut Child) -> Value {
+pub(crate) fn ready(folder: &Path, name: &str, child: &mut Child) -> Value {
     let (out, log) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.log")));
     wait_for(&format!("{name} is ready"), READY, || {
         if let Some(status) = child.try_wait().unwrap() {
@@ -200,9 +234,25 @@ impl House {
             sip: text("sip").parse().unwrap(),
             http: text("http").parse().unwrap(),
             carrier_at: text("carrier_log").trim_end_matches("/log").parse().unwrap(),
+            network: None,
             plan: Plan::default(),
         };
         (house, line)
+    }
+
+    /// Lends the mobile network to whoever uses it while the daemon comes and goes.
+    pub(crate) fn take_network(&mut self) -> Network {
+        self.network.take().expect("this house has no mobile network")
+    }
+
+    /// Takes it back.
+    pub(crate) fn give_network(&mut self, network: Network) {
+        self.network = Some(network);
+    }
+
+    /// The mobile network beside it.
+    pub(crate) fn network(&self) -> &Network {
+        self.network.as_ref().expect("this house has no mobile network")
     }
 
     /// A file in the folder.
@@ -217,13 +267,14 @@ impl House {
 
     fn write_files(&self) {
         let plan = &self.plan;
-        let text = format!(
-            "[node]\ndatabase = {:?}\nconnectors = [\"sandbox.toml\"]\n\n\
+        let mut text = format!(
+            "[node]\ndatabase = {:?}\nconnectors = [\"sandbox.toml\"]\n{}\n\
              [market]\ncountry = \"86\"\ncurrency = \"CNY\"\nzone = \"{}\"\nday_limit = \"{}\"\n\
              answer_within_s = {}\n\n[sip]\nlisten = \"127.0.0.1:0\"\ncalls_max = {}\n\n\
              [[sip.trunk]]\nname = \"pbx\"\naddresses = [\"127.0.0.1/32\"]\ntrusted_number = {}\n\n\
              [rtp]\nsymmetric = {}\n\n[http]\nlisten = \"127.0.0.1:0\"\n",
             plan.database,
+            plan.dialplans.as_ref().map(|folder| format!("dialplans = {folder:?}\n")).unwrap_or_default(),
             zone(),
             plan.day_limit,
             plan.answer_within_s,
@@ -231,6 +282,9 @@ impl House {
             plan.trusted,
             plan.symmetric,
         );
+        if let Some(network) = &self.network {
+            text += &plan.smsc.replace("SMPP", &network.smpp.to_string());
+        }
         fs::write(self.path("keytone.toml"), text).unwrap();
         let numbering = root().join("src/connector/sandbox/plan.toml");
         fs::copy(numbering, self.path("numbering.toml")).unwrap();

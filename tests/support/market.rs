@@ -24,7 +24,7 @@ use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
 use keytone::money::Currency;
 use keytone::msisdn::Msisdn;
-use keytone::payment::answer::{Channel, PayOutcome, PayRequest};
+use keytone::payment::answer::{Channel, PayOutcome, PayRequest, Pin};
 use keytone::payment::pin::Peppers;
 use keytone::payment::row::{PaymentRow, State as Stage};
 use keytone::payment::run::writer::Writer;
@@ -227,7 +227,7 @@ impl Market {
             channel: Channel::Voice,
             phone: phone(target),
             amount_minor,
-            pin: Secret::from(PIN),
+            pin: Pin::Typed(Secret::from(PIN)),
             repeat: false,
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod checker;
 pub(crate) mod daemon;
 pub(crate) mod ear;
 pub(crate) mod market;
+pub(crate) mod network;
 pub(crate) mod pcap;
 pub(crate) mod postgres;
 pub(crate) mod scenario;

@@ -127,14 +127,15 @@ async fn too_many_inputs_of_one_caller_are_answered_that_we_are_busy(database: D
     // The places are taken in this order before any of them is handled.
     let inputs: Vec<_> = (0..=WAITING_MAX + 1).map(|_| desk.take(me.input(begin("*125#")))).collect();
     let other = desk.take(Phone::new(&desk, YOU, "1").input(begin("*125#")));
-    let mut screens = Vec::new();
+    let mut taken = Vec::new();
     for input in inputs {
-        let Taken::Screen(screen) = input.await.unwrap() else { panic!("no screen") };
-        screens.push(screen);
+        taken.push(input.await.unwrap());
     }
-    let busy = screens.pop().unwrap();
+    let Some(Taken::Screen(busy)) = taken.pop() else { panic!("no screen") };
     says(&busy.text, "cannot serve you right now");
-    assert!(busy.end && screens.iter().all(|screen| !screen.end && *screen == screens[0]));
+    assert!(busy.end);
+    assert!(matches!(&taken[0], Taken::Screen(screen) if !screen.end));
+    assert!(taken[1..].iter().all(|taken| matches!(taken, Taken::Duplicate)), "{taken:?}");
     assert!(matches!(other.await.unwrap(), Taken::Screen(_)));
     me.abort().await;
     close(market, &[desk]).await;

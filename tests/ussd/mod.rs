@@ -5,6 +5,7 @@ mod doubles;
 mod gateway;
 mod money;
 mod pushes;
+mod sockets;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -136,12 +137,18 @@ pub(crate) fn says(text: &str, words: &str) {
 
 /// The text messages that are queued for a number, the latest last.
 pub(crate) async fn texts(market: &Market, number: &str) -> Vec<String> {
-    let filter =
-        OutboxFilter { state: None, recipient: Some(number.to_owned()), route: None, since: None, limit: 100 };
+    let filter = OutboxFilter {
+        state: None,
+        recipient: Some(number.to_owned()),
+        route: None,
+        since: None,
+        limit: 100,
+    };
     let mut rows = market.payments.outbox_list(&filter).await.unwrap();
     rows.reverse();
-    // What a better message took the place of is none.
-    rows.retain(|row| row.code.as_deref() != Some("replaced"));
+    // The payment's plain result waits for a better message, which takes its place.
+    let now = market.clock.now().0;
+    rows.retain(|row| row.code.as_deref() != Some("replaced") && row.due_at <= now);
     rows.into_iter().map(|row| row.body).collect()
 }
 

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use keytone::payment::row::State as Stage;
+use keytone::session::SessionRow;
 use keytone::ussd::{Screen, Taken};
 
 use crate::support::market::{Database, Market, PIN};
 use crate::ussd::{
-    AIR, PATIENCE, Phone, answer, begin, close, desk, desk_with, on_both_databases, says, until_texts,
+    AIR, PATIENCE, Phone, answer, begin, close, desk, desk_with, on_both_databases, registry, says, texts,
+    until_texts,
 };
 
 /// The carrier takes it at once and delivers later.
@@ -46,7 +48,11 @@ async fn a_slow_carrier_ends_the_dialogue_and_the_payment_goes_on(database: Data
     let screen = paying(&me).await.await.unwrap();
     assert!(screen.end);
     says(&screen.text, "You will get an SMS");
-    assert!(market.payments.session_by_key(&format!("ussd/{AIR}/{LATER}")).await.unwrap().is_none());
+    // The key is free for the caller's next dialogue, before the payment is known.
+    let next = Phone::new(&desk, LATER, "2");
+    says(&next.asked(begin("*125#")).await, "Your number is");
+    assert!(texts(&market, LATER).await.is_empty());
+    next.abort().await;
     delivered(&market).await;
     assert_eq!(market.money(account).await.1, 0);
     close(market, &[desk]).await;
@@ -117,8 +123,40 @@ async fn a_screen_that_reaches_nobody_leaves_the_conversation_for_the_next_one(d
     close(market, &[desk]).await;
 }
 
-/// The process dies between the commit and the payment, or while it is paid: the row says what was under way.
+/// The process dies while it is paid: its row says what was under way.
 async fn what_a_dead_process_left_is_told(database: Database) {
+    let market = slow(database).await;
+    let account = market.account(LATER, 500_000).await;
+    let first = desk_with(&market, |route| route.answer_within = Duration::from_secs(20));
+    let later = paying(&Phone::new(&first, LATER, "1")).await;
+    let key = format!("ussd/{AIR}/{LATER}");
+    let row = market.payments.session_by_key(&key).await.unwrap().unwrap();
+    assert!(!row.state.contains(PIN), "no state holds a PIN");
+    let payment = row.payment.unwrap();
+    while market.store.payment(payment).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Nobody who finds the row touches it: its process may be alive.
+    let second = desk(&market);
+    says(&Phone::new(&second, LATER, "1").told(answer("1")).await, "You will get an SMS");
+    assert_eq!(market.payments.session_by_key(&key).await.unwrap().unwrap(), row);
+    // A new dialogue takes the key; the row waits beside it.
+    let next = Phone::new(&second, LATER, "2");
+    says(&next.asked(begin("*125#")).await, "Your number is");
+    let tasks = tokio_util::task::TaskTracker::new();
+    assert_eq!(registry(&market, 1).recover_kept(&tasks).await.unwrap(), 1);
+    tasks.close();
+    tasks.wait().await;
+    market.until(payment, Stage::Delivered).await;
+    drop(later);
+    delivered(&market).await;
+    assert_eq!(market.money(account).await.1, 0);
+    next.abort().await;
+    close(market, &[first, second]).await;
+}
+
+/// A session in wait for a payment that nobody can begin any more, since no PIN is kept.
+async fn what_had_not_begun_is_told_as_not_made(database: Database) {
     let market = slow(database).await;
     let account = market.account(LATER, 500_000).await;
     let first = desk_with(&market, |route| route.answer_within = Duration::from_secs(20));
@@ -126,52 +164,21 @@ async fn what_a_dead_process_left_is_told(database: Database) {
     let later = paying(&me).await;
     let key = format!("ussd/{AIR}/{LATER}");
     let row = market.payments.session_by_key(&key).await.unwrap().unwrap();
-    assert!(!row.state.contains(PIN), "no state holds a PIN");
-    let payment = row.payment.unwrap();
-    // Another process finds the row while nobody answers for it any more.
-    let second = desk(&market);
-    let mine = Phone::new(&second, LATER, "1");
-    let shown = mine.told(answer("1")).await;
-    says(&shown, "You will get an SMS");
-    market.until(payment, Stage::Delivered).await;
-    second.idle().await;
-    drop(later);
-    let texts = until_texts(&market, LATER, 1).await;
-    assert_eq!(texts.len(), 1, "{texts:?}");
-    says(&texts[0], "was recharged with");
-    assert_eq!(market.money(account).await.1, 0);
-    close(market, &[first, second]).await;
-}
-
-/// A session that was saved in wait for a payment that nobody can begin any more, since no PIN is kept.
-async fn what_had_not_begun_is_told_as_not_made(database: Database) {
-    let market = Market::open(database).await;
-    let account = market.account(LATER, 500_000).await;
-    let first = desk(&market);
-    let me = Phone::new(&first, LATER, "1");
-    let later = paying(&me).await;
-    let key = format!("ussd/{AIR}/{LATER}");
-    let saved = market.payments.session_by_key(&key).await.unwrap();
-    let screen = later.await.unwrap();
-    assert!(screen.end, "{screen:?}");
-    let Some(row) = saved else { return };
-    // The same row with a payment that was never made.
+    later.await.unwrap();
     first.idle().await;
-    let never = keytone::session::SessionRow {
-        id: market.id(),
-        payment: Some(market.id()),
-        revision: 1,
-        ..row
-    };
-    assert!(market.payments.save_session(never).await.unwrap());
     let before = until_texts(&market, LATER, 1).await.len();
+    // The same row with a payment that was never made, and whose process has said nothing for long.
+    let (id, expires_at) = (market.id(), market.clock.now().0 - 1);
+    let never = SessionRow { id, payment: Some(market.id()), revision: 1, expires_at, ..row };
+    assert!(market.payments.save_session(never).await.unwrap());
     let second = desk(&market);
-    says(&Phone::new(&second, LATER, "1").told(answer("1")).await, "You will get an SMS");
+    second.sweep().await;
     second.idle().await;
     let texts = until_texts(&market, LATER, before + 1).await;
     says(&texts[before], "went wrong");
     assert_eq!(market.carrier(LATER).len(), 1);
     assert_eq!(market.money(account).await.1, 0);
+    assert!(market.payments.sessions_expired(10).await.unwrap().is_empty());
     close(market, &[first, second]).await;
 }
 

@@ -14,7 +14,9 @@ use keytone::ussd::wire::Kind;
 use keytone::ussd::{Desk, Notified, Pushed, Pusher, Screen};
 
 use crate::support::market::{Database, Market, PIN, phone};
-use crate::ussd::{AIR, ME, Phone, answer, begin, close, desk, on_both_databases, registry, says, until_texts};
+use crate::ussd::{
+    AIR, ME, Phone, answer, begin, close, desk, on_both_databases, registry, says, until_texts,
+};
 
 /// A network that shows what it is given, or not.
 struct Network {
@@ -47,9 +49,9 @@ impl Pusher for Network {
 }
 
 /// A thread of text messages that waits for its PIN to be asked elsewhere.
-async fn thread(market: &Market) -> Session {
+pub(crate) async fn thread(market: &Market, amount: &str) -> Session {
     let party = Party { caller: Some(phone(ME)), language: None };
-    let mut session = registry(market, 100).open_text(Channel::Sms, "RC 50", party).unwrap();
+    let mut session = registry(market, 100).open_text(Channel::Sms, &format!("RC {amount}"), party).unwrap();
     session.keep(Kept {
         key: format!("sms/texts/{ME}"),
         dialogue: None,
@@ -69,7 +71,7 @@ async fn a_text_messages_pin_is_asked_on_a_screen(database: Database) {
     market.account(ME, 500_000).await;
     let desk = desk(&market);
     let network = Network::new(&desk, Pushed::Taken);
-    desk.reach(thread(&market).await).await.unwrap();
+    desk.reach(thread(&market, "50").await).await.unwrap();
     let [(number, screen, kind)] = network.shown().try_into().unwrap();
     assert_eq!((number, kind, screen.end), (phone(ME), Kind::Push, false));
     says(&screen.text, "reply with your PIN");
@@ -90,7 +92,7 @@ async fn who_cannot_be_reached_is_given_back(database: Database) {
     for pushed in [Pushed::Refused("ESME_RSUBMITFAIL".into()), Pushed::Unknown] {
         let desk = desk(&market);
         let network = Network::new(&desk, pushed);
-        let unreached = desk.reach(thread(&market).await).await.unwrap_err();
+        let unreached = desk.reach(thread(&market, "50").await).await.unwrap_err();
         assert_eq!(network.shown().len(), 1);
         let mut session = *unreached.0;
         let turn = session.reached(None).await.unwrap();
@@ -101,7 +103,7 @@ async fn who_cannot_be_reached_is_given_back(database: Database) {
     }
     // No route may begin dialogues.
     let silent = desk(&market);
-    silent.reach(thread(&market).await).await.unwrap_err();
+    silent.reach(thread(&market, "50").await).await.unwrap_err();
     assert!(matches!(silent.notify(&phone(ME), "Good day").await, Notified::Refused(_)));
     close(market, &[silent]).await;
 }
@@ -118,7 +120,7 @@ async fn a_push_takes_the_place_of_an_idle_dialogue(database: Database) {
     let me = Phone::new(&desk, ME, "1");
     me.asked(begin("*125#")).await;
     me.asked(answer("1")).await;
-    desk.reach(thread(&market).await).await.unwrap();
+    desk.reach(thread(&market, "50").await).await.unwrap();
     says(&Phone::new(&desk, ME, "2").told(answer(PIN)).await, "was recharged");
     close(market, &[desk]).await;
 }

@@ -171,7 +171,7 @@ impl<M: Clone + Send + Sync + 'static> Joined<M> {
             (Some(message), Some(gate), inlet) if inlet.is_none() || is_ussd(message) => {
                 let response = response(&body);
                 let link = self.ways.answering(handle.clone());
-                let acknowledge = move |status| handle.respond(ticket, status, response);
+                let acknowledge = Box::new(move |status| handle.respond(ticket, status, response));
                 tokio::spawn(gate.receive(&self.name, link, message, acknowledge));
             }
             (_, _, Some(inlet)) => inlet.request(link, handle, ticket, body),

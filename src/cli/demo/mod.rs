@@ -1,20 +1,23 @@
-//! `keytone demo`: a carrier, the daemon and a telephone on loopback; one recharge by a real call.
+//! `keytone demo`: a carrier, an SMSC, the daemon and telephones on loopback; a recharge by a real call, one by a USSD
+//! dialogue, one by a text message.
 
+mod network;
 mod phone;
+mod texts;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::ledger::{kind, read};
-use super::world::{Surroundings, World, currency};
+use super::world::{Customer, Surroundings, World, currency};
 use super::{say, say_json, serve};
 use crate::app::messaging;
 use crate::app::reload::Wanted;
@@ -22,12 +25,14 @@ use crate::app::{Daemon, Plant};
 use crate::clock::Clock;
 use crate::config::{Rtp, Sip, Trunk};
 use crate::money::Money;
-use crate::payment::row::{AttemptRow, Id};
+use crate::msisdn::Msisdn;
+use crate::payment::row::{AttemptRow, Id, PaymentRow};
 use crate::payment::run::audit;
 use crate::rtp::listen::Heard;
-use crate::sip::config::Network;
+use crate::sip::config::Network as Addresses;
 use crate::sip::io::Trace;
 use crate::store::{PaymentFilter, Total};
+use network::Network;
 use phone::Phone;
 
 /// The number that the shipped recharge flow serves.
@@ -38,9 +43,14 @@ const LADDER_MAX: usize = 256;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  keytone demo                  one recharge, told as it goes; a few seconds
+  keytone demo                  a recharge by call, by USSD and by SMS, told as they go; some seconds
   keytone demo --json           the same; the last line is one JSON object
-  keytone demo --serve          stay up for your own SIP phone; prints one JSON line when ready")]
+  keytone demo --serve          stay up for your own SIP phone; prints one JSON line when ready
+
+With --serve the mobile network is moved by HTTP, for example (CONTROL is smsc_control of that line):
+  curl -d '{\"msisdn\":\"+8613800000001\",\"code\":\"*125#\"}' CONTROL/dial
+  curl -d '{\"msisdn\":\"+8613800000001\",\"text\":\"1\"}' CONTROL/reply
+  curl -d '{\"from\":\"+8613800000002\",\"to\":\"12580\",\"text\":\"RC 50\"}' CONTROL/sms")]
 pub(super) struct Arguments {
     /// Stay up, so that any SIP phone on this machine can call
     #[arg(long)]
@@ -54,6 +64,9 @@ pub(super) struct Arguments {
     /// HTTP port; 8080, or a free one if that is taken
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
+    /// The sandbox SMSC's port; 2775, or a free one if that is taken
+    #[arg(long, value_name = "PORT")]
+    smpp_port: Option<u16>,
 }
 
 /// The port asked for, or the usual one while it is free.
@@ -75,6 +88,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let http = TcpListener::bind(web).await.with_context(|| format!("cannot listen on {web}"))?;
     let callback = format!("http://{}/callback/{}", http.local_addr()?, crate::connector::sandbox::CONNECTOR);
     let (core, world) = World::open(&clock, Some(callback)).await?.split();
+    let smpp = port(arguments.smpp_port, 2775, |a| std::net::TcpListener::bind(a).is_ok());
+    let network = Network::open(world.folder(), &clock, smpp).await?;
     let (trace_in, trace) = mpsc::channel(LADDER_MAX);
     let plant = Plant {
         wanted: Wanted::default(),
@@ -82,28 +97,29 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         control: None,
         sip: Sip { listen: sip, external: None, calls_max: 2000, trunks: vec![loopback()] },
         rtp: Rtp { ports: (0, 0), threads: 1, symmetric: false, silent_after: None },
-        messaging: messaging::Wanted::default(),
+        messaging: messaging::Wanted { smscs: vec![network.smsc(SERVICE)], ..messaging::Wanted::default() },
         http,
         language: "en".to_owned(),
         tap: (!arguments.serve).then_some(trace_in),
     };
     let daemon = Daemon::start(core, plant, &clock).await?;
-    if arguments.serve {
-        ready(&daemon, &world)?;
+    network.bound().await?;
+    let sound = if arguments.serve {
+        let ready = ready(&daemon, &world, &network);
         serve::interrupted().await;
-        daemon.stop().await;
-        world.vanish().await;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let sound = show(&daemon, &world, trace, begun, &arguments, &clock).await;
+        ready.map(|()| true)
+    } else {
+        show(&daemon, &world, &network, (trace, begun), &arguments, &clock).await
+    };
     daemon.stop().await;
+    network.vanish().await;
     world.vanish().await;
     Ok(if sound? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// This machine's own phones, believed.
 fn loopback() -> Trunk {
-    let network = |address: IpAddr, prefix| Network { address, prefix };
+    let network = |address: IpAddr, prefix| Addresses { address, prefix };
     Trunk {
         name: "loopback".to_owned(),
         addresses: vec![
@@ -115,7 +131,7 @@ fn loopback() -> Trunk {
     }
 }
 
-fn ready(daemon: &Daemon, world: &Surroundings) -> anyhow::Result<()> {
+fn ready(daemon: &Daemon, world: &Surroundings, network: &Network) -> anyhow::Result<()> {
     let accounts: Vec<_> = world
         .customers
         .iter()
@@ -129,15 +145,17 @@ fn ready(daemon: &Daemon, world: &Surroundings) -> anyhow::Result<()> {
     say_json(&json!({
         "ready": true, "sip": daemon.sip.to_string(), "http": format!("http://{}", daemon.http),
         "service_number": SERVICE, "carrier_log": format!("{}/log", world.carrier), "accounts": accounts,
+        "smpp": network.smpp.to_string(), "smsc_control": network.control, "ussd_code": "*125#",
+        "sms_number": SERVICE,
     }))
 }
 
-/// One recharge by a call, told as it goes. True when it was delivered and the books are sound.
+/// A recharge by a call, one by USSD and one by SMS, told as they go. True when all were delivered and the books are sound.
 async fn show(
     daemon: &Daemon,
     world: &Surroundings,
-    mut trace: mpsc::Receiver<Trace>,
-    begun: Instant,
+    network: &Network,
+    (mut trace, begun): (mpsc::Receiver<Trace>, Instant),
     arguments: &Arguments,
     clock: &Clock,
 ) -> anyhow::Result<bool> {
@@ -147,21 +165,28 @@ async fn show(
             say(line);
         }
     };
-    let customer = world.customers.first().context("the demo has no customer")?;
+    let [first, second, ..] = world.customers.as_slice() else { bail!("the demo has too few customers") };
     let before = daemon.core.store.totals().await?;
-    tell(format!("A customer, {}, calls {SERVICE} at {}:\n", customer.msisdn.as_str(), daemon.sip));
-    call(daemon, customer.msisdn.as_str(), customer.pin, &tell).await?;
-
-    let filter = PaymentFilter { limit: 1, ..PaymentFilter::default() };
-    let payment =
-        daemon.core.payments.payments(&filter).await?.into_iter().next().context("no payment was made")?;
-    let after = daemon.core.store.totals().await?;
-    let report = audit::verify(&daemon.core.store).await?;
-    let outcome = super::payment::name(payment.state);
+    tell(format!("A customer, {}, calls {SERVICE} at {}:\n", first.msisdn.as_str(), daemon.sip));
+    call(daemon, first.msisdn.as_str(), first.pin, &tell).await?;
+    let called = latest(daemon, &first.msisdn).await?;
     if people {
-        let view = daemon.core.payments.payment(payment.id).await?.context("the payment is gone")?;
+        let view = daemon.core.payments.payment(called.id).await?.context("the payment is gone")?;
         let begun_at = clock.now().0 - i64::try_from(clock.instant().duration_since(begun).as_micros())?;
         ladder(&mut trace, begun, &view.attempts, begun_at);
+    }
+    tell(format!("\nThe same customer by USSD, over SMPP on {}:\n", network.smpp));
+    let dialled = texts::dialogue(daemon, network, first, &tell).await?;
+    tell(format!(
+        "\nAnother customer, {}, by text message; a PIN is never asked by one:\n",
+        second.msisdn.as_str()
+    ));
+    let (texted, receipt) = texts::text(daemon, network, second, &tell).await?;
+
+    let after = daemon.core.store.totals().await?;
+    let report = audit::verify(&daemon.core.store).await?;
+    let payments = [&called, &dialled, &texted];
+    if people {
         say("\nWhat the carrier remembers:\n");
         for line in std::fs::read_to_string(&world.carrier_log)?.lines() {
             say(format!("  {line}"));
@@ -169,34 +194,67 @@ async fn show(
         say("\nThe books, before and after:\n");
         books(&before, &after);
         let proof = if report.is_sound() { "proved from the rows" } else { "BROKEN" };
-        say(format!("\nPayment {} {outcome}; the books are {proof}.", payment.reference));
+        let told = payments.map(|p| format!("{} {}", p.reference, super::payment::name(p.state)));
+        say(format!("\nPayments {}; the books are {proof}.", told.join(", ")));
         say("Try your own SIP phone: keytone demo --serve");
     }
     let seconds = clock.instant().duration_since(begun).as_millis();
-    let sound = outcome == "delivered" && report.is_sound();
+    let sound = payments.iter().all(|p| super::payment::name(p.state) == "delivered") && report.is_sound();
     if arguments.json {
-        let voice = Voice { outcome, payment: payment.id, reference: &payment.reference };
         let ledger = Ledger { verified: report.is_sound() };
-        say_json(&Told { voice, ledger, seconds: seconds_of(seconds) })?;
+        let sms = Sms { paid: Paid::of(&texted), receipt: !receipt.is_empty() };
+        let (voice, ussd) = (Paid::of(&called), Paid::of(&dialled));
+        say_json(&Told { voice, ussd, sms, ledger, seconds: seconds_of(seconds) })?;
     } else {
         say(format!("{} s", seconds_of(seconds)));
     }
     Ok(sound)
 }
 
+/// The newest payment for a number.
+async fn latest(daemon: &Daemon, target: &Msisdn) -> anyhow::Result<PaymentRow> {
+    let filter = PaymentFilter { limit: 1, target: Some(target.clone()), ..PaymentFilter::default() };
+    daemon.core.payments.payments(&filter).await?.into_iter().next().context("no payment was made")
+}
+
+/// What is shown of a PIN.
+fn secret(pin: &str) -> String {
+    "•".repeat(pin.len())
+}
+
 /// The last line of `demo --json`.
 #[derive(serde::Serialize)]
 struct Told<'a> {
-    voice: Voice<'a>,
+    voice: Paid<'a>,
+    ussd: Paid<'a>,
+    sms: Sms<'a>,
     ledger: Ledger,
     seconds: serde_json::Value,
 }
 
 #[derive(serde::Serialize)]
-struct Voice<'a> {
+struct Paid<'a> {
     outcome: &'a str,
     payment: Id,
     reference: &'a str,
+}
+
+impl<'a> Paid<'a> {
+    fn of(payment: &'a PaymentRow) -> Self {
+        Self {
+            outcome: super::payment::name(payment.state),
+            payment: payment.id,
+            reference: &payment.reference,
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Sms<'a> {
+    #[serde(flatten)]
+    paid: Paid<'a>,
+    /// Whether the handset has its receipt.
+    receipt: bool,
 }
 
 #[derive(serde::Serialize)]
@@ -220,7 +278,7 @@ async fn call(daemon: &Daemon, from: &str, pin: &str, tell: &impl Fn(String)) ->
     for (message, keys, shown) in [
         ("confirm-number", "1".to_owned(), "1".to_owned()),
         ("enter-amount", "50#".to_owned(), "50#".to_owned()),
-        ("enter-pin", format!("{pin}#"), "••••••#".to_owned()),
+        ("enter-pin", format!("{pin}#"), format!("{}#", secret(pin))),
     ] {
         phone.wait_for(message, told).await?;
         told = spoken(&phone.heard(), told, &words, tell);

@@ -145,7 +145,7 @@ fn measure(
     width: Width,
 ) -> Vec<Length> {
     let mut channels: BTreeSet<Channel> = served.iter().copied().filter(|c| *c != Channel::Voice).collect();
-    if served.contains(&Channel::Sms) && program.pin_on_sms == PinOnSms::Callback {
+    if served.contains(&Channel::Sms) && matches!(program.pin_on_sms, PinOnSms::Callback | PinOnSms::None) {
         // A PIN may be asked by a push, and the conversation goes on there.
         channels.insert(Channel::Ussd);
     }

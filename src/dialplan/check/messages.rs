@@ -456,6 +456,7 @@ impl Builder<'_> {
             (Type::Phone | Type::Digits | Type::Int, Reading::Digits) => Some(Format::Digits),
             (Type::Int, Reading::Ordinal) => Some(Format::Ordinal),
             (Type::Int, Reading::Duration) => Some(Format::Duration),
+            (Type::Int, Reading::Minutes) => Some(Format::Minutes),
             (Type::Int, Reading::Plain | Reading::Count | Reading::Masculine | Reading::Feminine) => {
                 Some(Format::Number(agreement(reading)))
             }

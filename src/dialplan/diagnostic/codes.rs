@@ -652,7 +652,9 @@ const ABOUT: [(Code, &About); 42] = [
             explanation: "\
                 A flow that is served by text messages and asks for a secret must say what happens to it \
                 there: `pin on sms refuse`, `callback` or `reply`. A PIN in a text message stays on the \
-                phone and in the network.",
+                phone and in the network. With `pin on sms none` small payments need no PIN: what is small \
+                stands in keytone.toml, and the question for the PIN says the amount and the fee, and no \
+                other amount.",
             example: include_str!("../../../tests/golden/dialplan/F081-sms.txt"),
         },
     ),

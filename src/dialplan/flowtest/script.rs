@@ -6,7 +6,7 @@ use crate::dialplan::action::{Action, Outcome};
 use crate::dialplan::catalog::Settings;
 use crate::dialplan::civil::{Date, Moment, Time};
 use crate::dialplan::diagnostic::{Code, Diagnostic};
-use crate::dialplan::event::Channel;
+use crate::dialplan::event::{Channel, PIN_NEEDED};
 use crate::dialplan::syntax::span::Span;
 use crate::dialplan::value::{Record, Type, Value};
 use crate::money::Money;
@@ -245,6 +245,9 @@ pub fn outcome(action: &Action, text: &str, settings: &Settings) -> Result<(Stri
         Some((name, values)) => (name.trim(), values.strip_suffix(')').ok_or("`)` after the values")?),
         None => (text, ""),
     };
+    if name == PIN_NEEDED && action.moves_money() {
+        return Ok((name.to_owned(), Vec::new()));
+    }
     let (_, outcome) = action.outcome(name).ok_or_else(|| format!("an outcome of `{}`", action.name))?;
     if values.trim().is_empty() {
         return Ok((name.to_owned(), default_values(Some(outcome), settings)));

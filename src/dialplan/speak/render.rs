@@ -4,13 +4,14 @@
 //! message.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use crate::dialplan::event::Channel;
-use crate::dialplan::numbers::{LIST_MAX, Numbers, Plural};
+use crate::dialplan::numbers::{Agreement, LIST_MAX, Numbers, Plural};
 use crate::dialplan::speak::{
     Format, Key, Language, PAUSE_PUNCTUATION, Piece, Sound, System, Texts, Utterance, Words,
 };
-use crate::dialplan::value::Value;
+use crate::dialplan::value::{OUTSIDE_MAX, Value};
 
 /// Turns an utterance into sounds.
 pub(super) struct Speaker<'t> {
@@ -68,9 +69,8 @@ impl Speaker<'_> {
                 numbers.cardinal(*number, *agreement, self.out)
             }
             (Format::Ordinal, Value::Int(number)) => numbers.ordinal(*number, self.out),
-            (Format::Duration, Value::Int(seconds)) => {
-                numbers.duration(u64::try_from(*seconds).unwrap_or_default(), self.out);
-            }
+            (Format::Duration, Value::Int(seconds)) => numbers.duration(span(*seconds, 1), self.out),
+            (Format::Minutes, Value::Int(minutes)) => numbers.duration(span(*minutes, 60), self.out),
             (Format::Money, Value::Money(money)) => numbers.money(*money, self.out),
             (Format::Phone, Value::Phone(phone)) => numbers.phone(phone, &self.texts.country, self.out),
             (Format::Date, Value::Date(date)) => {
@@ -78,7 +78,7 @@ impl Speaker<'_> {
             }
             (Format::Time, Value::Time(time)) => numbers.time(time.hour(), time.minute(), self.out),
             (Format::YesNo, Value::Bool(yes)) => self.message(answer(self.texts, *yes), utterance),
-            (Format::Digits, value) => numbers.digits(&digits(value), self.out),
+            (Format::Digits, value) => numbers.digits(first(&digits(value)), self.out),
             (Format::Last(count), value) => numbers.digits(last(&digits(value), *count), self.out),
             (Format::Choice { words, other }, Value::Text(word)) => {
                 self.message(choose(words, *other, word), utterance);
@@ -141,6 +141,23 @@ impl Writer<'_> {
         }
     }
 
+    /// A value by itself, as a slot of its type would show it.
+    pub(super) fn value(&mut self, value: &Value) {
+        let format = match value {
+            Value::Text(_) => Format::Text,
+            Value::Phone(_) => Format::Phone,
+            Value::Money(_) => Format::Money,
+            Value::Date(_) => Format::Date,
+            Value::Time(_) => Format::Time,
+            Value::Int(_) => Format::Number(Agreement::Alone),
+            Value::Bool(_) => Format::YesNo,
+            _ => Format::Digits,
+        };
+        let alone =
+            Utterance { message: 0, name: Arc::from(""), slots: Vec::new(), option: None, language: None };
+        self.slot(value, &format, &alone);
+    }
+
     fn show(&mut self, what: impl Display) {
         self.out.push_str(&what.to_string());
     }
@@ -149,9 +166,8 @@ impl Writer<'_> {
         let numbers = &self.language.numbers;
         match (format, value) {
             (Format::Number(_) | Format::Ordinal, Value::Int(number)) => self.show(number),
-            (Format::Duration, Value::Int(seconds)) => {
-                self.show(numbers.show_duration(u64::try_from(*seconds).unwrap_or_default()));
-            }
+            (Format::Duration, Value::Int(seconds)) => self.show(numbers.show_duration(span(*seconds, 1))),
+            (Format::Minutes, Value::Int(minutes)) => self.show(numbers.show_duration(span(*minutes, 60))),
             (Format::Money, Value::Money(money)) => self.show(numbers.show_money(*money)),
             (Format::Text, Value::Text(text)) => self.out.push_str(text),
             (Format::Phone, Value::Phone(phone)) => {
@@ -162,7 +178,7 @@ impl Writer<'_> {
             }
             (Format::Time, Value::Time(time)) => self.show(numbers.show_time(time.hour(), time.minute())),
             (Format::YesNo, Value::Bool(yes)) => self.message(answer(self.texts, *yes), utterance),
-            (Format::Digits, value) => self.out.push_str(&digits(value)),
+            (Format::Digits, value) => self.out.push_str(first(&digits(value))),
             (Format::Last(count), value) => self.out.push_str(last(&digits(value), *count)),
             (Format::Choice { words, other }, Value::Text(word)) => {
                 self.message(choose(words, *other, word), utterance);
@@ -179,6 +195,11 @@ impl Writer<'_> {
             _ => {}
         }
     }
+}
+
+/// A span of time in seconds; what lies ahead is none.
+fn span(count: i64, unit_seconds: u64) -> u64 {
+    u64::try_from(count).unwrap_or_default().saturating_mul(unit_seconds)
 }
 
 /// The word that goes with a number.
@@ -207,6 +228,11 @@ fn digits(value: &Value) -> String {
         Value::Int(number) => number.unsigned_abs().to_string(),
         _ => String::new(),
     }
+}
+
+/// As much of digits as is shown or said; more come from outside only.
+fn first(digits: &str) -> &str {
+    digits.get(..OUTSIDE_MAX).unwrap_or(digits)
 }
 
 fn last(digits: &str, count: u8) -> &str {

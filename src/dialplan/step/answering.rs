@@ -8,15 +8,20 @@ use crate::dialplan::state::{Point, Wait};
 use crate::dialplan::step::asking::{NO, YES};
 use crate::dialplan::step::menus::Chosen;
 use crate::dialplan::step::reading::{Form, Read, read};
-use crate::dialplan::step::{Control, Engine};
+use crate::dialplan::step::{Control, Engine, Vouched};
 use crate::dialplan::value::Value;
 
 /// The wordings of a question that follow a failure.
 #[derive(Clone, Copy)]
-struct Wordings<'p> {
+pub(super) struct Wordings<'p> {
     again: Option<&'p Speech>,
     silent: &'p [(u8, Speech)],
     wrong: &'p [(u8, Speech)],
+}
+
+impl Wordings<'_> {
+    /// None but the reasons that Keytone gives by itself.
+    pub(super) const NONE: Self = Self { again: None, silent: &[], wrong: &[] };
 }
 
 impl<'p> Engine<'p> {
@@ -31,6 +36,7 @@ impl<'p> Engine<'p> {
         }
         match self.program.op(at.step, at.op) {
             _ if self.state.wait == Wait::Resume => self.answer_to_resumption(&answer),
+            Some(Op::Ask(ask)) if self.is_without_pin(ask) => self.answer_without_pin(ask, at, &answer),
             Some(Op::Ask(ask)) => self.answer_to_ask(ask, at, answer),
             Some(Op::Menu(menu)) => self.answer_to_menu(menu, at, &answer),
             _ => {
@@ -67,7 +73,7 @@ impl<'p> Engine<'p> {
             }
             Read::Secret(secret) => {
                 self.remember(at);
-                self.secret = Some((ask.variable, secret));
+                self.secret = Some((ask.variable, Vouched::Secret(secret)));
                 self.state.at.op = at.op.saturating_add(1);
                 self.run();
             }
@@ -76,7 +82,7 @@ impl<'p> Engine<'p> {
     }
 
     /// The key of yes or no, or on screens one of the language's words for it.
-    fn yes_or_no(&self, answer: &Answer) -> Option<bool> {
+    pub(super) fn yes_or_no(&self, answer: &Answer) -> Option<bool> {
         match answer.key() {
             Some(YES) => return Some(true),
             Some(NO) => return Some(false),
@@ -134,7 +140,7 @@ impl<'p> Engine<'p> {
     }
 
     /// Says why the answer will not do and asks again, or gives up.
-    fn wrong(
+    pub(super) fn wrong(
         &mut self,
         wordings: Wordings<'_>,
         (reason, min, max): (System, u8, u8),

@@ -90,14 +90,9 @@ impl<'p> Engine<'p> {
         if ask.reading == Reading::Secret && self.state.channel == Channel::Sms {
             match self.program.pin_on_sms {
                 PinOnSms::Reply => {}
-                PinOnSms::Callback => {
-                    self.say_system(System::PinCallback, Vec::new());
-                    self.state.at = at;
-                    self.state.wait = Wait::Callback;
-                    self.effects.push(Effect::Callback);
-                    return Control::Stopped;
-                }
-                PinOnSms::Refuse | PinOnSms::None => {
+                PinOnSms::None if self.is_small(ask) => return self.ask_without_pin(ask, at),
+                PinOnSms::Callback | PinOnSms::None => return self.call_back(at),
+                PinOnSms::Refuse => {
                     self.say_system(System::PinRefused, Vec::new());
                     return self.end();
                 }
@@ -105,6 +100,15 @@ impl<'p> Engine<'p> {
         }
         self.say_question(ask, None);
         self.wait_for_input(ask, at)
+    }
+
+    /// The question is asked where a PIN may be asked, as soon as the caller is reached there.
+    pub(super) fn call_back(&mut self, at: Point) -> Control {
+        self.say_system(System::PinCallback, Vec::new());
+        self.state.at = at;
+        self.state.wait = Wait::Callback;
+        self.effects.push(Effect::Callback);
+        Control::Stopped
     }
 
     /// The question, or what is said in its place; yes and no are offered like the options of a menu.
@@ -117,6 +121,9 @@ impl<'p> Engine<'p> {
     }
 
     pub(super) fn wait_for_input(&mut self, ask: &Ask, at: Point) -> Control {
+        if self.is_without_pin(ask) {
+            return self.wait_for_word(ask, at);
+        }
         let (min, max) = (ask.min, ask.max);
         let input = match ask.reading {
             Reading::Digits => Input::Digits { min, max },

@@ -33,6 +33,7 @@ impl Engine<'_> {
     pub(super) fn resumed(&mut self, channel: Channel) {
         match self.state.wait {
             Wait::Answer | Wait::Resume => {
+                self.state.pin_waivable = false;
                 let unread = self.state.screen.take().filter(|screen| screen.ends);
                 self.state.channel = channel;
                 match unread {
@@ -52,6 +53,7 @@ impl Engine<'_> {
                 }
             }
             Wait::Outcome => {
+                self.state.pin_waivable = false;
                 self.state.channel = channel;
                 self.state.gone = false;
                 if channel != Channel::Ussd {

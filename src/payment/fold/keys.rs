@@ -68,7 +68,10 @@ pub fn keys_of(unit: &Unit) -> Keys {
             Op::PinTry { account, .. } | Op::PinPassed { account, .. } => {
                 keys.payers.insert(*account);
             }
-            Op::Authorise(authorise) => authorise_keys(&authorise.payment, &mut keys),
+            Op::Authorise(authorise) => {
+                authorise_keys(&authorise.payment, &mut keys);
+                keys.counters.extend(authorise.without_pin.map(|_| authorise.payment.without_pin_key()));
+            }
             Op::Submit { payment, attempt, .. } => {
                 payment_keys(*payment, &mut keys);
                 keys.attempts.insert(attempt.id);

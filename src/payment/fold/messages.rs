@@ -6,6 +6,7 @@ use crate::ledger::row::Id;
 use crate::payment::fold::table::Table;
 use crate::payment::outbox;
 use crate::payment::row::{InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
+use crate::payment::storable::SESSION_KEY_MAX;
 use crate::payment::unit::{OutboxSettled, Receive, Refusal};
 use crate::store::keys::{Changes, Keys};
 
@@ -107,8 +108,8 @@ impl Messages {
         row.owner = None;
         row.code.clone_from(&settled.code);
         row.updated_at = settled.at;
-        row.attempts = settled.attempts.unwrap_or(row.attempts);
-        row.segments = settled.segments.unwrap_or(row.segments);
+        row.attempts = settled.attempts.unwrap_or(row.attempts).max(0);
+        row.segments = settled.segments.unwrap_or(row.segments).max(0);
         if settled.route.is_some() {
             row.route.clone_from(&settled.route);
         }
@@ -138,6 +139,9 @@ impl Messages {
     }
 
     pub(super) fn part(&mut self, row: &PartRow) -> Result<(), Refusal> {
+        if !(1..=row.total).contains(&row.number) {
+            return Err(Refusal::Unfit("segment"));
+        }
         self.parts.push(PartStep::Keep(row.clone()));
         Ok(())
     }
@@ -149,6 +153,9 @@ impl Messages {
 
     /// A session that is over at `at` (microseconds) gives its key to whoever saves one under it, and is forgotten.
     pub(super) fn save_session(&mut self, row: &SessionRow, at: i64) -> Result<(), Refusal> {
+        if row.key.as_ref().is_some_and(|key| key.len() > SESSION_KEY_MAX) {
+            return Err(Refusal::Unfit("session key"));
+        }
         let stored = self.sessions.row(&row.id);
         let (revision, held) = stored.map_or((0, None), |stored| (stored.revision, stored.key.clone()));
         if row.revision != revision.saturating_add(1) {

@@ -71,6 +71,7 @@ fn asked() -> Authorise {
         hold_expires_at: NOW + 1,
         duplicate_window_us: 1_000,
         repeat: false,
+        without_pin: None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, Identity, Quote, Route};
 use crate::payment::fold::suspension_keys;
 use crate::payment::limits;
-use crate::payment::row::{CounterKey, PairKey, PairRow, PaymentRow, State};
+use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State};
 use crate::payment::run::{Error, Payments};
 
 /// The one product of this core.
@@ -100,7 +100,7 @@ impl Payments {
         if total_minor > left_minor {
             return Ok(Quote::Insufficient { left_minor: left_minor.max(0) });
         }
-        Ok(match pair.filter(|_| !repeat).and_then(|p| self.duplicate(&p)) {
+        Ok(match pair.filter(|_| !repeat).and_then(|p| self.duplicate(&p, channel)) {
             Some((first_at, minutes_ago)) => {
                 Quote::Duplicate { first_at, minutes_ago, fee_minor: draft.fee_minor }
             }
@@ -109,12 +109,13 @@ impl Payments {
     }
 
     /// When an equal recharge was delivered and how many minutes ago, if that is recent.
-    fn duplicate(&self, pair: &PairRow) -> Option<(i64, i64)> {
+    fn duplicate(&self, pair: &PairRow, channel: Channel) -> Option<(i64, i64)> {
         if pair.state != PAIR_DELIVERED {
             return None;
         }
         let ago = self.now().saturating_sub(pair.delivered_at);
-        let window = i64::try_from(self.inner.settings.duplicate_window.as_micros()).unwrap_or(i64::MAX);
+        let window = self.inner.settings.duplicate_window_on(channel);
+        let window = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
         (ago < window).then(|| (pair.delivered_at, self.minutes_ago(pair.delivered_at)))
     }
 
@@ -124,7 +125,7 @@ impl Payments {
     }
 
     pub(super) fn counter_key(&self, account: Id) -> CounterKey {
-        CounterKey { scope: 1, owner: account.text(), day: self.today() }
+        CounterKey { scope: ACCOUNT_DAY, owner: account.text(), day: self.today() }
     }
 
     /// A payment before anything is known of it but what is asked.

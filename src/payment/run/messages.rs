@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::ledger::row::Id;
 use crate::payment::row::{OutboxRow, OutboxState, PartRow, SessionRow};
 use crate::payment::run::{Error, Payments};
+use crate::payment::storable;
 use crate::payment::unit::{Done, Op, OutboxSettled, Refusal};
 use crate::store::{OutboxCount, OutboxFilter};
 
@@ -18,7 +19,7 @@ const PARTS_KEPT: i64 = 3_600 * 1_000_000;
 /// Messages forgotten in one statement, so that the writer is not kept waiting.
 const FORGET_MAX: u32 = 2_000;
 /// Statements of them in one round.
-const FORGETS_MAX: u32 = 200;
+const FORGETS_MAX: u32 = 20;
 
 impl Payments {
     /// Commits what belongs together, all or nothing. The outer result is ours, the inner one the rules'.
@@ -103,7 +104,9 @@ impl Payments {
         route: &str,
         message_id: &str,
     ) -> Result<Option<OutboxRow>, Error> {
-        Ok(self.inner.store.outbox_by_message_id(route, message_id).await?)
+        let mut stored = message_id.to_owned();
+        storable::message_id(&mut stored);
+        Ok(self.inner.store.outbox_by_message_id(route, &stored).await?)
     }
 
     /// A message.
@@ -143,7 +146,9 @@ impl Payments {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn session_by_key(&self, key: &str) -> Result<Option<SessionRow>, Error> {
-        Ok(self.inner.store.session_by_key(key, self.now()).await?)
+        let mut stored = key.to_owned();
+        storable::plain(&mut stored);
+        Ok(self.inner.store.session_by_key(&stored, self.now()).await?)
     }
 
     /// Sessions with a key whose time is up, longest over first: their channel ends them. Those that it does not end are
@@ -181,8 +186,14 @@ impl Payments {
         Ok(())
     }
 
+    /// What is due now and then: leases, old keys, old segments.
+    pub(super) async fn look_after_messages(&self) -> Result<(), Error> {
+        self.give_up_lost(false).await?;
+        self.forget_messages().await
+    }
+
     /// Forgets messages that came in long ago, and segments whose others never came.
-    pub(super) async fn forget_messages(&self) -> Result<(), Error> {
+    async fn forget_messages(&self) -> Result<(), Error> {
         let now = self.now();
         for _ in 0..FORGETS_MAX {
             let forgotten = self.inner.store.forget_inbox(now.saturating_sub(INBOX_KEPT), FORGET_MAX).await?;

@@ -16,12 +16,13 @@ use crate::connector::contract::{DEDUCTION_RESERVED, Order, RefusalClass};
 use crate::connector::numbering::Found;
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
-use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest};
+use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest, Pin};
 use crate::payment::assurance::{Assurance, Demand};
 use crate::payment::decision::Source;
 use crate::payment::fold::{ids, suspension_keys};
 use crate::payment::limits;
 use crate::payment::pin;
+use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State};
 use crate::payment::run::crash::{crash_point, planted};
@@ -74,15 +75,19 @@ impl Payments {
             Err(outcome) => return Ok(outcome),
         };
         draft.caller.clone_from(&request.caller);
-        let rehash = match self.check_pin(&request, &request.pin).await? {
-            PinVerdict::Right { rehash } => rehash,
-            PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
-            PinVerdict::Locked => return Ok(PayOutcome::Locked),
+        let passed = match &request.pin {
+            Pin::Typed(pin) => match self.check_pin(&request, pin).await? {
+                PinVerdict::Right { rehash } => Some(Op::PinPassed { account: request.account, rehash }),
+                PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
+                PinVerdict::Locked => return Ok(PayOutcome::Locked),
+            },
+            Pin::Waived if self.may_waive(&request, &draft) => None,
+            Pin::Waived => return Ok(PayOutcome::PinNeeded),
         };
         if planted("send_before_hold") {
             self.send_too_early(&draft).await;
         }
-        let payment = match self.authorise(&request, draft, rehash).await? {
+        let payment = match self.authorise(&request, draft, passed).await? {
             Ok(payment) => payment,
             Err(Refusal::PaymentExists(known)) => {
                 return self.answer_again(&request, *known, &mut changes).await;
@@ -136,6 +141,14 @@ impl Payments {
         Ok(Ok(draft))
     }
 
+    /// Whether so much may be paid without a PIN at all; the day's sum is judged with the hold.
+    fn may_waive(&self, request: &PayRequest, draft: &PaymentRow) -> bool {
+        let cap_minor = self.inner.settings.pin.sms_without_pin_minor;
+        request.channel == Channel::Sms
+            && request.caller.is_some()
+            && posting::total_minor(draft).is_some_and(|total| total <= cap_minor)
+    }
+
     /// Counts the try, then hashes: a crash in between costs the caller a try, never us the lock.
     async fn check_pin(&self, request: &PayRequest, pin: &Secret) -> Result<PinVerdict, Error> {
         let rules = &self.inner.settings.pin;
@@ -177,16 +190,16 @@ impl Payments {
         })
     }
 
-    /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written.
+    /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written. Without a PIN nothing
+    /// has `passed`.
     async fn authorise(
         &self,
         request: &PayRequest,
         draft: PaymentRow,
-        rehash: Option<(String, i32)>,
+        passed: Option<Op>,
     ) -> Result<Result<PaymentRow, Refusal>, Error> {
         let settings = &self.inner.settings;
         let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
-        let passed = Op::PinPassed { account: request.account, rehash };
         let timeout = self
             .inner
             .connectors
@@ -207,11 +220,12 @@ impl Payments {
                 payment_limit_minor: settings.payment_limit_minor,
                 day_limit_minor: settings.day_limit_minor,
                 hold_expires_at: now.after(settings.hold_expiry).0,
-                duplicate_window_us: micros(settings.duplicate_window),
+                duplicate_window_us: micros(settings.duplicate_window_on(request.channel)),
                 repeat: request.repeat,
+                without_pin: passed.is_none().then_some(settings.pin.sms_without_pin_day_minor),
             };
-            let ops = vec![passed.clone(), Op::Authorise(Box::new(authorise))];
-            match self.commit(ops).await? {
+            let authorise = Op::Authorise(Box::new(authorise));
+            match self.commit(passed.iter().cloned().chain([authorise]).collect()).await? {
                 Ok(done) => {
                     crash_point("authorise_after");
                     return Ok(Ok(done.payment.ok_or(Error::IdReused)?));
@@ -219,7 +233,9 @@ impl Payments {
                 Err(Refusal::Exists("reference")) => {}
                 Err(refusal) => {
                     // The unit was dropped whole, but the PIN was right.
-                    self.commit(vec![passed]).await?.map_err(Error::Refused)?;
+                    if let Some(passed) = passed {
+                        self.commit(vec![passed]).await?.map_err(Error::Refused)?;
+                    }
                     return Ok(Err(refusal));
                 }
             }
@@ -367,6 +383,8 @@ impl Payments {
         Ok(match refusal {
             Refusal::Suspended => PayOutcome::Suspended,
             Refusal::StillProcessing(_) => PayOutcome::StillProcessing,
+            Refusal::PinNeeded => PayOutcome::PinNeeded,
+            Refusal::PinLocked => PayOutcome::Locked,
             Refusal::Duplicate { delivered_at, .. } => PayOutcome::Duplicate {
                 first_at: delivered_at,
                 minutes_ago: self.minutes_ago(delivered_at),

@@ -31,8 +31,8 @@ const SWEEP_MAX: u32 = 256;
 const SWEEPS_MAX: u32 = 8;
 /// Rounds between two looks for sessions whose time is up.
 const FORGET_ROUNDS: u32 = 60;
-/// Rounds between two looks for messages whose lease ran out.
-const LOST_ROUNDS: u32 = 5;
+/// Rounds between two looks for messages whose lease ran out, and for old ones.
+const MESSAGE_ROUNDS: u32 = 5;
 /// The class of a payment whose request never left.
 const NEVER_SENT: &str = "never_sent";
 /// The class of a payment whose request may have left when the process ended.
@@ -102,18 +102,15 @@ impl Payments {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
-            if rounds.is_multiple_of(FORGET_ROUNDS) {
-                if let Err(error) = self.forget_sessions().await {
-                    tracing::warn!(%error, "old sessions could not be forgotten");
-                }
-                if let Err(error) = self.forget_messages().await {
-                    tracing::warn!(%error, "old messages could not be forgotten");
-                }
-            }
-            if rounds.is_multiple_of(LOST_ROUNDS)
-                && let Err(error) = self.give_up_lost(false).await
+            if rounds.is_multiple_of(FORGET_ROUNDS)
+                && let Err(error) = self.forget_sessions().await
             {
-                tracing::warn!(%error, "messages whose lease ran out could not be looked for");
+                tracing::warn!(%error, "old sessions could not be forgotten");
+            }
+            if rounds.is_multiple_of(MESSAGE_ROUNDS)
+                && let Err(error) = self.look_after_messages().await
+            {
+                tracing::warn!(%error, "messages could not be looked after");
             }
             rounds = rounds.wrapping_add(1);
             if let Err(error) = self.round(&at_once).await {

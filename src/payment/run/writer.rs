@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::ledger::row::Id;
 use crate::payment::fold::{Working, fold, keys_of};
 use crate::payment::row::OutboxState;
+use crate::payment::storable::clean;
 use crate::payment::unit::{Done, Refusal, Unit};
 use crate::store::Error as StoreError;
 use crate::store::Stamp;
@@ -95,7 +96,8 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error`] when it was not judged, or its fate is not known. A refusal is a value.
-    pub async fn commit(&self, unit: Unit) -> Answer {
+    pub async fn commit(&self, mut unit: Unit) -> Answer {
+        unit.ops.iter_mut().for_each(clean);
         if self.gate.is_closed() {
             return Err(Error::Stopped);
         }

@@ -48,7 +48,8 @@ impl Client {
     pub fn start(settings: ClientSettings, events: mpsc::Sender<Event>, now: Now) -> Handle {
         let (handle, ends) = Handle::new(events);
         handle.call(&settings.name);
-        let client = Run { settings, ends, now, retry: Retry::default(), next: 0, former: None };
+        let retry = Retry::up_to(settings.link.reconnect_max);
+        let client = Run { settings, ends, now, retry, next: 0, former: None };
         tokio::spawn(client.run());
         handle
     }

@@ -13,8 +13,10 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
+use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::codec::Decoder;
 
 use crate::smpp::frame::Framer;
@@ -27,6 +29,7 @@ use crate::smpp::io::Now;
 use crate::smpp::io::Ticket;
 use crate::smpp::io::Wanted;
 use crate::smpp::io::What;
+use crate::smpp::io::listener::Deciding;
 use crate::smpp::io::listener::Door;
 use crate::smpp::io::listener::Verdict;
 use crate::smpp::link::Link;
@@ -54,6 +57,9 @@ const EVENTS_WAITING_MAX: usize = 64;
 
 /// How long the last bytes of a link may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the peer may take to close its side after that.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Longest sleep without a deadline.
 const IDLE: Duration = Duration::from_secs(60);
@@ -85,13 +91,13 @@ pub(super) struct Connection<'l> {
     /// What was written may still sit in the TLS session.
     unflushed: bool,
     /// Who waits for which outcome.
-    asked: HashMap<RequestId, oneshot::Sender<Outcome>>,
+    asked: HashMap<RequestId, oneshot::Sender<(Outcome, Option<LinkId>)>>,
     issued: u64,
     events: VecDeque<What>,
     /// Whether the application was told of a bind that is not over yet.
     up: bool,
     /// The listener's application thinks about a bind.
-    verdict: Option<oneshot::Receiver<Verdict>>,
+    verdict: Option<Deciding>,
     /// The figures of the connections before this one.
     before: Counters,
     ended: Option<Ended>,
@@ -178,7 +184,7 @@ impl<'l> Connection<'l> {
             close_asked |= matches!(woke, Woke::Close(_));
             self.take(woke);
         };
-        self.finish(&mut writer, ended).await;
+        self.finish(&mut reader, &mut writer, ended).await;
         ended
     }
 
@@ -194,11 +200,9 @@ impl<'l> Connection<'l> {
             Woke::Wanted(wanted) => self.ask(now, wanted),
             Woke::Verdict(verdict) => {
                 self.verdict = None;
-                let input = match &mut self.door {
-                    Some(door) => door.admit(verdict, &self.ends.handle),
-                    None => Input::Deny(code::RSYSERR),
-                };
-                self.link.handle(now, input);
+                if let Some(door) = &mut self.door {
+                    door.admit(now, verdict, &self.ends.handle, self.link);
+                }
             }
         }
     }
@@ -238,7 +242,10 @@ impl<'l> Connection<'l> {
     fn cut(&mut self, now: Instant) {
         loop {
             match self.framer.decode(&mut self.incoming) {
-                Ok(Some(frame)) => self.link.handle(now, Input::Frame(frame)),
+                Ok(Some(frame)) => {
+                    tracing::trace!(link = ?self.id, ?frame, "SMPP in");
+                    self.link.handle(now, Input::Frame(frame));
+                }
                 Ok(None) => break,
                 Err(_) => {
                     self.link.handle(now, Input::Unframed);
@@ -272,11 +279,17 @@ impl<'l> Connection<'l> {
     fn poll(&mut self) {
         while let Some(output) = self.link.poll() {
             match output {
-                Output::Write(bytes) => self.outgoing.extend_from_slice(&bytes),
+                Output::Write(bytes) => {
+                    if tracing::enabled!(tracing::Level::TRACE) {
+                        self.trace(&bytes);
+                    }
+                    self.outgoing.extend_from_slice(&bytes);
+                }
                 Output::Done { request, outcome } => {
                     if let Some(waiter) = self.asked.remove(&request) {
                         // Whoever asked may have stopped waiting.
-                        let _ = waiter.send(outcome);
+                        let link = (!matches!(outcome, Outcome::NotSent(_))).then_some(self.id);
+                        let _ = waiter.send((outcome, link));
                     }
                 }
                 Output::Event(event) => self.tell(event),
@@ -287,6 +300,14 @@ impl<'l> Connection<'l> {
                     }
                 }
             }
+        }
+    }
+
+    /// Tells each PDU that goes, without its body.
+    fn trace(&self, bytes: &[u8]) {
+        let mut bytes = BytesMut::from(bytes);
+        while let Ok(Some(frame)) = self.framer.clone().decode(&mut bytes) {
+            tracing::trace!(link = ?self.id, ?frame, "SMPP out");
         }
     }
 
@@ -331,24 +352,45 @@ impl<'l> Connection<'l> {
     }
 
     /// Lets the last bytes leave and the last events be taken.
-    async fn finish<W: AsyncWrite>(&mut self, writer: &mut WriteHalf<W>, why: Ended) {
+    async fn finish<S>(&mut self, reader: &mut ReadHalf<S>, writer: &mut WriteHalf<S>, why: Ended)
+    where
+        S: AsyncRead + AsyncWrite,
+    {
         if why != Ended::Lost {
             let _ = tokio::time::timeout(FLUSH_TIMEOUT, async {
                 let _ = push(writer, &mut self.outgoing, &mut self.unflushed).await;
                 let _ = writer.shutdown().await;
             })
             .await;
+            // A socket that is closed with octets unread resets the connection, and the peer may lose our last word.
+            let _ = tokio::time::timeout(LINGER, async {
+                loop {
+                    self.incoming.clear();
+                    if !matches!(reader.read_buf(&mut self.incoming).await, Ok(1..)) {
+                        break;
+                    }
+                }
+            })
+            .await;
         }
         tracing::info!(bind = self.ends.handle.name(), link = ?self.id, ?why, "SMPP link is over");
         while let Some(what) = self.events.pop_front() {
             let event = Event { link: self.id, handle: self.ends.handle.clone(), what };
+            let mut closing = self.ends.closing.clone();
+            let events = self.ends.events.clone();
             loop {
                 tokio::select! {
                     biased;
-                    permit = self.ends.events.reserve() => {
+                    permit = events.reserve() => {
                         if let Ok(permit) = permit {
                             permit.send(event);
                         }
+                        break;
+                    }
+                    // Whoever closes a bind and takes no events any more is not waited for. No request is lost by that:
+                    // it was not answered, so the peer keeps it.
+                    () = closed_for(&mut closing, FLUSH_TIMEOUT) => {
+                        self.events.clear();
                         break;
                     }
                     Some(wanted) = self.ends.requests.recv() => wanted.not_sent(Unsent::Down),
@@ -356,6 +398,12 @@ impl<'l> Connection<'l> {
             }
         }
     }
+}
+
+/// Waits for a close to be asked for, and then for that time.
+async fn closed_for(closing: &mut watch::Receiver<Option<Duration>>, time: Duration) {
+    Ends::closed(closing).await;
+    tokio::time::sleep(time).await;
 }
 
 /// Writes all of it, as far as the socket takes it. May be dropped half-way and called again.
@@ -375,10 +423,10 @@ async fn push<W: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// What the application says about a bind; silence is a no.
-async fn told(verdict: &mut Option<oneshot::Receiver<Verdict>>) -> Verdict {
+/// What the application says about a bind.
+async fn told(verdict: &mut Option<Deciding>) -> Verdict {
     match verdict {
-        Some(receiver) => receiver.await.unwrap_or(Verdict::Deny(code::RSYSERR)),
+        Some(deciding) => deciding.await,
         None => std::future::pending().await,
     }
 }

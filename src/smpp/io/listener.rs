@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -25,6 +27,7 @@ use crate::smpp::io::Handle;
 use crate::smpp::io::LinkId;
 use crate::smpp::io::Now;
 use crate::smpp::io::connection::Connection;
+use crate::smpp::link::Allowance;
 use crate::smpp::link::Link;
 use crate::smpp::link::event::BindAsked;
 use crate::smpp::link::event::Input;
@@ -35,6 +38,9 @@ use crate::smpp::status as code;
 
 /// How long the listener rests when the operating system gives it no connection, as when no file is left to open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a refused peer waits for its answer, so that passwords are guessed slowly.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a listener is told once.
 #[derive(Clone)]
@@ -145,13 +151,16 @@ pub(super) enum Verdict {
     Deny(u32),
 }
 
+/// What the application will say.
+pub(super) type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
 impl Ask {
     /// Grants it.
     pub fn allow(self, grant: Grant) {
         let _ = self.verdict.send(Verdict::Allow(Box::new(grant)));
     }
 
-    /// Refuses it with a `command_status`. An ask that is dropped is refused with `ESME_RSYSERR`.
+    /// Refuses it with a `command_status`, which the peer is told after a second. An ask that is dropped is refused with `ESME_RSYSERR`.
     pub fn deny(self, status: u32) {
         let _ = self.verdict.send(Verdict::Deny(status));
     }
@@ -230,7 +239,13 @@ struct House {
 struct Seats {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, Named>,
+}
+
+/// The binds under one name, and the speed that they share.
+struct Named {
+    binds: usize,
+    allowance: Option<Allowance>,
 }
 
 /// A place among the connections; given back when dropped.
@@ -311,51 +326,65 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn bind_asked(&self, asked: BindAsked) -> Option<oneshot::Receiver<Verdict>> {
+    pub(super) fn bind_asked(&self, asked: BindAsked) -> Option<Deciding> {
         self.ask(Asked::Bind(asked))
     }
 
-    pub(super) fn outbind_asked(
-        &self,
-        system_id: Bytes,
-        password: Password,
-    ) -> Option<oneshot::Receiver<Verdict>> {
+    pub(super) fn outbind_asked(&self, system_id: Bytes, password: Password) -> Option<Deciding> {
         self.ask(Asked::Outbind { system_id, password })
     }
 
-    fn ask(&self, asked: Asked) -> Option<oneshot::Receiver<Verdict>> {
+    fn ask(&self, asked: Asked) -> Option<Deciding> {
         let (verdict, told) = oneshot::channel();
         let ask = Ask { asked, address: self.far, link: self.id, verdict };
-        self.house.asks.try_send(ask).is_ok().then_some(told)
+        self.house.asks.try_send(ask).ok()?;
+        Some(Box::pin(async {
+            match told.await {
+                Ok(Verdict::Allow(grant)) => Verdict::Allow(grant),
+                Ok(Verdict::Deny(status)) => {
+                    tokio::time::sleep(REFUSAL_PAUSE).await;
+                    Verdict::Deny(status)
+                }
+                // An ask that was dropped.
+                Err(_) => Verdict::Deny(code::RSYSERR),
+            }
+        }))
     }
 
-    /// Turns the application's word into the link's input, within the limit of binds under one name.
-    pub(super) fn admit(&mut self, verdict: Verdict, handle: &Handle) -> Input {
+    /// Tells the link the application's word, within the limit of binds under one name.
+    pub(super) fn admit(&mut self, now: Instant, verdict: Verdict, handle: &Handle, link: &mut Link) {
         let grant = match verdict {
             Verdict::Allow(grant) => grant,
-            Verdict::Deny(status) => return Input::Deny(status),
+            Verdict::Deny(status) => return link.handle(now, Input::Deny(status)),
         };
-        if !self.seat.take_name(&grant.name, grant.binds) {
-            return Input::Deny(code::RALYBND);
-        }
+        let Some(allowance) = self.seat.take_name(&grant, now) else {
+            return link.handle(now, Input::Deny(code::RALYBND));
+        };
         handle.call(&grant.name);
         match grant.link.side {
-            Side::Esme(esme) => Input::BindAs(Box::new(esme)),
-            Side::Smsc { .. } => Input::Allow(Box::new(grant.link)),
+            Side::Esme(esme) => link.handle(now, Input::BindAs(Box::new(esme))),
+            Side::Smsc { .. } => link.handle(now, Input::Allow(Box::new(grant.link))),
+        }
+        if let Some(allowance) = allowance {
+            link.share(allowance);
         }
     }
 }
 
 impl Seat {
-    fn take_name(&mut self, name: &str, binds: usize) -> bool {
+    /// Counts a bind under this name; nothing when there are as many as may be.
+    fn take_name(&mut self, grant: &Grant, now: Instant) -> Option<Option<Allowance>> {
         let mut seats = self.house.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = seats.by_name.entry(name.to_owned()).or_default();
-        if *here >= binds || self.name.is_some() {
-            return false;
+        let named = seats.by_name.entry(grant.name.clone()).or_insert_with(|| Named {
+            binds: 0,
+            allowance: grant.link.peer_rate.map(|rate| Allowance::new(rate, now)),
+        });
+        if named.binds >= grant.binds || self.name.is_some() {
+            return None;
         }
-        *here += 1;
-        self.name = Some(name.to_owned());
-        true
+        named.binds += 1;
+        self.name = Some(grant.name.clone());
+        Some(named.allowance.clone())
     }
 }
 
@@ -363,20 +392,14 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.house.seats.lock().unwrap_or_else(PoisonError::into_inner);
         seats.all = seats.all.saturating_sub(1);
-        leave(&mut seats.by_address, &self.address);
-        if let Some(name) = self.name.take() {
-            leave(&mut seats.by_name, &name);
+        if let Some(here) = seats.by_address.get_mut(&self.address) {
+            *here = here.saturating_sub(1);
         }
-    }
-}
-
-/// One less; the last one takes the entry away.
-fn leave<K: std::hash::Hash + Eq>(seats: &mut HashMap<K, usize>, key: &K) {
-    if let Some(here) = seats.get_mut(key) {
-        *here = here.saturating_sub(1);
-        if *here == 0 {
-            seats.remove(key);
+        seats.by_address.retain(|_, here| *here > 0);
+        if let Some(named) = self.name.take().and_then(|name| seats.by_name.get_mut(&name)) {
+            named.binds = named.binds.saturating_sub(1);
         }
+        seats.by_name.retain(|_, named| named.binds > 0);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::smpp::link::event::Ended;
 use crate::smpp::link::event::Event;
 use crate::smpp::link::event::Unsent;
 use crate::smpp::link::event::Up;
+use crate::smpp::link::pace::Allowance;
 use crate::smpp::link::pace::Pace;
 use crate::smpp::link::settings::Esme;
 use crate::smpp::link::settings::Password;
@@ -118,7 +119,7 @@ impl Link {
         let (system_id, ours) = (system_id.clone(), *ours);
         let side = self.settings.side.clone();
         self.outbound.pace = Pace::new(settings.rate, now);
-        self.inbound.pace = settings.peer_rate.map(|rate| Pace::new(Some(rate), now));
+        self.inbound.allowance = settings.peer_rate.map(|rate| Allowance::new(rate, now));
         self.settings = Settings { side, ..settings };
         self.role = role;
         self.version = ours.min(version);

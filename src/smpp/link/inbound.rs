@@ -9,7 +9,7 @@ use crate::smpp::link::State;
 use crate::smpp::link::event::Ended;
 use crate::smpp::link::event::Event;
 use crate::smpp::link::event::Ticket;
-use crate::smpp::link::pace::Pace;
+use crate::smpp::link::pace::Allowance;
 use crate::smpp::link::permit::esme_may_send;
 use crate::smpp::link::permit::role_of;
 use crate::smpp::link::permit::smsc_may_send;
@@ -24,7 +24,7 @@ pub(super) struct Inbound {
     /// By ticket, so the oldest is the first.
     waiting: BTreeMap<u64, Waiting>,
     issued: u64,
-    pub(super) pace: Option<Pace>,
+    pub(super) allowance: Option<Allowance>,
 }
 
 struct Waiting {
@@ -34,8 +34,8 @@ struct Waiting {
 }
 
 impl Inbound {
-    pub(super) const fn new(pace: Option<Pace>) -> Self {
-        Self { waiting: BTreeMap::new(), issued: 0, pace }
+    pub(super) const fn new(allowance: Option<Allowance>) -> Self {
+        Self { waiting: BTreeMap::new(), issued: 0, allowance }
     }
 
     pub(super) fn unanswered(&self) -> usize {
@@ -127,7 +127,7 @@ impl Link {
             self.refuse(frame.sequence, frame.id, status);
             return;
         }
-        let fast = self.inbound.pace.as_mut().is_some_and(|pace| pace.take(now, 1).is_err());
+        let fast = self.inbound.allowance.as_ref().is_some_and(|allowance| !allowance.take(now));
         if fast || self.inbound.unanswered() >= self.settings.unanswered {
             self.counters.shed += 1;
             self.refuse(frame.sequence, frame.id, code::RTHROTTLED);

@@ -27,6 +27,8 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 
+pub use pace::Allowance;
+
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -130,7 +132,7 @@ impl Link {
             peer: Bytes::new(),
             bound_since: None,
             outbound: Outbound::new(Pace::new(settings.rate, now)),
-            inbound: Inbound::new(settings.peer_rate.map(|rate| Pace::new(Some(rate), now))),
+            inbound: Inbound::new(settings.peer_rate.map(|rate| Allowance::new(rate, now))),
             life: Life { seen: now, probe: None, misses: 0 },
             unbound_pdus: 0,
             bytes: BytesMut::new(),
@@ -153,6 +155,11 @@ impl Link {
         let mut link = Self::new(settings, now);
         link.outbound.pace = former.outbound.pace.clone();
         link
+    }
+
+    /// Lets the peer's speed count together with that of other links, as when one name binds more than once.
+    pub fn share(&mut self, allowance: Allowance) {
+        self.inbound.allowance = Some(allowance);
     }
 
     /// Takes one input. `now` is at or after that of the one before.

@@ -8,6 +8,9 @@
 //! A link without a limit of its own gets one from what it sent lately when it is throttled, and loses it again when it
 //! has recovered to twice of that.
 
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -26,6 +29,23 @@ const LOADED: u8 = 80;
 const LOADED_FOR: Duration = Duration::from_secs(10);
 /// How often the rate may grow, and fall by congestion.
 const STEP: Duration = Duration::from_secs(1);
+
+/// How fast a peer may send, over all the links that share it.
+#[derive(Clone, Debug)]
+pub struct Allowance(Arc<Mutex<Pace>>);
+
+impl Allowance {
+    /// One that is full now.
+    #[must_use]
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Pace::new(Some(rate), now))))
+    }
+
+    /// Whether one more may come.
+    pub(super) fn take(&self, now: Instant) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now, 1).is_ok()
+    }
+}
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use crate::smpp::status;
 
 /// The first wait after trouble on the network, and after most refusals.
 pub const FAST_FIRST: Duration = Duration::from_millis(500);
-/// The longest of these.
+/// The longest of these, unless the bind says otherwise.
 pub const FAST_MAX: Duration = Duration::from_secs(30);
 /// The first wait after a refused name or password: asking again soon gets an account locked.
 pub const SLOW_FIRST: Duration = Duration::from_secs(30);
@@ -17,10 +17,17 @@ pub const SLOW_MAX: Duration = Duration::from_secs(600);
 pub const STEADY_AFTER: Duration = Duration::from_secs(60);
 
 /// The waits between tries.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Retry {
     fast_tries: u32,
     slow_tries: u32,
+    fast_max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::up_to(FAST_MAX)
+    }
 }
 
 /// Whether an end asks for the long waits: the peer did not accept who we are, and asking again changes nothing until
@@ -31,16 +38,22 @@ pub const fn is_slow(why: Ended) -> bool {
 }
 
 impl Retry {
+    /// With another longest wait after trouble on the network.
+    #[must_use]
+    pub const fn up_to(fast_max: Duration) -> Self {
+        Self { fast_tries: 0, slow_tries: 0, fast_max }
+    }
+
     /// The wait before the next try. `held` is how long the bind was up, and `random` any number: half of the wait is
     /// fixed, half of it follows `random`, so that many clients do not come back at once.
     pub fn wait(&mut self, why: Ended, held: Duration, random: u32) -> Duration {
         if held >= STEADY_AFTER {
-            *self = Self::default();
+            *self = Self::up_to(self.fast_max);
         }
         let (tries, first, longest) = if is_slow(why) {
             (&mut self.slow_tries, SLOW_FIRST, SLOW_MAX)
         } else {
-            (&mut self.fast_tries, FAST_FIRST, FAST_MAX)
+            (&mut self.fast_tries, FAST_FIRST, self.fast_max)
         };
         let whole = first.saturating_mul(1_u32.checked_shl(*tries).unwrap_or(u32::MAX)).min(longest);
         *tries = tries.saturating_add(1).min(16);

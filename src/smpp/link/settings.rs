@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use crate::smpp::link::retry::FAST_MAX;
 use crate::smpp::pdu::Role;
 
 /// Requests that were answered too late and are still known, so that the late answer can be told to whom it concerns.
@@ -106,7 +107,8 @@ pub struct Settings {
     pub queue_timeout: Duration,
     /// Our speed; nothing means as fast as the window allows.
     pub rate: Option<Rate>,
-    /// The peer's speed on this link; its requests beyond are answered `ESME_RTHROTTLED`.
+    /// The peer's speed; its requests beyond are answered `ESME_RTHROTTLED`. A listener counts all binds of one name
+    /// together.
     pub peer_rate: Option<Rate>,
     /// From the connection to the end of the bind, and from `unbind` to its response.
     pub bind_timeout: Duration,
@@ -122,6 +124,8 @@ pub struct Settings {
     pub unanswered: usize,
     /// A request that nobody answered for so long gets a retryable status from the link itself.
     pub answer_timeout: Duration,
+    /// The longest wait between two tries to connect, where we bind.
+    pub reconnect_max: Duration,
 }
 
 impl Settings {
@@ -142,6 +146,7 @@ impl Settings {
             enquire_misses: 2,
             unanswered: 256,
             answer_timeout: Duration::from_secs(30),
+            reconnect_max: FAST_MAX,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod binding;
 mod inbound;
 mod outbound;
+mod rubbish;
 mod together;
 
 use std::time::Duration;

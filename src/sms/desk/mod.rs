@@ -92,7 +92,7 @@ pub struct Parts<M> {
 }
 
 /// What has been counted since the start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Figures {
     /// Texts that were handled.
     pub handled: u64,

@@ -136,6 +136,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             return self.note(text, self.reach(text, false)).await;
         };
         let mut session = self.kept(session, text);
+        session.over_route(text.received.trusted);
         let turn = session.answer(question.replied(words)).await?;
         let turn = session.proceed(turn).await?;
         let reach = self.reach(text, true);

@@ -64,7 +64,7 @@ pub struct Parts {
 }
 
 /// What has been counted since the start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Figures {
     /// Texts given to a carrier.
     pub tried: u64,

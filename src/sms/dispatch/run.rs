@@ -87,7 +87,7 @@ impl Task {
                 return;
             }
             let wake = self.wake().await;
-            self.woken(wake).await;
+            self.woken(wake);
         }
     }
 
@@ -114,7 +114,7 @@ impl Task {
         if self.writing.is_none() && !self.settled.is_empty() && self.write_at <= now {
             let batch = std::mem::take(&mut self.settled);
             let mailbox = self.inner.mailbox.clone();
-            self.writing = Some(Box::pin(async move {
+            self.writing = Some(aside(async move {
                 let written = mailbox.settle(&batch).await;
                 (batch, written)
             }));
@@ -132,7 +132,7 @@ impl Task {
                 self.look = false;
                 self.look_at = now + self.settings.look_every;
                 let (mailbox, lease) = (self.inner.mailbox.clone(), self.settings.lease);
-                self.claiming = Some(Box::pin(async move { mailbox.claim(lease, limit).await }));
+                self.claiming = Some(aside(async move { mailbox.claim(lease, limit).await }));
             } else if self.look_at <= now {
                 self.look_at = now + self.settings.look_every;
             }
@@ -140,7 +140,7 @@ impl Task {
         if self.sweep_at <= now && self.sweeping.is_none() {
             self.sweep_at = now + SWEEP_EVERY;
             let inner = Arc::clone(&self.inner);
-            self.sweeping = Some(Box::pin(async move {
+            self.sweeping = Some(aside(async move {
                 if inner.any_parked() {
                     inner.look_again().await?;
                 }
@@ -182,7 +182,7 @@ impl Task {
         deadline.max(now)
     }
 
-    async fn woken(&mut self, wake: Wake) {
+    fn woken(&mut self, wake: Wake) {
         let now = self.inner.clock.now().0;
         let readiness = self.readiness();
         let mut steps = Vec::new();
@@ -200,7 +200,7 @@ impl Task {
             }
             Wake::Written(batch, written) => {
                 self.writing = None;
-                self.written(batch, written).await;
+                self.written(batch, written);
             }
             Wake::Claimed(claimed) => {
                 self.claiming = None;
@@ -284,16 +284,15 @@ impl Task {
         }
     }
 
-    async fn written(&mut self, mut batch: Vec<OutboxSettled>, written: Result<Vec<bool>, Error>) {
+    fn written(&mut self, mut batch: Vec<OutboxSettled>, written: Result<Vec<bool>, Error>) {
         match written {
             Ok(new) => {
-                let inner = Arc::clone(&self.inner);
                 for (settled, new) in batch.iter().zip(new) {
                     if !new {
                         // Its lease ran out, or somebody cancelled it.
                         tracing::warn!(text = %settled.id, state = ?settled.state, "a text was settled before");
                     }
-                    tell_parked(&inner, settled).await;
+                    self.tell_parked(settled);
                 }
             }
             Err(error) => {
@@ -302,6 +301,21 @@ impl Task {
                 self.settled = batch;
             }
         }
+    }
+
+    /// A receipt may have come before its text was written as accepted.
+    fn tell_parked(&self, settled: &OutboxSettled) {
+        let (Some(route), Some(message_id)) = (&settled.route, &settled.message_id) else { return };
+        if !self.inner.any_parked() {
+            return;
+        }
+        let named = Named { route: route.clone(), message_id: message_id.clone() };
+        let (inner, text) = (Arc::clone(&self.inner), settled.id);
+        tokio::spawn(async move {
+            if let Err(error) = inner.tell_parked(text, &named).await {
+                tracing::warn!(%text, %error, "a receipt could not be written");
+            }
+        });
     }
 
     fn swept(&mut self, rows: Result<Vec<OutboxRow>, Error>, now: i64) {
@@ -341,16 +355,18 @@ impl Task {
     }
 }
 
-/// A receipt may have come before its text was written as accepted.
-async fn tell_parked(inner: &Inner, settled: &OutboxSettled) {
-    let (Some(route), Some(message_id)) = (&settled.route, &settled.message_id) else { return };
-    if !inner.any_parked() {
-        return;
-    }
-    let named = Named { route: route.clone(), message_id: message_id.clone() };
-    if let Err(error) = inner.tell_parked(settled.id, &named).await {
-        tracing::warn!(text = %settled.id, %error, "a receipt could not be written");
-    }
+/// Runs what holds a connection of the database in a task of its own: left unpolled while the loop waits for another, it
+/// would keep that one from ever getting through.
+fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Boxed<T> {
+    let task = tokio::spawn(work);
+    Box::pin(async move {
+        match task.await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is going down, and this task with it.
+            Err(_) => std::future::pending().await,
+        }
+    })
 }
 
 async fn maybe<T>(future: &mut Option<Boxed<T>>) -> T {

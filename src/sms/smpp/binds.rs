@@ -18,8 +18,8 @@ use crate::smpp::link::status::Phase;
 use crate::smpp::long::{Cut, Form, cut, segments};
 use crate::smpp::pdu::{Body, Message, Role};
 use crate::smpp::status::{self, Kind};
-use crate::smpp::tlv::Tlvs;
 use crate::smpp::time;
+use crate::smpp::tlv::Tlvs;
 use crate::sms::carry::{Carry, Outgoing, Readiness, Sending};
 use crate::sms::retry::Sent;
 use crate::sms::smpp::{Dialect, End, printable};
@@ -129,7 +129,8 @@ impl Binds {
     /// A response came after its request was given up: the text that it took, and the id that it has there.
     #[must_use]
     pub fn learned(&self, link: LinkId, sequence: u32, status: u32, body: &Body) -> Option<(Id, String)> {
-        let text = self.0.doubts.lock().unwrap_or_else(PoisonError::into_inner).texts.remove(&(link, sequence))?;
+        let text =
+            self.0.doubts.lock().unwrap_or_else(PoisonError::into_inner).texts.remove(&(link, sequence))?;
         let taken = self.0.dialect.kinds.of(status) == Kind::Ok;
         taken.then(|| (text, self.0.id_of(body)))
     }
@@ -180,7 +181,8 @@ impl Inner {
         if let Some(part) = cut.parts.get(part) {
             part.put(cut.data_coding, &mut message);
         }
-        let cost = if dialect.form == Form::Payload { u32::try_from(cut.segments).unwrap_or(u32::MAX) } else { 1 };
+        let cost =
+            if dialect.form == Form::Payload { u32::try_from(cut.segments).unwrap_or(u32::MAX) } else { 1 };
         match dialect.end {
             End::Esme => (Body::SubmitSm(message), cost),
             End::Smsc => (Body::DeliverSm(message), cost),
@@ -243,7 +245,10 @@ impl Inner {
             Outcome::Unknown(doubt) => {
                 // A late response to an earlier part would not say that the text was taken.
                 if let (true, Some(link)) = (last, bind.handle.status().link) {
-                    self.doubts.lock().unwrap_or_else(PoisonError::into_inner).add((link, doubt.sequence), text.id);
+                    self.doubts
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .add((link, doubt.sequence), text.id);
                 }
                 Err(Sent::Unknown)
             }

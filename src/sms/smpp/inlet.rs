@@ -3,7 +3,6 @@
 //! Each request is answered once, and only when what it causes is committed. An error of ours is answered with a status by
 //! which the peer brings it again.
 
-
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
@@ -144,7 +143,8 @@ pub(super) fn brought(dialect: &Dialect, link: LinkId, message: &Message) -> Bro
     let trusted = from.number().is_some_and(|number| dialect.trust.believes(number));
     let content = long::content(message);
     // What the sender gives to tell equal texts apart.
-    let mut identity = message.tlvs.get(tag::USER_MESSAGE_REFERENCE).map(|value| value.to_vec()).unwrap_or_default();
+    let mut identity =
+        message.tlvs.get(tag::USER_MESSAGE_REFERENCE).map(|value| value.to_vec()).unwrap_or_default();
     let mut received = Received {
         route: dialect.route.clone(),
         link: Id(link.0),

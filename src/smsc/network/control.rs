@@ -1,5 +1,6 @@
 //! What can be asked by HTTP: messages and dialogues of handsets, settings, faults, the state of links.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use crate::smpp::pdu::Role;
 use crate::smsc::fault::{Faults, Passed};
 use crate::smsc::handset::digits;
+use crate::smsc::network::burst;
 use crate::smsc::network::deliver::Cause;
 use crate::smsc::network::submit::{handset_address, other_address};
 use crate::smsc::network::wait::Waiting;
@@ -55,6 +57,10 @@ pub(in crate::smsc) enum Control {
     Unbind,
     /// `POST /raw`: bytes for every bound link.
     Raw(Vec<u8>),
+    /// `POST /burst`.
+    Burst(burst::Ask),
+    /// `POST /outbind`: connects to an ESME and asks it to bind (SMPP 3.4 §4.1.7).
+    Outbind(SocketAddr),
     /// `GET /wait`.
     Wait(Wait),
 }
@@ -111,6 +117,8 @@ pub(in crate::smsc) enum What {
     Message,
     /// A dialogue that the ESME began.
     Push,
+    /// The next screen of a handset.
+    Screen,
     /// The end of the dialogue.
     Over,
     /// Links that are bound.
@@ -199,6 +207,8 @@ impl Network {
                 }
                 self.answer(ticket, 200, json!({ "links": bound.len() }));
             }
+            Control::Burst(ask) => self.burst(now, ticket, ask),
+            Control::Outbind(address) => self.outputs.push_back(Output::Connect(ticket, address)),
             Control::Wait(wait) => self.wait_for(now, ticket, &wait),
         }
     }
@@ -252,12 +262,13 @@ impl Network {
 
     fn wait_for(&mut self, now: Now, ticket: u64, wait: &Wait) {
         let (handset, after) = (digits(&wait.msisdn), wait.after);
-        if handset.is_empty() && matches!(wait.what, What::Message | What::Push | What::Over) {
+        if handset.is_empty() && matches!(wait.what, What::Message | What::Push | What::Screen | What::Over) {
             return self.answer(ticket, 400, json!({ "why": "msisdn is missing" }));
         }
         let waiting = match wait.what {
             What::Message => Waiting::Message { handset, after },
             What::Push => Waiting::Push { handset, after },
+            What::Screen => Waiting::Shown { handset, after },
             What::Over => Waiting::Over { handset },
             What::Binds => Waiting::Binds { count: wait.count },
             What::Quiet => Waiting::Quiet,

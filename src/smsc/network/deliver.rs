@@ -32,6 +32,8 @@ pub(super) enum Cause {
     Receipt(String),
     /// A message of a dialogue: handset and key.
     Dialogue(String, u64),
+    /// A text of a burst, from this handset.
+    Burst(String),
     /// The second of two by `duplicate_every`.
     Copy,
 }
@@ -39,7 +41,7 @@ pub(super) enum Cause {
 impl Cause {
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Text { .. } => "sms",
+            Self::Text { .. } | Self::Burst(_) => "sms",
             Self::Receipt(_) => "receipt",
             Self::Dialogue(..) => "ussd",
             Self::Copy => "copy",
@@ -109,7 +111,7 @@ impl Network {
         for delivery in std::iter::once(delivery).chain(copy) {
             let Some(link) = self.links.get_mut(&id) else { return self.orphaned(now, delivery) };
             let sequence = link.next();
-            let pdu = Pdu::request(sequence, Body::DeliverSm(delivery.message.clone()));
+            let pdu = Pdu::request(sequence, self.body(&delivery));
             self.write(now, line(&delivery, id, sequence, "out"));
             if let Some(link) = self.links.get_mut(&id) {
                 link.asked.insert(sequence, Asked::Deliver(Box::new(delivery)));
@@ -119,6 +121,18 @@ impl Network {
         }
     }
 
+    fn body(&self, delivery: &Delivery) -> Body {
+        let mut message = delivery.message.clone();
+        if !self.settings.receipts_by_data_sm || !matches!(delivery.cause, Cause::Receipt(_)) {
+            return Body::DeliverSm(message);
+        }
+        let text = std::mem::take(&mut message.short_message);
+        if !text.is_empty() {
+            message.tlvs.push(tag::MESSAGE_PAYLOAD, text);
+        }
+        Body::DataSm(message)
+    }
+
     /// The ESME answered.
     pub(super) fn delivered(&mut self, now: Now, id: u64, sequence: u32, delivery: Delivery, status: u32) {
         self.counts.delivers_answered += 1;
@@ -126,6 +140,7 @@ impl Network {
         self.write(now, answered);
         match &delivery.cause {
             Cause::Text { ticket: Some(ticket), part } => self.text_answered(*ticket, *part, status),
+            Cause::Burst(handset) => self.burst_answered(now, handset, status),
             Cause::Dialogue(handset, key) if status != 0 => {
                 let (handset, key) = (handset.clone(), *key);
                 self.over(now, &handset, key, &format!("refused by the ESME: {}", status::label(status)));
@@ -136,7 +151,6 @@ impl Network {
         if passing && matches!(delivery.cause, Cause::Text { .. } | Cause::Receipt(_)) {
             self.later(now, delivery);
         }
-        self.settle_links();
     }
 
     fn later(&mut self, now: Now, delivery: Delivery) {
@@ -161,9 +175,8 @@ impl Network {
                 self.over(now, &handset, key, "no response from the ESME");
             }
             Cause::Copy => {}
-            Cause::Text { .. } | Cause::Receipt(_) => self.later(now, delivery),
+            Cause::Text { .. } | Cause::Receipt(_) | Cause::Burst(_) => self.later(now, delivery),
         }
-        self.settle_links();
     }
 
     /// Its link is gone before it was answered: a text waits for the next link, a dialogue is over.
@@ -174,7 +187,7 @@ impl Network {
                 self.over(now, &handset, key, "the link is gone");
             }
             Cause::Copy => {}
-            Cause::Text { .. } | Cause::Receipt(_) => self.queue.push_front(delivery),
+            Cause::Text { .. } | Cause::Receipt(_) | Cause::Burst(_) => self.queue.push_front(delivery),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::json;
 
 use crate::smpp::encode::encode;
 use crate::smpp::frame::Frame;
@@ -105,6 +106,19 @@ impl Network {
         self.counts.connects += 1;
         self.links.insert(id, Link::new(now));
         self.write(now, Line { direction: "in", kind: "connect", link: Some(id), ..Line::default() });
+    }
+
+    /// A connection that we made asks the ESME to bind on it.
+    pub(super) fn outbound(&mut self, now: Now, ticket: u64, link: Option<u64>) {
+        let Some(id) = link else {
+            return self.answer(ticket, 502, json!({ "why": "no connection" }));
+        };
+        self.connected(now, id);
+        let sequence = self.links.get_mut(&id).map_or(1, Link::next);
+        let system_id = Bytes::from(self.settings.system_id.clone());
+        let password = Bytes::from(self.settings.outbind_password.clone());
+        self.send(now, id, &Pdu::request(sequence, Body::Outbind { system_id, password }));
+        self.answer(ticket, 200, json!({ "link": id }));
     }
 
     /// The bytes of a link cannot be cut any further (SMPP 3.4 §5.1.3, `ESME_RINVCMDLEN`).
@@ -211,7 +225,6 @@ impl Network {
         if self.settings.enquire_ms != 0 {
             self.after(now, self.settings.enquire_ms, Timer::Enquire(id));
         }
-        self.settle_links();
     }
 
     fn bind_refusal(&mut self, id: u64, system_id: &str, password: &[u8]) -> u32 {
@@ -335,7 +348,6 @@ impl Network {
                 self.orphaned(now, *delivery);
             }
         }
-        self.settle_links();
     }
 
     /// A response or another PDU that faults of submits do not touch.

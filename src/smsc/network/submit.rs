@@ -89,6 +89,9 @@ impl Network {
             self.receipts(now, message, &read.text, number, &taken);
         }
         self.respond(now, link, sequence, data, &taken);
+        if status == 0 && !is_ussd {
+            self.burst_replied(now, &to);
+        }
         self.settle_handset(&to);
     }
 
@@ -140,7 +143,11 @@ impl Network {
             return;
         }
         let message_id = if taken.status == 0 { Bytes::from(taken.id.clone()) } else { Bytes::new() };
-        let resp = MessageResp { message_id, tlvs: Tlvs::default() };
+        let mut tlvs = Tlvs::default();
+        if let Some(congestion) = self.settings.congestion.filter(|_| taken.status == 0) {
+            tlvs.push(tag::CONGESTION_STATE, vec![congestion]);
+        }
+        let resp = MessageResp { message_id, tlvs };
         let body = if data { Body::DataSmResp(resp) } else { Body::SubmitSmResp(resp) };
         let mut pdu = Pdu { status: taken.status, sequence, body };
         if turn(self.faults.nack_every, n) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::gsm;
 use crate::smpp::pdu::{Address, Message};
 use crate::smpp::status;
 use crate::smpp::tlv::{Tlvs, tag};
@@ -16,8 +17,9 @@ use crate::smsc::profile::{Order, Phase};
 use crate::smsc::settings::{CodeIn, Profile};
 use crate::smsc::text;
 
-/// The longest USSD string, in septets (3GPP TS 24.080): a text of more characters is refused.
-const SCREEN_CHARS_MAX: usize = 182;
+/// The longest USSD string (3GPP TS 24.080), in septets and in UTF-16 units. A longer screen is refused.
+const SEPTETS_MAX: usize = 182;
+const UNITS_MAX: usize = 80;
 
 impl Network {
     /// Whether a submit belongs to a dialogue.
@@ -34,7 +36,7 @@ impl Network {
             Ok(read) => read,
             Err(status) => return status,
         };
-        if words.chars().count() > SCREEN_CHARS_MAX {
+        if !gsm::septets(words).map_or_else(|| gsm::units(words) <= UNITS_MAX, |s| s <= SEPTETS_MAX) {
             return status::RINVMSGLEN;
         }
         let code = String::from_utf8_lossy(&message.source.digits).into_owned();
@@ -174,9 +176,12 @@ impl Network {
         let Some(dialogue) = self.handsets.get_mut(from).and_then(|h| h.dialogue.as_mut()) else {
             return false;
         };
-        let Some(tlvs) = profile::mark(profile, phase, dialogue.number, dialogue.sequence & 0x7f) else {
+        let Some(mut tlvs) = profile::mark(profile, phase, dialogue.number, dialogue.sequence & 0x7f) else {
             return true;
         };
+        if let (Phase::Abort, Some(op), Some(first)) = (phase, self.settings.abort_op, tlvs.first_mut()) {
+            first.value = Bytes::copy_from_slice(&[op]);
+        }
         dialogue.sequence = dialogue.sequence.wrapping_add(1);
         let (key, sequence, screens) = (dialogue.key, dialogue.sequence, dialogue.screens);
         let (data_coding, short_message) = text::ussd(words, self.settings.ussd_coding);

@@ -20,6 +20,8 @@ pub(super) enum Waiting {
     Message { handset: String, after: u64 },
     /// A dialogue of the handset that the ESME began and that waits for an answer.
     Push { handset: String, after: u64 },
+    /// A screen after this many of the handset, in whichever dialogue.
+    Shown { handset: String, after: u64 },
     /// The handset's dialogue is over.
     Over { handset: String },
     /// So many links that are bound.
@@ -34,6 +36,7 @@ impl Waiting {
             Self::Screen { handset, .. }
             | Self::Message { handset, .. }
             | Self::Push { handset, .. }
+            | Self::Shown { handset, .. }
             | Self::Over { handset } => Some(handset),
             Self::Text { .. } | Self::Binds { .. } | Self::Quiet => None,
         }
@@ -57,6 +60,9 @@ impl Network {
                 Some(handset) => handset.waiting.push(ticket),
                 None => return self.answer(ticket, 429, json!({ "why": "too many handsets" })),
             }
+        }
+        if matches!(waiting, Waiting::Binds { .. } | Waiting::Quiet) {
+            self.watching.push(ticket);
         }
         self.waiting.insert(ticket, waiting);
         self.after(now, ms, Timer::Wait(ticket));
@@ -85,6 +91,9 @@ impl Network {
                 (dialogue.push && dialogue.screens > *after && dialogue.turn != Turn::Esme)
                     .then(|| self.shown(handset))
             }
+            Waiting::Shown { handset, after } => {
+                (self.handsets.get(handset)?.screens > *after).then(|| self.shown(handset))
+            }
             Waiting::Over { handset } => {
                 let dialogue = self.handsets.get(handset)?.dialogue.as_ref()?;
                 (dialogue.turn == Turn::Over).then(|| self.shown(handset))
@@ -95,10 +104,8 @@ impl Network {
             }
             Waiting::Quiet => {
                 let unanswered: usize = self.links.values().map(Link::delivering).sum();
-                let planned = self.timers.values().any(|t| {
-                    matches!(t, Timer::Receipt(_) | Timer::Again(_) | Timer::Response(..) | Timer::Kept(_))
-                });
-                (self.queue.is_empty() && unanswered == 0 && !planned).then(|| json!({ "quiet": true }))
+                (self.queue.is_empty() && unanswered == 0 && self.planned == 0)
+                    .then(|| json!({ "quiet": true }))
             }
         }
     }
@@ -134,16 +141,12 @@ impl Network {
         }
     }
 
-    /// Something happened at a link.
+    /// Something may have happened at a link.
     pub(super) fn settle_links(&mut self) {
-        let tickets: Vec<u64> = self
-            .waiting
-            .iter()
-            .filter(|(_, w)| matches!(w, Waiting::Binds { .. } | Waiting::Quiet))
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in tickets {
-            self.settle(ticket);
+        for ticket in std::mem::take(&mut self.watching) {
+            if !self.settle(ticket) && self.waiting.contains_key(&ticket) {
+                self.watching.push(ticket);
+            }
         }
     }
 

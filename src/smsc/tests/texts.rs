@@ -110,6 +110,15 @@ fn receipts_come_as_told() {
     lab.settings(json!({ "receipts": "never" }));
     assert_eq!(submit(&mut lab, ok, 1), ["resp"]);
     assert_eq!(submit(&mut lab, "8613800007001", 1), ["resp"], "nothing follows what was refused");
+
+    lab.settings(json!({ "receipts": "once", "receipts_by_data_sm": true }));
+    lab.ask(id, Body::SubmitSm(Message { registered_delivery: 1, ..text(ok, "hello") }));
+    lab.pass(100);
+    let Body::DataSm(message) = lab.pdus(id).remove(1).body else { panic!() };
+    assert!(message.tlvs.get(tag::MESSAGE_PAYLOAD).unwrap().ends_with(b"text:hello"));
+    let quiet = lab.wait(json!({ "for": "quiet", "timeout_ms": 20_000 }));
+    lab.pass(20_000);
+    assert_eq!(lab.answered(quiet).0, 504, "the receipt is not answered");
 }
 
 #[test]
@@ -213,4 +222,92 @@ fn discarding_counts_and_answers() {
     }
     let refused = lab.pdus(id).iter().filter(|p| p.status != 0).count();
     assert_eq!(refused, 2, "faults work there too");
+}
+
+#[test]
+fn a_burst_is_of_pairs_and_keeps_so_many_open() {
+    let mut lab = Lab::new(&json!({ "window": 100 }), &json!({}));
+    let id = lab.bind();
+    let ask = json!({ "count": 7, "from": "+8613900000000", "to": "1069125", "text": "RC {n}",
+        "in_flight": 3, "replies": true });
+    let ticket = lab.control(Control::Burst(serde_json::from_value(ask.clone()).unwrap()));
+    let second = lab.control(Control::Burst(serde_json::from_value(ask).unwrap()));
+    assert_eq!(lab.answered(second).1["why"], "a burst goes on");
+    let mut words = Vec::new();
+    for round in [3, 3, 1] {
+        let came = lab.pdus(id);
+        assert_eq!(came.len(), round);
+        lab.pass(5);
+        for pdu in came {
+            lab.acknowledge(id, pdu.sequence, 0);
+            let Body::DeliverSm(message) = pdu.body else { panic!() };
+            words.push(String::from_utf8(message.short_message.to_vec()).unwrap());
+            lab.give(Input::Tick);
+            let digits = String::from_utf8(message.source.digits.to_vec()).unwrap();
+            lab.ask(id, Body::SubmitSm(text(&digits, "done")));
+        }
+        // The responses to the submits come between the next texts.
+        let bytes = &mut lab.clients.get_mut(&id).unwrap().bytes;
+        let mut left = BytesMut::new();
+        while let Some(frame) = Framer::default().decode(bytes).unwrap() {
+            let pdu = parse(&frame).unwrap();
+            if !pdu.body.is_response() {
+                encode(&pdu, 0x34, &mut left).unwrap();
+            }
+        }
+        *bytes = left;
+    }
+    assert_eq!(words, (0..7).map(|n| format!("RC {n}")).collect::<Vec<_>>());
+    let (status, found) = lab.answered(ticket);
+    assert_eq!((status, &found["replied"], &found["refused"]), (200, &json!(7), &json!(0)));
+    assert_eq!((&found["elapsed_ms"], &found["reply_us"]["median"]), (&json!(15), &json!(5_000)));
+}
+
+#[test]
+fn a_burst_keeps_its_rate_and_its_time() {
+    let mut lab = Lab::new(&json!({ "window": 100 }), &json!({}));
+    let id = lab.bind();
+    let ask = json!({ "count": 1_000, "from": "+8613900000000", "to": "1069125", "text": "HELP", "rate": 200,
+        "timeout_ms": 500 });
+    let ticket = lab.control(Control::Burst(serde_json::from_value(ask).unwrap()));
+    lab.pass(100);
+    let came = lab.pdus(id);
+    assert!((20..=21).contains(&came.len()), "{}", came.len());
+    lab.acknowledge(id, came[0].sequence, 0);
+    lab.acknowledge(id, came[1].sequence, status::RX_P_APPN);
+    lab.pass(400);
+    let (code, found) = lab.answered(ticket);
+    assert_eq!(
+        (code, &found["answered"], &found["refused"], &found["timeout"]),
+        (504, &json!(2), &json!(1), &json!(true))
+    );
+}
+
+#[test]
+fn an_esme_can_be_asked_to_bind_and_told_of_congestion() {
+    let mut lab = Lab::new(&json!({ "congestion": 70 }), &json!({}));
+    let address = "127.0.0.1:2775".parse().unwrap();
+    let ticket = lab.control(Control::Outbind(address));
+    assert_eq!(lab.connects, [(ticket, address)]);
+    lab.next += 1;
+    let id = lab.next;
+    lab.clients.insert(id, Client::default());
+    lab.give(Input::Outbound(ticket, Some(id)));
+    assert_eq!(lab.answered(ticket).1, json!({ "link": id }));
+    let Body::Outbind { system_id, password } = lab.one(id).body else { panic!() };
+    assert_eq!((&system_id[..], &password[..]), (&b"sandbox"[..], &b"sandbox"[..]));
+    let bind = Bind {
+        system_id: Bytes::from_static(b"keytone"),
+        password: Bytes::from_static(b"sandbox"),
+        interface_version: 0x50,
+        ..Bind::default()
+    };
+    lab.ask(id, Body::Bind(Role::Transceiver, bind));
+    assert_eq!(lab.one(id).status, 0);
+    lab.ask(id, Body::SubmitSm(text("8613800000001", "a")));
+    let Body::SubmitSmResp(resp) = lab.one(id).body else { panic!() };
+    assert_eq!(resp.tlvs.octet(tag::CONGESTION_STATE), Some(70));
+    let ticket = lab.control(Control::Outbind(address));
+    lab.give(Input::Outbound(ticket, None));
+    assert_eq!(lab.answered(ticket).0, 502);
 }

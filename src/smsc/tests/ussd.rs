@@ -23,7 +23,7 @@ fn session(profile: &str, message: &Message, end: bool) -> Option<(u16, Vec<u8>)
     match profile {
         "umr" => field(tag::USER_MESSAGE_REFERENCE),
         "none" => {
-            assert!(field(tag::USER_MESSAGE_REFERENCE).or(field(tag::ITS_SESSION_INFO)).is_none());
+            assert_eq!((field(tag::USER_MESSAGE_REFERENCE), field(tag::ITS_SESSION_INFO)), (None, None));
             None
         }
         _ => field(tag::ITS_SESSION_INFO).map(|(tag, mut value)| {
@@ -241,4 +241,24 @@ fn codings_and_codes_are_written_as_told() {
     message.tlvs.push(tag::ITS_SESSION_INFO, begin.tlvs.get(tag::ITS_SESSION_INFO).unwrap().to_vec());
     lab.ask(id, Body::SubmitSm(message));
     assert_eq!((lab.one(id).status, &lab.handset(WHO)["screen"]), (0, &json!("请")));
+}
+
+#[test]
+fn a_screen_that_no_telephone_can_show_is_refused() {
+    let mut lab = Lab::new(&json!({ "profile": "none", "abort_op": 17 }), &json!({}));
+    let id = lab.bind();
+    let mut status_of = |words: Bytes, data_coding: u8| {
+        let mut message = text("8613800000001", "");
+        message.tlvs.push(tag::USSD_SERVICE_OP, vec![3]);
+        message.short_message = words;
+        message.data_coding = data_coding;
+        lab.ask(id, Body::SubmitSm(message));
+        let status = lab.pdus(id)[0].status;
+        let seen = lab.handset(WHO)["screens"].clone();
+        (status, seen)
+    };
+    assert_eq!(status_of(Bytes::from(vec![b'a'; 182]), 0x0f), (0, json!(1)));
+    assert_eq!(status_of(Bytes::from(vec![b'a'; 183]), 0x0f), (status::RINVMSGLEN, json!(1)));
+    assert_eq!(status_of(Bytes::from([0x8b, 0xf7].repeat(80)), 0x48), (0, json!(2)));
+    assert_eq!(status_of(Bytes::from([0x8b, 0xf7].repeat(81)), 0x48), (status::RINVMSGLEN, json!(2)));
 }

@@ -8,7 +8,7 @@ use crate::dialplan::check::lengths::extent::Extent;
 use crate::dialplan::check::lengths::widths::{Widths, widest};
 use crate::dialplan::check::lengths::{Purpose, said};
 use crate::dialplan::event::Channel;
-use crate::dialplan::program::{Ask, Given, Limits, Menu, Op, Program, Reading, Speech, Target};
+use crate::dialplan::program::{Ask, Given, Limits, Menu, Op, PinOnSms, Program, Reading, Speech, Target};
 use crate::dialplan::speak::{Key, System, Utterance};
 use crate::dialplan::value::Value;
 
@@ -354,6 +354,9 @@ impl<'s> Survey<'s> {
             let both =
                 self.both(&self.system(System::PinCallback, &[]), &self.system(System::PinUnreached, &[]));
             self.record(Purpose::End, None, self.both(&told, &self.either(&pin, &both)));
+            if self.program.pin_on_sms == PinOnSms::None {
+                self.without_pin(ask, &told);
+            }
         }
         self.give_up(self.limits().tries_then, &failed);
         self.nothing()
@@ -373,12 +376,41 @@ impl<'s> Survey<'s> {
     }
 
     fn yes_and_no(&self) -> Told {
-        let option = |system, key| {
-            let utterance = Utterance { option: Some(Key::Sign(key)), ..said(self.program, system, &[]) };
-            let text = |language: &String| Extent::of(&self.program.text(&utterance, language, self.channel));
-            self.languages.iter().map(text).collect()
+        self.both(&self.option(System::Yes, '1'), &self.option(System::No, '2'))
+    }
+
+    fn option(&self, system: System, key: char) -> Told {
+        let utterance = Utterance { option: Some(Key::Sign(key)), ..said(self.program, system, &[]) };
+        let text = |language: &String| Extent::of(&self.program.text(&utterance, language, self.channel));
+        self.languages.iter().map(text).collect()
+    }
+
+    /// The question that takes the place of one for a PIN, made from the same values.
+    fn without_pin(&mut self, ask: &'s Ask, told: &Told) {
+        let (texts, widths) = (&self.program.texts, &self.widths);
+        let values: Vec<Vec<Value>> =
+            ask.question.arguments.iter().map(|argument| widths.values(argument)).collect();
+        let is_money = |values: &Vec<Value>| matches!(values.first(), Some(Value::Money(_)));
+        let (money, others): (Vec<_>, Vec<_>) = values.into_iter().partition(is_money);
+        let amounts: Vec<Value> = money.into_iter().flatten().collect();
+        let tried: Vec<Vec<Value>> = [amounts.clone(), amounts].into_iter().chain(others).collect();
+        let one = |tag: &String| {
+            let text = |mut slots: Vec<Value>| {
+                let others = slots.split_off(slots.len().min(2));
+                let to: Vec<String> = others.iter().map(|value| texts.shown(value, tag)).collect();
+                slots.push(Value::Text(to.join(", ")));
+                Extent::of(&texts.system_text(tag, System::PinConfirm, slots, self.channel))
+            };
+            widest(&tried, text)
         };
-        self.both(&option(System::Yes, '1'), &option(System::No, '2'))
+        let question: Told = self.languages.iter().map(one).collect();
+        let options = self.both(&self.option(System::PinPay, '1'), &self.option(System::PinCancel, '2'));
+        let wrong = self.system(System::WrongKey, &[]);
+        let before = self.either(told, &wrong);
+        let shown = self.both(&self.both(&before, &question), &options);
+        self.record(Purpose::Question, Some(&ask.question), shown);
+        self.record(Purpose::End, None, self.system(System::PinCancelled, &[]));
+        self.give_up(self.limits().tries_then, &wrong);
     }
 
     fn menu(&mut self, menu: &'s Menu, told: &Told) {

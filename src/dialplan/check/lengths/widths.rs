@@ -6,7 +6,7 @@ use crate::dialplan::civil::{Date, Time};
 use crate::dialplan::expression::{Expression, Operator};
 use crate::dialplan::numbers::LIST_MAX;
 use crate::dialplan::program::{Ask, Given, Op, Program, Reading};
-use crate::dialplan::value::{Type, Value};
+use crate::dialplan::value::{OUTSIDE_MAX, Type, Value};
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 
@@ -33,7 +33,8 @@ struct Limits {
     items: usize,
 }
 
-static WIDEST: Limits = Limits { text: 40, digits: 40, money: 9, number: i64::MIN + 1, items: LIST_MAX };
+static WIDEST: Limits =
+    Limits { text: OUTSIDE_MAX, digits: OUTSIDE_MAX, money: 9, number: i64::MIN + 1, items: LIST_MAX };
 /// Amounts to 99,999.99, references of 12 digits, names of 20 letters, three amounts to choose from.
 static USUAL: Limits = Limits { text: 20, digits: 12, money: 5, number: 99, items: 3 };
 

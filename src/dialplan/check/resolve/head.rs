@@ -197,7 +197,8 @@ impl Resolver<'_> {
             Some(PinOnSms::None) if self.place.settings.no_pin_cap.is_none() => {
                 let text =
                     "without a PIN only small amounts are paid by text message, and no cap is configured";
-                self.error(Code::F081, command.span, text, "write `pin on sms callback` instead of `none`");
+                let hint = "write `sms_without_pin = \"20\"` below `[pin]` in keytone.toml, or `pin on sms callback` here";
+                self.error(Code::F081, command.span, text, hint);
             }
             Some(_) => {}
         }

@@ -1,6 +1,7 @@
 //! The peer's requests: what is handed up, what is refused, how each is answered once.
 
 use super::*;
+use crate::smpp::link::Allowance;
 use crate::smpp::link::settings::Rate;
 use crate::smpp::pdu::command;
 use crate::smpp::status as code;
@@ -42,6 +43,21 @@ fn a_peer_has_a_rate() {
     assert_eq!(rig.hear(3, submit("b")).heads(), [(0x8000_0004, code::RTHROTTLED, 3)]);
     rig.pass(ms(500));
     rig.hear(4, submit("c")).ticket();
+}
+
+#[test]
+fn links_can_share_an_allowance() {
+    let mut one = Rig::serving(smsc(), Role::Transceiver);
+    let mut two = Rig::serving(smsc(), Role::Transceiver);
+    two.now = one.now;
+    let shared = Allowance::new(Rate { per_second: 2, burst: 2 }, one.now);
+    one.link.share(shared.clone());
+    two.link.share(shared);
+    one.hear(2, submit("a")).ticket();
+    two.hear(2, submit("b")).ticket();
+    for rig in [&mut one, &mut two] {
+        assert_eq!(rig.hear(3, submit("c")).heads(), [(0x8000_0004, code::RTHROTTLED, 3)]);
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! `do` and its outcomes: compared with the table of actions, and what the graph must know of money in them.
 
+use std::collections::BTreeSet;
+
 use crate::dialplan::action::{ACTIONS, Action, Effect, Meaning};
 use crate::dialplan::check::graph::{Node, Pay, said};
 use crate::dialplan::check::resolve::counted;
 use crate::dialplan::check::resolve::lines::{Awaited, Lines, use_nodes};
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{Op, Parameter};
+use crate::dialplan::program::{Op, Parameter, PinOnSms};
 use crate::dialplan::syntax::ast;
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
 use crate::dialplan::value::Type;
@@ -105,8 +107,40 @@ impl Lines<'_, '_> {
         });
         let quoted = quoted.flatten().copied().collect();
         self.nodes.push(Node::Pay(Pay { action: action.name, confirmed, quoted, span }));
+        let amount = action.parameters.iter().zip(parameters).find_map(|(field, given)| match given {
+            Parameter::Value(expression) if field.ty == Type::Money => Some(expression.clone()),
+            _ => None,
+        });
         if let Some(Op::Ask(ask)) = self.secret.and_then(|index| self.ops.get_mut(index)) {
             ask.confirmation = true;
+            ask.pays = amount;
+        }
+        self.without_pin(action, span);
+    }
+
+    /// With `pin on sms none` the question for the PIN is asked in other words, made from its values: they must be known for
+    /// what they are.
+    fn without_pin(&mut self, action: &'static Action, span: Span) {
+        let root = self.resolver.root();
+        if root.pin_on_sms != Some(PinOnSms::None) || root.sms.is_empty() {
+            return;
+        }
+        let Some(Op::Ask(ask)) = self.secret.and_then(|index| self.ops.get(index)) else {
+            let text =
+                format!("`{}` may be given no PIN, and its question stands in another step", action.name);
+            self.error(Code::F081, span, text, "write the question for the PIN into the same step");
+            return;
+        };
+        let slots = self.resolver.place.texts.slots.get(usize::from(ask.question.message));
+        let amounts = slots.into_iter().flatten().filter(|ty| **ty == Type::Money).count();
+        // The amount, and what is quoted for it.
+        let wanted = 1 + quotes_of(action.name).collect::<BTreeSet<_>>().len();
+        if amounts > wanted {
+            let text = format!(
+                "the question for the PIN says {amounts} amounts, and without a PIN {wanted} are asked for"
+            );
+            let hint = "say the amount that is paid and its fee, and nothing else in money";
+            self.error(Code::F081, span, text, hint);
         }
     }
 

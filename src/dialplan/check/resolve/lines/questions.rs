@@ -11,10 +11,11 @@ use crate::dialplan::program::{Ask, Choice, Each, Given, Menu, Op, PAGE_KEYS, Re
 use crate::dialplan::route::Element;
 use crate::dialplan::syntax::ast::{self, AskType, Destination, GivenThen, Line, Options};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
-use crate::dialplan::value::Type;
+use crate::dialplan::value::{OUTSIDE_MAX, Type};
 
 /// The most digits of any input.
 const DIGITS_MAX: u8 = 40;
+const _: () = assert!(DIGITS_MAX as usize <= OUTSIDE_MAX, "what a caller types is shown whole");
 /// The most digits of an amount.
 const MONEY_DIGITS_MAX: u8 = 9;
 
@@ -129,6 +130,7 @@ impl Lines<'_, '_> {
             quiet: options.quiet || reading == Reading::Secret,
             barge_in: !options.no_barge_in,
             confirmation: false,
+            pays: None,
             check: options.check.as_ref().map(|check| check.value),
             wait: first_key(options),
         })));

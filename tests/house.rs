@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["ledger::row", "payment::row", "session::row", "connector::row", "money", "msisdn", "clock"]),
     ("voice", &["sip", "rtp", "session", "msisdn", "clock"]),
     ("ussd", &["smpp", "gsm", "session", "store", "msisdn", "clock"]),
-    ("sms", &["smpp", "gsm", "session", "store", "msisdn", "clock"]),
+    ("sms", &["smpp", "gsm", "session", "store", "msisdn", "secret", "clock"]),
     (
         "http",
         &[

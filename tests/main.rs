@@ -18,6 +18,7 @@ mod dialplan;
 mod dialplan_tools;
 mod engine;
 mod house;
+mod http_gateways;
 mod language;
 mod ledger;
 mod messages;

@@ -29,6 +29,7 @@ use crate::connector::document::Fault;
 use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
 use crate::dialplan::catalog::Settings as Grammar;
+use crate::http::Gateways;
 use crate::money::Money as Amount;
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::writer::Writer;
@@ -336,7 +337,7 @@ impl Daemon {
         tasks.push(tokio::spawn({
             let (payments, stop) = (core.payments.clone(), close.clone());
             async move {
-                if let Err(error) = crate::http::serve(plant.http, payments, stop.cancelled_owned()).await {
+                if let Err(error) = crate::http::serve(plant.http, payments, Gateways::<Clips>::default(), stop.cancelled_owned()).await {
                     tracing::error!("HTTP stopped: {error}");
                 }
             }

@@ -13,6 +13,7 @@ pub mod address;
 pub mod carry;
 pub mod desk;
 pub mod dispatch;
+pub mod http;
 pub mod nonsense;
 pub mod parked;
 pub mod received;

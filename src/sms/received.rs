@@ -24,6 +24,9 @@ pub struct Received {
     /// What the network gives to tell equal texts apart: a user message reference, a concatenation reference, a provider's
     /// id. Empty without any.
     pub identity: Vec<u8>,
+    /// Whether `identity` names this text and no other, as a provider's id does: then an equal one is this one, however late
+    /// it comes.
+    pub unique: bool,
     /// Which part of a long text this is.
     pub part: Option<Part>,
     /// Whether the sender's number may be believed on this route.

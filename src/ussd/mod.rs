@@ -18,6 +18,7 @@ mod line;
 mod paying;
 pub mod profile;
 mod reach;
+mod retell;
 pub mod smpp;
 mod sweep;
 mod text;

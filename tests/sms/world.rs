@@ -186,6 +186,7 @@ pub(crate) fn text_of(text: &str) -> Received {
         to: US.into(),
         text: Zeroizing::new(text.into()),
         identity: Vec::new(),
+        unique: false,
         part: None,
         trusted: true,
     }

@@ -17,6 +17,8 @@ use crate::sms::repeat::{Seen, Verdict};
 
 /// The inbox's number of this channel.
 const CHANNEL: i16 = 3;
+/// How long a text is known by an id that is its alone. Providers try for some hours at most.
+const UNIQUE_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// Keys of threads begin with this.
 pub(super) const PREFIX: &str = "sms/";
 
@@ -140,13 +142,13 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         }
         let Some(question) = session.question() else {
             // The caller is being reached elsewhere, and answers there.
-            return self.note(text, self.settings.windows.reach(false)).await;
+            return self.note(text, self.reach(text, false)).await;
         };
         let mut session = self.kept(session, text);
         session.over_route(text.received.trusted);
         let turn = session.answer(question.replied(words)).await?;
         let turn = session.proceed(turn).await?;
-        let reach = self.settings.windows.reach(true);
+        let reach = self.reach(text, true);
         match self.settle(&mut session, text, &turn, reach, None).await? {
             Settled::Done => {}
             Settled::Overtaken => return Err(Error::Overtaken),
@@ -174,7 +176,15 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         Duration::from_micros(u64::try_from(age).unwrap_or(0))
     }
 
+    /// How far back an equal text counts.
+    fn reach(&self, text: &Text<'_>, waiting: bool) -> Duration {
+        if text.received.unique { UNIQUE_FOR } else { self.settings.windows.reach(waiting) }
+    }
+
     fn judge(&self, text: &Text<'_>, seen: &InboxRow, waiting: bool) -> Verdict {
+        if text.received.unique {
+            return Verdict::Duplicate;
+        }
         let age = text.row.received_at.saturating_sub(seen.received_at);
         let link_gone = seen.link != text.row.link && !(self.link_up)(seen.link);
         let seen = Seen { age: Duration::from_micros(u64::try_from(age).unwrap_or(0)), link_gone };
@@ -209,7 +219,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         let mut session = self.kept(session, text);
         let turn = session.start().await?;
         let turn = session.proceed(turn).await?;
-        let reach = self.settings.windows.reach(false);
+        let reach = self.reach(text, false);
         match self.settle(&mut session, text, &turn, reach, instead).await? {
             Settled::Done => {}
             Settled::Repeated(_) => return Ok(Taken::Duplicate),
@@ -403,7 +413,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             return Ok(Taken::Handled);
         };
         let received = text.received;
-        let reach = self.settings.windows.reach(false);
+        let reach = self.reach(text, false);
         let row = self.mailbox.compose(text.from, help, Some(&received.route), Some(&received.to));
         let mut writes = text.writes(text.row.received_at.saturating_sub(micros(reach))).text(row);
         if let Some(instead) = instead {

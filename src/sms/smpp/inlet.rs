@@ -152,6 +152,7 @@ pub(super) fn brought(dialect: &Dialect, link: LinkId, message: &Message) -> Bro
         to: printable(&message.destination.digits).trim_start_matches('+').to_owned(),
         text: Zeroizing::default(),
         identity: Vec::new(),
+        unique: false,
         part: None,
         trusted,
     };

@@ -337,7 +337,14 @@ impl Daemon {
         tasks.push(tokio::spawn({
             let (payments, stop) = (core.payments.clone(), close.clone());
             async move {
-                if let Err(error) = crate::http::serve(plant.http, payments, Gateways::<Clips>::default(), stop.cancelled_owned()).await {
+                if let Err(error) = crate::http::serve(
+                    plant.http,
+                    payments,
+                    Gateways::<Clips>::default(),
+                    stop.cancelled_owned(),
+                )
+                .await
+                {
                     tracing::error!("HTTP stopped: {error}");
                 }
             }

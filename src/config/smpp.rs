@@ -264,7 +264,7 @@ fn link(section: &mut Section<'_>, side: Side, faults: &mut Faults<'_>) -> Setti
     let rate = |section: &mut Section<'_>, key: &str, faults: &mut Faults<'_>| {
         let rate = section.integer(key, 1..=1_000_000, faults)?;
         let per_second = u32::try_from(rate.value).ok()?;
-        Some(Rate { per_second, burst: per_second })
+        Some(Rate::even(per_second))
     };
     let patience = |section: &mut Section<'_>, key: &str, usual: Duration, faults: &mut Faults<'_>| {
         seconds(section, key, usual.as_secs(), 600, faults).max(Duration::from_secs(1))

@@ -3,16 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio_util::task::TaskTracker;
+
 use crate::dialplan::catalog::Catalog;
 use crate::dialplan::event::Channel;
 use crate::dialplan::speak::System;
 use crate::dialplan::state::State;
 use crate::msisdn::Msisdn;
-use crate::payment::row::SessionRow;
-use crate::payment::run::Payments;
+use crate::payment::row::{Id, SessionRow};
+use crate::payment::run::{Error as Failure, Payments};
 use crate::session::kept::Kept;
 use crate::session::registry::{Registry, Unserved};
 use crate::session::{Opening, Session};
+
+/// How long a conversation on another node may be without news of its payment before this one asks for it.
+pub(super) const LEFT_AFTER: Duration = Duration::from_secs(180);
+/// Rows that are looked at in one go.
+const PAGE: u32 = 500;
+/// What the state of a conversation says while an action is under way; most rows are told apart without reading them whole.
+const OUTCOME: &str = "\"outcome\"";
 
 /// Who is at the other end of a dialogue or a thread.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +126,46 @@ impl<M: Clone + Send + Sync + 'static> Registry<M> {
     pub fn system_text(&self, language: Option<&str>, system: System, channel: Channel) -> String {
         let language = language.unwrap_or(&self.language);
         self.edition().catalog.system_text(language, system, Vec::new(), channel)
+    }
+
+    /// Takes up conversations that were left while money was moving: by this process before it ended, or by another node
+    /// that has not gone on for three minutes. Each then waits in a task of its own for what became of its payment, and
+    /// tells it by text message. `of` says by its key whether a conversation is the asker's. Gives how many there are.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn recover_kept(
+        &self,
+        tasks: &TaskTracker,
+        of: impl Fn(&str) -> bool,
+    ) -> Result<usize, Failure> {
+        let sole = self.payments.settings().sole_node;
+        let waited = i64::try_from(LEFT_AFTER.as_micros()).unwrap_or(i64::MAX);
+        let left_before = if sole { i64::MAX } else { self.clock.now().0.saturating_sub(waited) };
+        let (mut after, mut left) = (Id([0; 16]), 0);
+        loop {
+            let rows = self.payments.kept_sessions(after, PAGE).await?;
+            let Some(last) = rows.last() else { return Ok(left) };
+            after = last.id;
+            let left_rows = rows.into_iter().filter(|row| {
+                row.saved_at < left_before
+                    && row.state.contains(OUTCOME)
+                    && row.key.as_deref().is_some_and(&of)
+            });
+            for row in left_rows {
+                // A flow that is gone: the payment's own plain result is sent all the same.
+                let Ok(session) = self.restore(row) else { continue };
+                if session.awaits_outcome() {
+                    left += 1;
+                    tasks.spawn(async move {
+                        let id = session.id();
+                        if let Err(error) = session.recover().await {
+                            tracing::warn!(session = %id, %error, "what became of a payment could not be told yet");
+                        }
+                    });
+                }
+            }
+        }
     }
 
     /// The payment core that every session has.

@@ -466,6 +466,14 @@ impl Store {
         read!(self, session_of, caller, flow, now)
     }
 
+    /// Sessions that a channel keeps, in the order of their ids, from behind one on.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn kept_sessions(&self, after: Id, limit: u32) -> Result<Vec<SessionRow>, Error> {
+        read!(self, kept_sessions, after, limit)
+    }
+
     /// Forgets sessions whose time is up at `now` (microseconds); gives how many. Those that a channel finds by a key are
     /// left to it, see [`Store::sessions_expired`], and forgotten only when their time was up at `keyed_before`.
     ///

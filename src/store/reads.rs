@@ -301,6 +301,20 @@ pub(in crate::store) async fn entries_of_payment(pool: &Pool, payment: Id) -> Re
     all(pool, by_id(SQL, payment), decode::entry).await
 }
 
+/// Kept sessions in the order of their ids.
+pub(in crate::store) async fn kept_sessions(
+    pool: &Pool,
+    after: Id,
+    limit: u32,
+) -> Result<Vec<SessionRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        session_columns!(),
+        " from sessions where key is not null and id > $1 order by id limit $2"
+    );
+    all(pool, by_id(SQL, after).bind(i64::from(limit)), decode::session).await
+}
+
 /// The session that a caller saved last in a flow, and that no channel keeps.
 pub(in crate::store) async fn session_of(
     pool: &Pool,

@@ -116,6 +116,12 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
 
     /// At start: what a former process left that waits for an outcome is told as soon as its time is over, which is soon.
     pub(super) async fn recover(self: &Arc<Self>) {
+        let ours = |key: &str| key.starts_with(PREFIX) || key.starts_with(GONE);
+        match self.registry.recover_kept(&self.tasks, ours).await {
+            Ok(0) => {}
+            Ok(left) => tracing::info!(left, "dialogues that were left while they were paid"),
+            Err(error) => tracing::warn!(%error, "dialogues that were left could not be looked for"),
+        }
         self.sweep().await;
     }
 }

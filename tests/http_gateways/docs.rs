@@ -20,7 +20,8 @@ async fn every_command_of_the_manual_works() {
         // The key of signatures and tokens is the secret itself; in a query it is escaped.
         let key = if block.contains("-hmac \"$KEY\"") { SECRET } else { "hush+hush" };
         let commands = block.replace("http://127.0.0.1:8080", &gate.node.url);
-        let script = format!("set -eu\ncurl() {{ command curl -sS --fail-with-body \"$@\"; echo; }}\n{commands}");
+        let script =
+            format!("set -eu\ncurl() {{ command curl -sS --fail-with-body \"$@\"; echo; }}\n{commands}");
         let run = Command::new("bash")
             .args(["-c", &script])
             .env("KEY", key)

@@ -144,7 +144,7 @@ async fn what_a_dead_process_left_is_told(database: Database) {
     let next = Phone::new(&second, LATER, "2");
     says(&next.asked(begin("*125#")).await, "Your number is");
     let tasks = tokio_util::task::TaskTracker::new();
-    assert_eq!(registry(&market, 1).recover_kept(&tasks).await.unwrap(), 1);
+    assert_eq!(registry(&market, 1).recover_kept(&tasks, |_| true).await.unwrap(), 1);
     tasks.close();
     tasks.wait().await;
     market.until(payment, Stage::Delivered).await;

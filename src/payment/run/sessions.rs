@@ -41,6 +41,14 @@ impl Payments {
         Ok(self.inner.store.session_of(caller, flow, self.now()).await?)
     }
 
+    /// Conversations that channels keep, in the order of their ids, from behind one on.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn kept_sessions(&self, after: Id, limit: u32) -> Result<Vec<SessionRow>, Error> {
+        Ok(self.inner.store.kept_sessions(after, limit).await?)
+    }
+
     pub(super) async fn forget_sessions(&self) -> Result<(), Error> {
         let now = self.now();
         let forgotten = self.inner.store.forget_sessions(now, now.saturating_sub(KEYED_KEPT)).await?;

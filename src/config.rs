@@ -3,7 +3,9 @@
 //!
 //! Everything has a default but what only the operator can know: the market and who is trusted.
 
+pub mod gateway;
 pub mod smpp;
+mod ussd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -47,6 +49,8 @@ pub struct Config {
     pub smscs: Vec<smpp::Smsc>,
     /// Where aggregators bind to us; nowhere without it.
     pub smpp: Option<smpp::Listen>,
+    /// Gateways and providers that speak HTTP.
+    pub gateways: Vec<gateway::Gateway>,
     /// Where HTTP listens (callbacks, health).
     pub http_listen: SocketAddr,
     /// Logs as JSON lines.
@@ -235,7 +239,13 @@ impl Config {
             section.finish(faults);
         }
         let smpp = smpp::Listen::read(root, faults, folder);
-        smpp::distinct(&smscs, smpp.as_ref(), root, faults);
+        let routes = smpp::distinct(&smscs, smpp.as_ref(), root, faults);
+        let mut gateways = Vec::new();
+        for mut section in root.sections("gateway", faults) {
+            gateways.push(gateway::Gateway::read(&mut section, faults, folder));
+            section.finish(faults);
+        }
+        gateway::distinct(&gateways, &routes, root, faults);
         let http_listen = within(root, "http", faults, |http, faults| {
             address(http, "listen", SocketAddr::from(([127, 0, 0, 1], 8080)), faults)
         });
@@ -254,6 +264,7 @@ impl Config {
             rtp,
             smscs,
             smpp,
+            gateways,
             http_listen,
             log_json: log.0,
             log_filter: log.1,

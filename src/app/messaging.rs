@@ -13,6 +13,7 @@ mod doors;
 mod figures;
 mod routes;
 mod ways;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,8 +27,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::Error;
 use crate::clock::Clock;
+use crate::config::gateway::Gateway;
 use crate::config::smpp::{Listen, Smsc};
 use crate::connector::numbering::Plan;
+use crate::http::Gateways;
 use crate::payment::pin::Peppers;
 use crate::session::Id;
 use crate::session::mailbox::Mailbox;
@@ -43,7 +46,7 @@ use crate::voice::clips::Clips;
 pub use doors::password_hash;
 pub use figures::{LinkFigures, MessagingFigures};
 
-use self::routes::{Joined, Joints};
+use self::routes::{AllBinds, Joined, Joints};
 
 /// Events of one route's links that may wait; then its sockets are not read.
 const EVENTS_MAX: usize = 1_024;
@@ -65,6 +68,8 @@ pub struct Wanted {
     pub listen: Option<Listen>,
     /// Keys of their passwords.
     pub peppers: Option<Peppers>,
+    /// Gateways and providers over HTTP.
+    pub gateways: Vec<Gateway>,
 }
 
 /// Texts and dialogues at work.
@@ -114,45 +119,79 @@ impl Handles {
 }
 
 impl Messaging {
-    /// Starts the desks, the dispatcher and all links.
+    /// Starts the desks, the dispatcher and all links. What it gives beside is for HTTP to serve.
     ///
     /// # Errors
-    /// When TLS files cannot be used, or the listener's address is taken.
+    /// When TLS files cannot be used, the listener's address is taken, or the database does not answer.
     pub async fn start(
         wanted: Wanted,
         registry: &Registry<Clips>,
         plan: &Plan,
         clock: &Clock,
+    ) -> Result<(Self, Gateways<Clips>), Error> {
+        let joints = Joints::new(&wanted, plan);
+        let binds = joints.binds(clock);
+        let mut messaging = Self::desks(&wanted, &joints, &binds, registry, clock)?;
+        let gate = ussd::smpp::Gate::new(messaging.dialogues.clone(), joints.gateways(), clock.clone());
+        let joined = joints.join(&gate, &messaging.texts, &messaging.dispatcher, &binds);
+        let pushers = joined.iter().filter_map(|(name, joined)| Some((name.clone(), joined.pusher()?)));
+        messaging.dialogues.push_by(pushers.collect());
+        messaging.tasks.spawn(messaging.dialogues.clone().run(messaging.desks.clone()));
+        let taken_up = messaging.texts.recover().await?;
+        if taken_up > 0 {
+            tracing::info!(taken_up, "threads that were left in the middle");
+        }
+        let (texts, stop) = (messaging.texts.clone(), messaging.desks.clone());
+        messaging.tasks.spawn(async move { texts.watch(stop).await });
+        let inlets = web::inlets(
+            &wanted.gateways,
+            &messaging.dialogues,
+            &messaging.texts,
+            &messaging.dispatcher,
+            joints.country(),
+            clock,
+        )?;
+        for smsc in wanted.smscs {
+            messaging.bind_to(smsc, &joined)?;
+        }
+        if let Some(listen) = wanted.listen {
+            messaging.listen(listen, wanted.peppers, joined).await?;
+        }
+        Ok((messaging, inlets))
+    }
+
+    /// The desks and the dispatcher, with nothing that brings them anything yet.
+    fn desks(
+        wanted: &Wanted,
+        joints: &Joints,
+        binds: &AllBinds,
+        registry: &Registry<Clips>,
+        clock: &Clock,
     ) -> Result<Self, Error> {
         let handles = Handles::default();
-        let joints = Joints::new(&wanted, plan);
-        let dialogues = ussd::Desk::new(registry.clone(), joints.dialogue_routes(), clock.clone());
+        let by_http = web::dialogue_routes(&wanted.gateways);
+        let ways = joints.dialogue_routes().into_iter().chain(by_http).collect();
+        let dialogues = ussd::Desk::new(registry.clone(), ways, clock.clone());
         let mailbox = Mailbox::new(registry.payments().clone(), clock.clone());
-        let binds = joints.binds(clock);
-        let carriers =
+        let by_binds =
             binds.values().map(|(route, binds)| (route.clone(), Arc::new(binds.clone()) as Arc<dyn Carry>));
         let (dispatcher, dispatching) = Dispatcher::start(sms::dispatch::Parts {
             mailbox: mailbox.clone(),
-            routes: carriers.collect(),
+            routes: by_binds.chain(web::carriers(&wanted.gateways, clock)?).collect(),
             settings: sms::dispatch::Settings::default(),
             clock: clock.clone(),
         });
         let up = handles.clone();
+        let lasting: Vec<Id> = wanted.gateways.iter().map(|gateway| web::link(&gateway.name)).collect();
         let texts = sms::desk::Desk::new(sms::desk::Parts {
             registry: registry.clone(),
             mailbox,
             settings: sms::desk::Settings::default(),
-            link_up: Arc::new(move |link| up.is_up(link)),
+            link_up: Arc::new(move |link| lasting.contains(&link) || up.is_up(link)),
             reach: joints.may_push().then(|| Arc::new(dialogues.clone()) as _),
             clock: clock.clone(),
         });
-        let gate = ussd::smpp::Gate::new(dialogues.clone(), joints.gateways(), clock.clone());
-        let joined = joints.join(&gate, &texts, &dispatcher, &binds);
-        dialogues.push_by(
-            joined.iter().filter_map(|(name, joined)| Some((name.clone(), joined.pusher()?))).collect(),
-        );
-        let (doors, desks) = (CancellationToken::new(), CancellationToken::new());
-        let mut messaging = Self {
+        Ok(Self {
             texts,
             dialogues,
             dispatcher,
@@ -160,21 +199,9 @@ impl Messaging {
             handles,
             dispatching,
             tasks: TaskTracker::new(),
-            doors,
-            desks,
-        };
-        messaging.tasks.spawn(messaging.dialogues.clone().run(messaging.desks.clone()));
-        let taken_up = messaging.texts.recover().await?;
-        tracing::info!(taken_up, "threads that were left in the middle");
-        let (texts, stop) = (messaging.texts.clone(), messaging.desks.clone());
-        messaging.tasks.spawn(async move { texts.watch(stop).await });
-        for smsc in wanted.smscs {
-            messaging.bind_to(smsc, &joined)?;
-        }
-        if let Some(listen) = wanted.listen {
-            messaging.listen(listen, wanted.peppers, joined).await?;
-        }
-        Ok(messaging)
+            doors: CancellationToken::new(),
+            desks: CancellationToken::new(),
+        })
     }
 
     /// Starts an SMSC's binds, and the task that takes what they bring.

@@ -29,7 +29,6 @@ use crate::connector::document::Fault;
 use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
 use crate::dialplan::catalog::Settings as Grammar;
-use crate::http::Gateways;
 use crate::money::Money as Amount;
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::writer::Writer;
@@ -325,7 +324,7 @@ impl Daemon {
         let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint);
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
-        let messaging = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
+        let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
 
         let (drain, close) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = vec![tokio::spawn({
@@ -337,14 +336,8 @@ impl Daemon {
         tasks.push(tokio::spawn({
             let (payments, stop) = (core.payments.clone(), close.clone());
             async move {
-                if let Err(error) = crate::http::serve(
-                    plant.http,
-                    payments,
-                    Gateways::<Clips>::default(),
-                    stop.cancelled_owned(),
-                )
-                .await
-                {
+                let served = crate::http::serve(plant.http, payments, gateways, stop.cancelled_owned());
+                if let Err(error) = served.await {
                     tracing::error!("HTTP stopped: {error}");
                 }
             }

@@ -76,7 +76,12 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         control: Some(config.control.clone()),
         sip: config.sip,
         rtp: config.rtp,
-        messaging: messaging::Wanted { smscs: config.smscs, listen: config.smpp, peppers: Some(peppers) },
+        messaging: messaging::Wanted {
+            smscs: config.smscs,
+            listen: config.smpp,
+            peppers: Some(peppers),
+            gateways: config.gateways,
+        },
         http,
         language: config.market.language,
         tap: None,

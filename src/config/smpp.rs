@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::ussd::profile;
 use super::{count, folder_path, seconds};
 use crate::connector::document::{Faults, Placed, Section};
 use crate::connector::key::{Key, Source};
-use crate::smpp::coding::{Charset, Charsets, Scheme};
+use crate::smpp::coding::{Charset, Charsets};
 use crate::smpp::io::Network;
 use crate::smpp::io::tls::{ClientFiles, Identity, ServerFiles};
 use crate::smpp::link::settings::{Esme, Password, Rate, Settings, Side};
@@ -24,7 +25,7 @@ use crate::sms::address::{Numbering, TonNpi};
 use crate::sms::retry::Retry;
 use crate::sms::route::Route;
 use crate::sms::smpp::Trust;
-use crate::ussd::profile::{Dialled, Profile};
+use crate::ussd::profile::Profile;
 
 /// Binds to one SMSC at most.
 const BINDS_MAX: i64 = 32;
@@ -35,7 +36,7 @@ const SYSTEM_ID_MAX: usize = 15;
 const PASSWORD_MAX: usize = 8;
 
 /// What `data_coding` 0 may mean.
-const CHARSETS: [(&str, Charset); 5] = [
+pub(super) const CHARSETS: [(&str, Charset); 5] = [
     ("gsm7", Charset::Gsm7),
     ("gsm7_packed", Charset::Gsm7Packed),
     ("latin1", Charset::Latin1),
@@ -138,19 +139,25 @@ pub struct Peer {
     pub carries: Carries,
 }
 
-/// Names routes that are named twice: rows and logs tell them apart by their names.
-pub(super) fn distinct(smscs: &[Smsc], listen: Option<&Listen>, root: &Section<'_>, faults: &mut Faults<'_>) {
+/// The names of all routes; those that are named twice are faults, since rows and logs tell routes apart by them.
+pub(super) fn distinct(
+    smscs: &[Smsc],
+    listen: Option<&Listen>,
+    root: &Section<'_>,
+    faults: &mut Faults<'_>,
+) -> BTreeSet<String> {
     let peers = listen.into_iter().flat_map(|listen| &listen.peers).map(|peer| peer.name.as_str());
     let mut seen = BTreeSet::new();
     for name in smscs.iter().map(|smsc| smsc.name.as_str()).chain(peers) {
-        if !seen.insert(name) && !name.is_empty() {
+        if !seen.insert(name.to_owned()) && !name.is_empty() {
             faults.add(&root.span, "smsc.name", format!("`{name}` is named twice"));
         }
     }
+    seen
 }
 
 /// Reads one of several named choices.
-fn choice<T: Clone>(
+pub(super) fn choice<T: Clone>(
     section: &mut Section<'_>,
     key: &str,
     choices: &[(&str, T)],
@@ -166,7 +173,12 @@ fn choice<T: Clone>(
 }
 
 /// A secret by the name of a variable (`KEY_env`) or a file (`KEY_file`).
-fn secret(section: &mut Section<'_>, key: &str, folder: &Path, faults: &mut Faults<'_>) -> Option<Key> {
+pub(super) fn secret(
+    section: &mut Section<'_>,
+    key: &str,
+    folder: &Path,
+    faults: &mut Faults<'_>,
+) -> Option<Key> {
     let (by_env, by_file) = (format!("{key}_env"), format!("{key}_file"));
     let env = section.text(&by_env, faults);
     let file = section.text(&by_file, faults);
@@ -430,35 +442,6 @@ fn ton_npi(section: &mut Section<'_>, key: &str, usual: TonNpi, faults: &mut Fau
             usual
         }
     }
-}
-
-/// A ready profile, and what is otherwise with this gateway.
-fn profile(ussd: &mut Section<'_>, faults: &mut Faults<'_>) -> Profile {
-    let ready: Vec<(&str, Profile)> =
-        Profile::NAMES.iter().filter_map(|name| Some((*name, Profile::named(name)?))).collect();
-    let mut profile = choice(ussd, "profile", &ready, faults).unwrap_or_default();
-    let codings = [("cbs", Charsets::ussd()), ("smpp", Charsets { scheme: Scheme::Cbs, ..Charsets::sms() })];
-    if let Some(charsets) = choice(ussd, "codings", &codings, faults) {
-        profile.charsets = charsets;
-    }
-    if let Some(charset) = choice(ussd, "charset", &CHARSETS, faults) {
-        profile.charsets.default = charset;
-    }
-    profile.charsets.fold = ussd.boolean("fold", faults).unwrap_or(profile.charsets.fold);
-    let dialled = [("text", Dialled::Text), ("destination", Dialled::Destination)];
-    if let Some(dialled) = choice(ussd, "dialled_in", &dialled, faults) {
-        profile.dialled = dialled;
-    }
-    if let Some(text) = ussd.text("service_type", faults) {
-        if text.value.len() > 5 {
-            faults.add(&text.span, &text.key, "expected at most 5 characters");
-        }
-        profile.service_type = text.value;
-    }
-    profile.push = ussd.boolean("push", faults).unwrap_or(profile.push);
-    profile.answer_within = seconds(ussd, "answer_within_s", profile.answer_within.as_secs(), 120, faults);
-    profile.idle = seconds(ussd, "idle_s", profile.idle.as_secs(), 3600, faults);
-    profile
 }
 
 impl Listen {

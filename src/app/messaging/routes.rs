@@ -41,6 +41,11 @@ impl Joints {
         Self { routes: ours.chain(theirs).collect(), country }
     }
 
+    /// The market's numbers.
+    pub(super) const fn country(&self) -> &Country {
+        &self.country
+    }
+
     pub(super) fn dialogue_routes(&self) -> Vec<DialogueRoute> {
         let routes = self.routes.iter().filter_map(|(name, _, trusted, carries)| {
             Some(DialogueRoute::of(name, *trusted, carries.ussd.as_ref()?))

@@ -118,12 +118,49 @@ fn calls(house: &House) {
     gone.press(&first[..7]).hang_up();
 }
 
+/// PINs on screens, right and wrong, and where none was asked: as a text, in parts, as a code, after the end.
+fn screens_and_texts(house: &House) {
+    let [first, second, wrong, other] = PINS;
+    let network = house.network();
+    network.bound(1);
+    network.dial(FIRST, "*125*100#");
+    network.reply(FIRST, wrong);
+    let done = network.reply(FIRST, first);
+    assert!(!done.open && done.text.contains("was recharged"), "{done:?}");
+    network.dial(SECOND, "*125#");
+    network.reply(SECOND, other);
+    network.reply(SECOND, "1");
+    network.reply(SECOND, second);
+    network.post("/abort", &serde_json::json!({ "msisdn": SECOND }));
+    assert_eq!(network.text(SECOND, "12580", second), 0);
+    assert_eq!(network.text(SECOND, "12580", "RC 50"), 0);
+    assert!(network.pushed(SECOND).open);
+    assert_eq!(network.text(SECOND, "12580", second), 0);
+    let done = network.reply(SECOND, second);
+    assert!(done.text.contains("was recharged"), "{done:?}");
+    // Of a long text only the first part comes: it waits for the others where everything is kept.
+    let long = format!("{second} {}", "x".repeat(150));
+    network.post("/faults", &serde_json::json!({ "disconnect_at": 2 }));
+    network.ask(
+        "POST",
+        "/sms",
+        &serde_json::json!({ "from": SECOND, "to": "12580", "text": long, "wait": false }),
+    );
+    network.bound(1);
+}
+
 #[test]
 fn no_pin_is_left_in_any_file_or_output_and_no_whole_number_in_the_log() {
     let plan = Plan { filter: "trace".to_owned(), ..Plan::with(FIRST, PINS[0]) };
-    let house = plan.customer(SECOND, PINS[1], "5000", None).open();
+    let house = plan.customer(SECOND, PINS[1], "5000", None).on_network(&[]).open();
     calls(&house);
-    house.assert_paid(&[("delivered", FIRST, "50.00"), ("delivered", SECOND, "100.00")]);
+    screens_and_texts(&house);
+    house.assert_paid(&[
+        ("delivered", FIRST, "50.00"),
+        ("delivered", SECOND, "100.00"),
+        ("delivered", FIRST, "100.00"),
+        ("delivered", SECOND, "50.00"),
+    ]);
     house.account(FIRST);
     let running = files(house.folder());
     house.stop();

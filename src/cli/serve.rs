@@ -88,12 +88,16 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let daemon = Daemon::start(core, plant, &clock).await?;
     let (sip, http) = (daemon.sip.to_string(), daemon.http.to_string());
+    let smpp = daemon.messaging.listens.map(|address| address.to_string());
     let version = daemon.dialplans.catalog().version().to_owned();
     if arguments.common.json {
-        let ready = serde_json::json!({ "ready": true, "sip": sip, "http": http, "dialplans": version });
+        let ready = serde_json::json!({
+            "ready": true, "sip": sip, "http": http, "smpp": smpp, "dialplans": version,
+        });
         say_json(&ready)?;
     } else {
-        say(format!("ready: SIP on {sip}, HTTP on {http}, dialplans {version}"));
+        let smpp = smpp.map(|smpp| format!(", SMPP on {smpp}")).unwrap_or_default();
+        say(format!("ready: SIP on {sip}, HTTP on {http}{smpp}, dialplans {version}"));
     }
     let reloads = tokio::spawn(reloads(hangup, daemon.dialplans.clone()));
     interrupted().await;

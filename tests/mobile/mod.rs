@@ -2,6 +2,7 @@
 
 mod crash;
 mod dialogues;
+mod others;
 mod texts;
 
 use crate::support::daemon::{House, Plan};

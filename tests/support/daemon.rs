@@ -133,6 +133,7 @@ impl Plan {
             sip: nowhere,
             http: nowhere,
             carrier_at,
+            smpp: None,
             network: None,
             plan: self,
         };
@@ -162,6 +163,8 @@ pub(crate) struct House {
     pub(crate) sip: SocketAddr,
     /// Where the daemon's HTTP listens.
     pub(crate) http: SocketAddr,
+    /// Where aggregators bind to it, if they may.
+    pub(crate) smpp: Option<SocketAddr>,
     carrier_at: SocketAddr,
     network: Option<Network>,
     plan: Plan,
@@ -234,6 +237,7 @@ impl House {
             sip: text("sip").parse().unwrap(),
             http: text("http").parse().unwrap(),
             carrier_at: text("carrier_log").trim_end_matches("/log").parse().unwrap(),
+            smpp: None,
             network: None,
             plan: Plan::default(),
         };
@@ -305,6 +309,14 @@ impl House {
         *self.daemon.borrow_mut() = Some(child);
         self.sip = ready["sip"].as_str().unwrap().parse().unwrap();
         self.http = ready["http"].as_str().unwrap().parse().unwrap();
+        self.smpp = ready["smpp"].as_str().map(|address| address.parse().unwrap());
+    }
+
+    /// Adds tables to the configuration of the next daemon.
+    pub(crate) fn append(&self, tables: &str) {
+        let path = self.path("keytone.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text + tables).unwrap();
     }
 
     /// Runs a command of the binary to its end and gives its standard output. What it prints is kept in `cli.out`.

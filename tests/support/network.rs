@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The network, until it is dropped.
 pub(crate) struct Network {
-    child: Child,
+    child: Option<Child>,
     /// Where it takes binds.
     pub(crate) smpp: SocketAddr,
     control: SocketAddr,
@@ -36,7 +36,12 @@ impl Network {
         let mut child = spawn(folder, "smsc", &all, "info");
         let line = ready(folder, "smsc", &mut child);
         let at = |key: &str| line[key].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
-        Self { child, smpp: at("smpp"), control: at("http") }
+        Self { child: Some(child), smpp: at("smpp"), control: at("http") }
+    }
+
+    /// One that somebody else started.
+    pub(crate) fn at(control: SocketAddr) -> Self {
+        Self { child: None, smpp: control, control }
     }
 
     /// Asks the control; whatever it answers, with its status.
@@ -119,7 +124,9 @@ fn shown(answer: &Value) -> Shown {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! `scripts/bench smpp`.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::cast_precision_loss,
     reason = "a bench fails by panicking, speaks on the terminal, and rounds"

@@ -44,7 +44,7 @@ fn answer(pdu: &Pdu) {
 }
 
 /// Before a bind: its state is judged before any other body is read.
-pub fn before_bind(octets: &[u8]) -> usize {
+pub(super) fn before_bind(octets: &[u8]) -> usize {
     let frames = cut_anyhow(octets);
     for frame in &frames {
         let bind = matches!(
@@ -74,7 +74,7 @@ pub fn before_bind(octets: &[u8]) -> usize {
 }
 
 /// After a bind: bodies, texts, headers and receipts.
-pub fn after_bind(octets: &[u8]) -> usize {
+pub(super) fn after_bind(octets: &[u8]) -> usize {
     let frames = cut_anyhow(octets);
     for frame in &frames {
         let mut tolerated = Tolerated::NONE;

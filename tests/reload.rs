@@ -155,6 +155,25 @@ fn a_new_call_hears_the_new_flow_and_one_under_way_stays_on_the_old() {
 }
 
 #[test]
+fn a_caller_who_drops_goes_on_in_the_version_that_he_began_with() {
+    let house = furnish(Plan::with(OWN, PIN));
+    edit(&house, FLOW, "  visits 6 then goodbye\n", "  visits 6 then goodbye\n  resume 10m\n");
+    let mut house = house;
+    house.start();
+    Phone::of(&house, OWN).hear("confirm-number").press("1").amount("50#").hang_up();
+    wait_for("the saved conversation", PATIENCE, || (house.saved_sessions() == 1).then_some(()));
+    second_version(&house);
+    assert!(reload(&house).starts_with("reloaded: "));
+    let back = Phone::of(&house, OWN).hear("resume.question").press("1").hear("enter-pin");
+    let back = back.press(&format!("{PIN}#")).hear("recharged").they_end();
+    back.assert_not_said("confirm-number");
+    back.assert_not_said("still-processing");
+    house.assert_paid(&[("delivered", OWN, "50.00")]);
+    assert_eq!(house.saved_sessions(), 0, "it has ended");
+    Phone::of(&house, OWN).hear("still-processing").hear("confirm-number").hang_up();
+}
+
+#[test]
 fn a_call_goes_on_with_the_clips_that_it_began_with() {
     let house = open();
     let first = serving(&house);

@@ -344,6 +344,19 @@ impl House {
         })
     }
 
+    /// Conversations that are saved. SQLite only.
+    pub(crate) fn saved_sessions(&self) -> i64 {
+        use sqlx::{ConnectOptions, Connection, Row};
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path("keytone.db"));
+            let mut connection = options.read_only(true).connect().await.unwrap();
+            let row = sqlx::query("select count(*) from sessions").fetch_one(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            row.get(0)
+        })
+    }
+
     /// The daemon's log.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.path("daemon.log")).unwrap_or_default()).into_owned()

@@ -107,6 +107,14 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     talked.map(|()| ExitCode::SUCCESS)
 }
 
+/// Whose telephone the terminal is, unless it has no number.
+fn caller(arguments: &Arguments, core: &app::Core) -> anyhow::Result<Option<Msisdn>> {
+    if arguments.no_number {
+        return Ok(None);
+    }
+    Ok(Some(Msisdn::dialled(&arguments.caller, &core.plan.country, core.plan.national_max())?))
+}
+
 async fn talk(
     arguments: &Arguments,
     catalog: &Catalog,
@@ -115,11 +123,7 @@ async fn talk(
 ) -> anyhow::Result<()> {
     let (program, prefilled) = opened(arguments, catalog)?;
     let channel = Channel::from(arguments.channel);
-    let caller = if arguments.no_number {
-        None
-    } else {
-        Some(Msisdn::dialled(&arguments.caller, &core.plan.country, core.plan.national_max())?)
-    };
+    let caller = caller(arguments, core)?;
     let mut record = arguments.record.as_ref().map(|file| {
         let mut record = Record::new(file, program.name(), channel, arguments.dial.as_deref());
         record.begins(caller.as_ref(), &moment(clock, core));

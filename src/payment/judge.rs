@@ -140,14 +140,14 @@ fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
         return Err(Refusal::PaymentExists(Box::new(known.clone())));
     }
     let payer = work.payer(payment.account).ok_or(Refusal::Unknown("payment account"))?;
-    // A locked PIN locks the account, also for what needs none.
     let locked = payer.pin_locked || payer.pin_hash.is_none();
     let (user_day_limit_minor, user_payment_limit_minor) =
         (payer.user_day_limit_minor, payer.user_payment_limit_minor);
     if payer.suspended || work.suspended(payment) {
         return Err(Refusal::Suspended);
     }
-    if asked.without_pin.is_some() && locked {
+    // A locked PIN locks the account, also for what needs none.
+    if locked && asked.without_pin.is_some() {
         return Err(Refusal::PinLocked);
     }
     let pair_key = payment.pair_key();
@@ -184,9 +184,7 @@ fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
     {
         return Err(Refusal::Duplicate { first: pair.payment, delivered_at: pair.delivered_at });
     }
-    if let Some(day_minor) = asked.without_pin {
-        count_without_pin(payment, day_minor, work)?;
-    }
+    count_without_pin(asked, work)?;
     counter.used_minor = counter.used_minor.saturating_add(payment.amount_minor);
     counter.payments += 1;
     work.put_counter(counter);
@@ -210,7 +208,9 @@ fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
 }
 
 /// Judged last: whoever is asked for his PIN after all knows that nothing else is in the way.
-fn count_without_pin(payment: &PaymentRow, day_minor: i64, work: &mut Working) -> Result<(), Refusal> {
+fn count_without_pin(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
+    let Some(day_minor) = asked.without_pin else { return Ok(()) };
+    let payment = &asked.payment;
     let mut counter = work.counter(&payment.without_pin_key());
     let total = posting::total_minor(payment).ok_or(Refusal::Ledger(LedgerRefusal::Overflow))?;
     counter.used_minor = counter.used_minor.checked_add(total).ok_or(Refusal::PinNeeded)?;

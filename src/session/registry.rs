@@ -119,7 +119,10 @@ struct Kept<M> {
 
 /// Finds the flow of a conversation that broke off, in exactly the version that it began with.
 #[derive(Clone)]
-pub(super) struct Past(Arc<dyn Fn(&str, &str) -> Option<Arc<Program>> + Send + Sync>);
+pub(super) struct Past(Arc<Find>);
+
+/// By the flow's name and version.
+type Find = dyn Fn(&str, &str) -> Option<Arc<Program>> + Send + Sync;
 
 impl Past {
     pub(super) fn find(&self, flow: &str, version: &str) -> Option<Arc<Program>> {

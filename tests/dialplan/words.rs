@@ -12,7 +12,10 @@ const LANGUAGES: [&str; 5] = ["en", "zh", "sw", "fr", "es"];
 const SMS: (usize, usize) = (160, 70);
 
 fn fits(text: &str, (gsm, other): (usize, usize)) -> bool {
-    septets(text).map_or(units(text) <= other, |septets| septets <= gsm)
+    match septets(text) {
+        Some(septets) => septets <= gsm,
+        None => units(text) <= other,
+    }
 }
 
 #[test]

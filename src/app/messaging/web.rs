@@ -37,9 +37,12 @@ pub(super) fn dialogue_routes(gateways: &[Gateway]) -> impl Iterator<Item = Dial
     })
 }
 
+/// A route and what carries its texts.
+pub(super) type Carrier = (Route, Arc<dyn Carry>);
+
 /// What takes texts to providers.
-pub(super) fn carriers(gateways: &[Gateway], clock: &Clock) -> Result<Vec<(Route, Arc<dyn Carry>)>, Error> {
-    let mut carriers: Vec<(Route, Arc<dyn Carry>)> = Vec::new();
+pub(super) fn carriers(gateways: &[Gateway], clock: &Clock) -> Result<Vec<Carrier>, Error> {
+    let mut carriers: Vec<Carrier> = Vec::new();
     for gateway in gateways {
         let Some(texts) = &gateway.sms else { continue };
         let provider = Provider::new(texts.out.clone(), clock.clone())

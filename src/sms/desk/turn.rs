@@ -431,6 +431,6 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
 
     fn is_stop(&self, words: &str) -> bool {
         let words = words.to_lowercase();
-        self.settings.stop_words.iter().any(|stop| *stop == words)
+        self.settings.stop_words.contains(&words)
     }
 }

@@ -25,6 +25,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Pause after the database could not be asked.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 
+/// What was to be written, and what of it was news.
+type Written = (Vec<OutboxSettled>, Result<Vec<bool>, Error>);
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What the loop woke for.
@@ -46,7 +48,7 @@ pub(super) struct Task {
     under_way: FuturesUnordered<Boxed<Done>>,
     /// To be written with the next commit.
     settled: Vec<OutboxSettled>,
-    writing: Option<Boxed<(Vec<OutboxSettled>, Result<Vec<bool>, Error>)>>,
+    writing: Option<Boxed<Written>>,
     claiming: Option<Boxed<Result<Vec<OutboxRow>, Error>>>,
     sweeping: Option<Boxed<Result<Vec<OutboxRow>, Error>>>,
     /// Something may be due.

@@ -190,9 +190,9 @@ impl Inner {
     }
 
     async fn deliver(&self, text: Outgoing) -> Sent {
-        let cut = match cut(&text.text, &self.dialect.charsets, self.dialect.form, reference(text.id)) {
-            Ok(cut) => cut,
-            Err(_) => return Sent::Refused { code: "too_long".to_owned(), retry: false },
+        let dialect = &self.dialect;
+        let Ok(cut) = cut(&text.text, &dialect.charsets, dialect.form, reference(text.id)) else {
+            return Sent::Refused { code: "too_long".to_owned(), retry: false };
         };
         let Some(mut bind) = self.least_loaded() else { return Sent::NotSent };
         let mut id = String::new();

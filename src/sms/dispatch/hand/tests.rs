@@ -206,91 +206,109 @@ fn a_stop_gives_back_what_has_not_left() {
     assert!(bench.hand.lanes.is_empty());
 }
 
+/// What a random run has seen.
+struct Run {
+    bench: Bench,
+    random: u64,
+    waiting: Vec<OutboxRow>,
+    under_way: Vec<(usize, Outgoing)>,
+    ended: BTreeSet<Id>,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut bench = Bench::new([ready(3), ready(2)]);
+        let retry = Retry { tries_max: 3, ..Retry::default() };
+        bench.hand = Hand::new(routes().into_iter().map(|route| Route { retry, ..route }).collect());
+        Self {
+            bench,
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            waiting: (0..30).map(|n| row(n, &to(n))).collect(),
+            under_way: Vec::new(),
+            ended: BTreeSet::new(),
+        }
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        usize::try_from(self.random % u64::try_from(limit).unwrap()).unwrap()
+    }
+
+    fn answer(&mut self) -> Sent {
+        match self.below(6) {
+            0 => Sent::NotSent,
+            1 => Sent::Throttled { code: "t".into() },
+            2 => Sent::Refused { code: "r".into(), retry: self.below(2) == 0 },
+            3 => Sent::Unknown,
+            _ => accepted("1"),
+        }
+    }
+
+    fn step(&mut self, now: i64) {
+        let mut steps = Vec::new();
+        match self.below(4) {
+            0 if !self.waiting.is_empty() => {
+                let at = self.below(self.waiting.len());
+                let row = OutboxRow { due_at: now + LEASE - NOW, ..self.waiting.swap_remove(at) };
+                self.bench.hand.take(row, now, &self.bench.readiness, &mut steps);
+            }
+            1 if !self.under_way.is_empty() => {
+                let at = self.below(self.under_way.len());
+                let (route, text) = self.under_way.swap_remove(at);
+                let answer = self.answer();
+                let unknown = answer == Sent::Unknown;
+                let done = sent(text.recipient.as_str(), route, answer);
+                self.bench.hand.sent(done, now, 7, &self.bench.readiness, &mut steps);
+                assert!(!unknown || said(&steps)[0].contains("unknown"));
+            }
+            2 => {
+                let route = self.below(2);
+                self.bench.readiness[route] = if self.below(3) == 0 { DOWN } else { ready(3) };
+            }
+            _ => self.bench.hand.unblock(now, &self.bench.readiness, &mut steps),
+        }
+        steps.into_iter().for_each(|step| self.follow(step));
+    }
+
+    fn follow(&mut self, step: Step) {
+        match step {
+            Step::Send { route, text } => {
+                let same = |(_, other): &(usize, Outgoing)| other.recipient == text.recipient;
+                assert!(!self.under_way.iter().any(same) && !self.ended.contains(&text.id));
+                self.under_way.push((route, text));
+            }
+            Step::Settle(settled) if settled.state == OutboxState::Waiting => {
+                let n = settled.id.0[0];
+                let attempts = settled.attempts.unwrap_or(0);
+                self.waiting.push(OutboxRow { attempts, expires_at: i64::MAX, ..row(n, &to(n)) });
+            }
+            Step::Settle(settled) => assert!(self.ended.insert(settled.id)),
+        }
+    }
+}
+
+fn to(n: u8) -> String {
+    format!("+861380000000{}", n % 5)
+}
+
 /// Random texts, answers and failures: each text is settled for the last time once, what is unknown is never sent again,
 /// and of one number never two are under way.
 #[test]
 fn nothing_is_lost_or_sent_twice() {
-    for seed in 0..200_u64 {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = move |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % below
-        };
-        let mut hand = Hand::new(
-            routes()
-                .into_iter()
-                .map(|r| Route { retry: Retry { tries_max: 3, ..Retry::default() }, ..r })
-                .collect(),
-        );
-        let mut readiness = [ready(3), ready(2)];
-        let mut waiting: Vec<OutboxRow> =
-            (0..30).map(|n| row(n, &format!("+861380000000{}", n % 5))).collect();
-        let (mut under_way, mut ended) = (Vec::<(usize, Outgoing)>::new(), BTreeSet::new());
+    for seed in 0..200 {
+        eprintln!("seed {seed}");
+        let mut run = Run::new(seed);
         let mut now = NOW;
-        for _ in 0..10_000 {
-            let mut steps = Vec::new();
-            now += i64::try_from(next(2_000_000)).unwrap();
-            match next(4) {
-                0 if !waiting.is_empty() => {
-                    let at = usize::try_from(next(waiting.len() as u64)).unwrap();
-                    let mut row = waiting.swap_remove(at);
-                    row.due_at = now + LEASE - NOW;
-                    hand.take(row, now, &readiness, &mut steps);
-                }
-                1 if !under_way.is_empty() => {
-                    let at = usize::try_from(next(under_way.len() as u64)).unwrap();
-                    let (route, text) = under_way.swap_remove(at);
-                    let answer = match next(6) {
-                        0 => Sent::NotSent,
-                        1 => Sent::Throttled { code: "t".into() },
-                        2 => Sent::Refused { code: "r".into(), retry: next(2) == 0 },
-                        3 => Sent::Unknown,
-                        _ => accepted("1"),
-                    };
-                    let was = answer.clone();
-                    hand.sent(
-                        sent(text.recipient.as_str(), route, answer),
-                        now,
-                        next(1_000),
-                        &readiness,
-                        &mut steps,
-                    );
-                    if was == Sent::Unknown {
-                        assert!(said(&steps)[0].contains("unknown"), "seed {seed}");
-                    }
-                }
-                2 => {
-                    readiness[usize::try_from(next(2)).unwrap()] = if next(3) == 0 { DOWN } else { ready(3) }
-                }
-                _ => hand.unblock(now, &readiness, &mut steps),
-            }
-            for step in steps {
-                match step {
-                    Step::Send { route, text } => {
-                        let same = |(_, other): &(usize, Outgoing)| other.recipient == text.recipient;
-                        assert!(!under_way.iter().any(same) && !ended.contains(&text.id), "seed {seed}");
-                        under_way.push((route, text));
-                    }
-                    Step::Settle(settled) if settled.state == OutboxState::Waiting => {
-                        let n = settled.id.0[0];
-                        let mut row = row(n, &format!("+861380000000{}", n % 5));
-                        row.attempts = settled.attempts.unwrap_or(0);
-                        row.expires_at = NOW + 3_000_000 * SECOND;
-                        waiting.push(row);
-                    }
-                    Step::Settle(settled) => assert!(ended.insert(settled.id), "seed {seed}"),
-                }
-            }
-            if ended.len() == 30 {
+        for _ in 0..20_000 {
+            now += i64::try_from(run.below(2_000_000)).unwrap();
+            run.step(now);
+            if run.ended.len() == 30 {
                 break;
             }
         }
-        assert_eq!(
-            (ended.len(), under_way.len(), hand.lanes.len(), hand.waiting),
-            (30, 0, 0, 0),
-            "seed {seed}"
-        );
+        let Run { bench: Bench { hand, .. }, under_way, ended, .. } = run;
+        assert_eq!((ended.len(), under_way.len(), hand.lanes.len(), hand.waiting), (30, 0, 0, 0));
     }
 }

@@ -201,10 +201,10 @@ impl Inner {
             loop {
                 let busy = Busy::new(&bind.busy);
                 let (body, cost) = self.message(&text, &cut, part);
-                let outcome = bind.handle.request(body, cost).await;
+                let sent = bind.handle.request_by(body, cost).await;
                 drop(busy);
                 let last = part + 1 == cut.parts.len();
-                match self.judge(outcome, &text, &bind, last) {
+                match self.judge(sent, &text, last) {
                     Ok(of_part) => {
                         id = of_part;
                         break;
@@ -236,7 +236,12 @@ impl Inner {
     }
 
     /// What became of one part: its id, or what that means for the text.
-    fn judge(&self, outcome: Outcome, text: &Outgoing, bind: &Bind, last: bool) -> Result<String, Sent> {
+    fn judge(
+        &self,
+        (outcome, link): (Outcome, Option<LinkId>),
+        text: &Outgoing,
+        last: bool,
+    ) -> Result<String, Sent> {
         match outcome {
             Outcome::Answered { status, body } => match self.dialect.kinds.of(status) {
                 Kind::Ok => Ok(self.id_of(&body)),
@@ -248,7 +253,7 @@ impl Inner {
             },
             Outcome::Unknown(doubt) => {
                 // A late response to an earlier part would not say that the text was taken.
-                if let (true, Some(link)) = (last, bind.handle.status().link) {
+                if let (true, Some(link)) = (last, link) {
                     self.doubts
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)

@@ -151,11 +151,12 @@ impl Messaging {
             joints.country(),
             clock,
         )?;
+        let callers = doors::Caller::all(&wanted.smscs);
         for smsc in wanted.smscs {
             messaging.bind_to(smsc, &joined)?;
         }
         if let Some(listen) = wanted.listen {
-            messaging.listen(listen, wanted.peppers, joined).await?;
+            messaging.listen(listen, callers, wanted.peppers, joined).await?;
         }
         Ok((messaging, inlets))
     }
@@ -206,7 +207,10 @@ impl Messaging {
 
     /// Starts an SMSC's binds, and the task that takes what they bring.
     fn bind_to(&self, smsc: Smsc, joined: &BTreeMap<String, Arc<Joined<Clips>>>) -> Result<(), Error> {
-        let Some(joined) = joined.get(&smsc.name).cloned() else { return Ok(()) };
+        // One that only asks us to bind comes by the listener.
+        let Some(joined) = joined.get(&smsc.name).cloned().filter(|_| !smsc.addresses.is_empty()) else {
+            return Ok(());
+        };
         let (tls, server_name) = match &smsc.tls {
             Some((files, server_name)) => {
                 let files = crate::smpp::io::tls::client(files);
@@ -243,6 +247,7 @@ impl Messaging {
     async fn listen(
         &mut self,
         listen: Listen,
+        callers: Vec<doors::Caller>,
         peppers: Option<Peppers>,
         joined: BTreeMap<String, Arc<Joined<Clips>>>,
     ) -> Result<(), Error> {
@@ -269,7 +274,7 @@ impl Messaging {
         let (asks_in, asks) = mpsc::channel(ASKS_MAX);
         let (events_in, events) = mpsc::channel(EVENTS_MAX);
         if let Some(peppers) = peppers {
-            self.tasks.spawn(doors::keep(listen.peers, peppers, asks));
+            self.tasks.spawn(doors::keep(listen.peers, callers, peppers, asks));
         }
         self.tasks.spawn(listener.run(asks_in, events_in, super::now, self.doors.clone()));
         let handles = self.handles.clone();

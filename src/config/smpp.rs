@@ -99,6 +99,8 @@ pub struct Smsc {
     pub link: Settings,
     /// Whether the callers' numbers that it sends are believed.
     pub trusted: bool,
+    /// Who it says it is, and how it proves it, when it connects to us and asks us to bind (`outbind`, SMPP 3.4 §4.1.7).
+    pub outbind: Option<(String, Password)>,
     /// What it carries.
     pub carries: Carries,
 }
@@ -147,6 +149,12 @@ pub(super) fn distinct(
     faults: &mut Faults<'_>,
 ) -> BTreeSet<String> {
     let peers = listen.into_iter().flat_map(|listen| &listen.peers).map(|peer| peer.name.as_str());
+    if listen.is_none()
+        && let Some(smsc) = smscs.iter().find(|smsc| smsc.outbind.is_some())
+    {
+        let wanted = format!("`{}` connects to us by outbind: say where in [smpp]", smsc.name);
+        faults.add(&root.span, "smsc.outbind_system_id", wanted);
+    }
     let mut seen = BTreeSet::new();
     for name in smscs.iter().map(|smsc| smsc.name.as_str()).chain(peers) {
         if !seen.insert(name.to_owned()) && !name.is_empty() {
@@ -200,7 +208,8 @@ pub(super) fn secret(
 impl Smsc {
     pub(super) fn read(smsc: &mut Section<'_>, faults: &mut Faults<'_>, folder: &Path) -> Self {
         let name = smsc.need_text("name", faults).map(|t| t.value).unwrap_or_default();
-        if !smsc.has("addresses") {
+        let outbind = outbind(smsc, faults, folder);
+        if !smsc.has("addresses") && outbind.is_none() {
             smsc.missing("addresses", faults);
         }
         let addresses = smsc.texts("addresses", faults);
@@ -226,10 +235,19 @@ impl Smsc {
             roles: roles(smsc, faults),
             link,
             trusted,
+            outbind,
             carries: Carries::read(smsc, &name, faults),
             name,
         }
     }
+}
+
+/// An SMSC that connects to us and asks us to bind.
+fn outbind(smsc: &mut Section<'_>, faults: &mut Faults<'_>, folder: &Path) -> Option<(String, Password)> {
+    let system_id = smsc.text("outbind_system_id", faults)?;
+    let password = secret(smsc, "outbind_password", folder, faults);
+    let password = Password::new(password.as_ref().map_or("", Key::text).as_bytes());
+    Some((system_id.value, password))
 }
 
 /// The roles of all binds.
@@ -419,6 +437,7 @@ pub(super) fn texts_route(sms: &mut Section<'_>, name: &str, faults: &mut Faults
             .integer("preference", 0..=1000, faults)
             .and_then(|n| u16::try_from(n.value).ok())
             .unwrap_or(0),
+        share: sms.integer("share", 1..=100, faults).and_then(|n| u16::try_from(n.value).ok()).unwrap_or(1),
         senders: sms.texts("senders", faults).into_iter().map(|t| t.value).collect(),
         numbering,
         validity: Some(seconds(sms, "validity_s", 0, 604_800, faults)).filter(|v| !v.is_zero()),

@@ -1,8 +1,8 @@
 //! By which route a text leaves. Pure: the routes and their health are arguments.
 //!
 //! A text that names its route, because it answers one that came by it, goes there while that route lives. Any other goes by
-//! the route with the longest prefix of its recipient, then the lowest number of preference, then the first in the
-//! configuration. A route may be bound to senders of its own: a short code of one carrier is nothing to another.
+//! the route with the longest prefix of its recipient, then the lowest number of preference, then the most room for its
+//! share, then the first in the configuration. A route may be bound to senders of its own: a short code of one carrier is nothing to another.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub struct Route {
     pub prefixes: Vec<String>,
     /// Lower goes first among equal prefixes.
     pub preference: u16,
+    /// Beside others with equal prefixes and preference: how much of the texts it gets, at least 1.
+    pub share: u16,
     /// What a text is sent as that names no sender.
     pub sender: String,
     /// The only senders that its carrier takes; none means any.
@@ -40,6 +42,7 @@ impl Route {
             name: name.to_owned(),
             prefixes: Vec::new(),
             preference: 0,
+            share: 1,
             sender: sender.to_owned(),
             senders: Vec::new(),
             numbering: Numbering::default(),
@@ -116,8 +119,16 @@ pub fn choose(
     if possible.is_empty() {
         return Choice::Never;
     }
-    possible.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
     let state = |index: usize| health.get(index).copied().unwrap_or_default();
+    // Of equal routes the one with the most room for its share goes first.
+    let room = |index: usize| {
+        let share = routes.get(index).map_or(1, |route| usize::from(route.share.max(1)));
+        state(index).room.saturating_mul(share)
+    };
+    possible.sort_by(|a, b| {
+        let rank = b.0.cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2));
+        rank.then_with(|| room(b.3).cmp(&room(a.3))).then(a.3.cmp(&b.3))
+    });
     let mut full = false;
     for (is_named, .., index) in possible {
         let health = state(index);
@@ -192,6 +203,16 @@ mod tests {
         for (n, (health, digits, named, sender, wanted)) in table.into_iter().enumerate() {
             assert_eq!(on(health, digits, named, sender), wanted, "row {n}");
         }
+        // Equal routes share by the room that is left, weighed.
+        let equal = |share| Route { share, ..Route::new("equal", "12580") };
+        let with = |room| Health { room, ..UP };
+        let shared = |shares: [u16; 2], rooms: [usize; 2]| {
+            choose(&shares.map(equal), &rooms.map(with), "8613800000001", None, None)
+        };
+        assert_eq!(shared([1, 1], [9, 9]), Now(0));
+        assert_eq!(shared([1, 1], [3, 9]), Now(1));
+        assert_eq!(shared([3, 1], [4, 9]), Now(0));
+        assert_eq!(shared([3, 1], [2, 9]), Now(1));
         assert_eq!(choose(&routes[1..2], &[UP], "491701234567", None, None), Choice::Never);
         assert_eq!(choose(&routes[2..3], &[UP], "8613800000001", None, Some("OTHER")), Choice::Never);
         assert_eq!(choose(&[], &[], "86138", None, None), Choice::Never);

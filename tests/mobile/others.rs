@@ -96,6 +96,26 @@ fn an_aggregator_binds_to_us_and_its_subscribers_are_served() {
     assert!(house.log().contains("wrong password"), "{}", house.log_tail());
 }
 
+#[test]
+fn an_smsc_that_asks_us_to_bind_is_bound_to_on_its_connection() {
+    let mut plan = plan().on_network(&[]);
+    // Nothing of ours connects: the SMSC does.
+    plan.smsc = plan.smsc.replace("addresses = [\"SMPP\"]", "");
+    plan.smsc = plan.smsc.replace(
+        "[smsc.sms]",
+        "outbind_system_id = \"sandbox\"\noutbind_password_env = \"KEYTONE_SMSC_PASSWORD\"\n[smsc.sms]",
+    );
+    plan.smsc += "\n[smpp]\nlisten = \"127.0.0.1:0\"\nnetworks = [\"127.0.0.0/8\"]\n";
+    let house = plan.open();
+    let network = house.network();
+    network.post("/outbind", &serde_json::json!({ "address": house.smpp.unwrap().to_string() }));
+    network.bound(1);
+    let shown = network.dial(FIRST, "*125*50#");
+    assert!(shown.open && shown.text.contains("your PIN"), "{shown:?}");
+    assert!(network.reply(FIRST, PIN).text.contains("was recharged"));
+    house.assert_paid(&[("delivered", FIRST, "50.00")]);
+}
+
 /// A request to the daemon's HTTP; status and body.
 fn ask(house: &House, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(house.http).unwrap();

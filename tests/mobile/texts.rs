@@ -133,3 +133,31 @@ fn a_long_command_comes_in_parts_over_two_binds() {
     assert!(done.text.contains("was recharged"), "{done:?}");
     house.assert_paid(&[("delivered", FIRST, "50.00")]);
 }
+
+/// Under the cap a small amount is paid by texts alone; over it the PIN is asked on the screen.
+#[test]
+fn small_amounts_go_without_a_pin_where_the_operator_allows_it() {
+    let flows = tempfile::tempdir().unwrap();
+    crate::support::copy(&crate::support::root().join("dialplans"), flows.path());
+    let flow = std::fs::read_to_string(flows.path().join("recharge.flow")).unwrap();
+    let changed = flow.replacen("pin on sms callback", "pin on sms none", 1);
+    assert_ne!(flow, changed);
+    std::fs::write(flows.path().join("recharge.flow"), changed).unwrap();
+    let mut plan = plan().on_network(&[]);
+    plan.dialplans = Some(flows.path().to_owned());
+    plan.smsc += "\n[pin]\nsms_without_pin = \"60\"\n";
+    let house = plan.open();
+    let network = house.network();
+    network.bound(1);
+    assert_eq!(network.text(FIRST, SERVICE, "RC 50"), 0, "{}", house.log_tail());
+    let question = network.text_after(FIRST, 0);
+    assert!(question.contains("50 CNY") && question.contains('1'), "{question}");
+    assert_eq!(network.text(FIRST, SERVICE, "1"), 0);
+    let receipt = network.text_after(FIRST, 1);
+    assert!(receipt.contains("was recharged with 50 CNY"), "{receipt}");
+    assert_eq!(network.text(FIRST, SERVICE, "RC 100"), 0);
+    let shown = network.pushed(FIRST);
+    assert!(shown.open && shown.text.contains("your PIN"), "{shown:?}");
+    assert!(network.reply(FIRST, PIN).text.contains("was recharged with 100 CNY"));
+    house.assert_paid(&[("delivered", FIRST, "50.00"), ("delivered", FIRST, "100.00")]);
+}

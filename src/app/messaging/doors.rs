@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::config::smpp::Peer;
+use crate::config::smpp::{Peer, Smsc};
 use crate::payment::pin::{Peppers, Profile, check, hash};
 use crate::payment::row::Id;
 use crate::secret::Secret;
 use crate::smpp::io::{Ask, Asked, Grant};
+use crate::smpp::link::settings::{Password, Settings};
 use crate::smpp::status;
 
 /// Passwords that are checked at once.
@@ -43,11 +45,54 @@ fn fits(peer: &Peer, password: &Secret, peppers: &Peppers) -> bool {
         .is_ok_and(|checked| checked.right)
 }
 
-/// Answers who may bind until the listener is gone.
-pub(super) async fn keep(peers: Vec<Peer>, peppers: Peppers, mut asks: mpsc::Receiver<Ask>) {
+/// An SMSC that may ask us to bind on a connection of its own.
+pub(super) struct Caller {
+    /// The route.
+    name: String,
+    system_id: String,
+    password: Password,
+    binds: usize,
+    link: Settings,
+}
+
+impl Caller {
+    /// Those of the configuration.
+    pub(super) fn all(smscs: &[Smsc]) -> Vec<Self> {
+        let callers = smscs.iter().filter_map(|smsc| {
+            let (system_id, password) = smsc.outbind.clone()?;
+            let (name, link) = (smsc.name.clone(), smsc.link.clone());
+            Some(Self { name, system_id, password, binds: smsc.roles.len(), link })
+        });
+        callers.collect()
+    }
+}
+
+/// Answers who may bind, and to whom we bind, until the listener is gone.
+pub(super) async fn keep(
+    peers: Vec<Peer>,
+    callers: Vec<Caller>,
+    peppers: Peppers,
+    mut asks: mpsc::Receiver<Ask>,
+) {
     let (peers, peppers) = (Arc::new(peers), Arc::new(peppers));
     let checks = Arc::new(Semaphore::new(CHECKS_MAX));
     while let Some(ask) = asks.recv().await {
+        if let Asked::Outbind { system_id, password } = &ask.asked {
+            let known = callers.iter().find(|caller| {
+                caller.system_id.as_bytes() == system_id.as_ref()
+                    && bool::from(caller.password.expose().ct_eq(password.expose()))
+            });
+            match known {
+                Some(Caller { name, binds, link, .. }) => {
+                    ask.allow(Grant { name: name.clone(), binds: *binds, link: link.clone() });
+                }
+                None => {
+                    tracing::warn!(address = %ask.address, "an outbind of nobody that we know");
+                    ask.deny(status::RBINDFAIL);
+                }
+            }
+            continue;
+        }
         let Ok(place) = checks.clone().acquire_owned().await else { return };
         let (peers, peppers) = (peers.clone(), peppers.clone());
         tokio::task::spawn_blocking(move || {
@@ -58,10 +103,7 @@ pub(super) async fn keep(peers: Vec<Peer>, peppers: Peppers, mut asks: mpsc::Rec
 }
 
 fn answer(ask: Ask, peers: &[Peer], peppers: &Peppers) {
-    let Asked::Bind(asked) = &ask.asked else {
-        // Nobody whom we would bind to on a connection of theirs is configured.
-        return ask.deny(status::RBINDFAIL);
-    };
+    let Asked::Bind(asked) = &ask.asked else { return ask.deny(status::RBINDFAIL) };
     let name = String::from_utf8_lossy(&asked.system_id).into_owned();
     let password = Secret::new(asked.password.expose().to_vec());
     let known = peers.iter().find(|peer| peer.system_id == name);

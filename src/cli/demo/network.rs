@@ -78,6 +78,7 @@ impl Network {
             roles: vec![Role::Transceiver],
             link: Settings::new(Side::Esme(esme)),
             trusted: true,
+            outbind: None,
             carries: Carries { sms: Some(texts), ussd: Some(Profile::default()) },
         }
     }

@@ -161,6 +161,18 @@ impl Store {
         read!(self, session_by_key, key, now)
     }
 
+    /// The sessions that hold any of these keys, if their time is not up at `now` (microseconds).
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn sessions_by_keys(&self, keys: &[&str], now: i64) -> Result<Vec<SessionRow>, Error> {
+        match keys {
+            [] => Ok(Vec::new()),
+            [key] => Ok(self.session_by_key(key, now).await?.into_iter().collect()),
+            _ => read!(self, sessions_by_keys, keys, now),
+        }
+    }
+
     /// Sessions with a key whose time is up at `now` (microseconds), longest over first: their channel ends them.
     ///
     /// # Errors

@@ -188,6 +188,29 @@ pub(in crate::store) async fn session_by_key(
     one(pool, sqlx::query(SQL).bind(key.to_owned()).bind(now), decode::session).await
 }
 
+/// The keys go as one value, so that there is one prepared statement for any number of them.
+pub(in crate::store) async fn sessions_by_keys(
+    pool: &Pool,
+    keys: &[&str],
+    now: i64,
+) -> Result<Vec<SessionRow>, Error> {
+    let sql = if super::SKIPS_LOCKED {
+        concat!(
+            "select ",
+            session_columns!(),
+            " from sessions where key = any(array(select json_array_elements_text($1::json))) and expires_at > $2"
+        )
+    } else {
+        concat!(
+            "select ",
+            session_columns!(),
+            " from sessions where key in (select value from json_each($1)) and expires_at > $2"
+        )
+    };
+    let keys = serde_json::Value::from(keys.to_vec()).to_string();
+    all(pool, sqlx::query(sql).bind(keys).bind(now), decode::session).await
+}
+
 pub(in crate::store) async fn sessions_expired(
     pool: &Pool,
     now: i64,

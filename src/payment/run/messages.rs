@@ -148,7 +148,7 @@ impl Payments {
     pub async fn session_by_key(&self, key: &str) -> Result<Option<SessionRow>, Error> {
         let mut stored = key.to_owned();
         storable::plain(&mut stored);
-        Ok(self.inner.store.session_by_key(&stored, self.now()).await?)
+        self.inner.lookups.find(stored).await
     }
 
     /// Sessions with a key whose time is up, longest over first: their channel ends them. Those that it does not end are

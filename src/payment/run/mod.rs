@@ -9,6 +9,7 @@ mod ask;
 pub mod audit;
 mod callback;
 pub mod crash;
+mod lookup;
 mod messages;
 mod pay;
 mod pool;
@@ -35,6 +36,7 @@ use crate::payment::answer::Change;
 use crate::payment::pin;
 use crate::payment::pin::Peppers;
 use crate::payment::row::{OutboxRow, OutboxState, PaymentRow};
+use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
@@ -136,6 +138,7 @@ struct Inner {
     settings: Settings,
     store: Store,
     writer: Writer,
+    lookups: Lookups,
     connectors: BTreeMap<String, Connector>,
     plan: Plan,
     peppers: Arc<Peppers>,
@@ -173,6 +176,7 @@ impl Payments {
         let (changes, _) = broadcast::channel(CHANGES_MAX);
         let inner = Inner {
             settings,
+            lookups: Lookups::start(store.clone(), clock.clone()),
             store,
             writer,
             connectors,

@@ -154,7 +154,7 @@ impl Settings {
             enquire_after: Duration::from_secs(30),
             enquire_timeout: Duration::from_secs(10),
             enquire_misses: 2,
-            unanswered: 256,
+            unanswered: 1_024,
             answer_timeout: Duration::from_secs(30),
             reconnect_max: FAST_MAX,
         }

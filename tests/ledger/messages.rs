@@ -129,6 +129,9 @@ async fn every_message_row_comes_back(fresh: Fresh) {
         store.session_by_key("ussd d-17", START.0).await.unwrap(),
         Some(session(1, Some("ussd d-17")))
     );
+    let keys = ["none", "ussd d-17", "a \"quoted\" \\ 'key', 钱", "ussd d-17"];
+    assert_eq!(store.sessions_by_keys(&keys, START.0).await.unwrap(), [session(1, Some("ussd d-17"))]);
+    assert_eq!(store.sessions_by_keys(&keys, i64::MAX).await.unwrap(), []);
     // What a message says, to whom and until when does not change.
     let told = full(1, OutboxState::Delivered);
     let told =

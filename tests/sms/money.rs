@@ -114,7 +114,13 @@ async fn a_payment_that_a_dead_process_left_is_told(database: Database) {
     let told = fresh.answer(said + 1).await;
     assert!(told.contains("Something went wrong"), "{told}");
     assert_eq!(market.carrier(ME).len(), 1, "it was never begun, and never will be");
-    assert!(fresh.mailbox.conversations("", 10).await.unwrap().is_empty());
+    // It is forgotten when it is told, by a commit of its own.
+    let forgotten = tokio::time::timeout(PATIENCE, async {
+        while !fresh.mailbox.conversations("", 10).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(forgotten.await.is_ok());
     market.close().await;
 }
 

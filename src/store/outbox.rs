@@ -133,26 +133,29 @@ pub(in crate::store) async fn list(pool: &Pool, filter: &OutboxFilter) -> Result
             conditions.push_str(&format!(" and {column} = ${}", texts.len() + 2));
         }
     }
-    let limit = texts.len() + 3;
-    let mut found = Vec::new();
-    for state in OutboxState::ALL.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
+    let wanted = OutboxState::ALL.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state));
+    let selects = wanted.map(|state| {
+        // Each by its own index; together one statement, so that a message which moves on meanwhile is in it once.
         let which = if *state == OutboxState::Waiting { "state = 0" } else { "state <> 0" };
-        let sql = format!(
+        format!(
             concat!(
-                "select ",
+                "select * from (select ",
                 outbox_columns!(),
-                " from outbox where {} and state = $1 and created_at >= $2{} order by created_at desc limit ${}"
+                " from outbox where {} and state = {} and created_at >= $1{} order by created_at desc limit $2) as s{}"
             ),
-            which, conditions, limit
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql))
-            .bind(i64::from(state.number()))
-            .bind(filter.since.unwrap_or(i64::MIN));
-        for text in &texts {
-            query = query.bind(text.clone());
-        }
-        found.extend(all(pool, query.bind(i64::from(filter.limit)), decode::outbox).await?);
+            which,
+            state.number(),
+            conditions,
+            state.number()
+        )
+    });
+    let sql = selects.collect::<Vec<_>>().join(" union all ");
+    let mut query =
+        sqlx::query(AssertSqlSafe(sql)).bind(filter.since.unwrap_or(i64::MIN)).bind(i64::from(filter.limit));
+    for text in texts {
+        query = query.bind(text);
     }
+    let mut found = all(pool, query, decode::outbox).await?;
     found.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
     found.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
     Ok(found)

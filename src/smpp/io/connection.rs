@@ -257,6 +257,8 @@ impl<'l> Connection<'l> {
     /// Does what the link wants done.
     fn collect(&mut self) {
         self.poll();
+        // Whoever hears an event finds the figures that belong to it.
+        self.publish();
         // The way without waiting.
         while let Ok(permit) = self.ends.events.try_reserve()
             && let Some(what) = self.events.pop_front()
@@ -268,8 +270,8 @@ impl<'l> Connection<'l> {
             self.link.handle((self.now)(), Input::Lost);
             self.poll();
             self.events.clear();
+            self.publish();
         }
-        self.publish();
     }
 
     fn poll(&mut self) {

@@ -32,7 +32,7 @@ mod world;
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None, max_term_width = 110, after_help = "\
 Examples:
-  keytone demo                                 a real call on this machine, from key press to books
+  keytone demo                                 a call, a USSD dialogue and a text on this machine, down to the books
   keytone demo --serve                         the same daemon, waiting for your own SIP phone
   keytone check dialplans                      every fault of your dialplans at once
   keytone talk recharge --as voice             a conversation in the terminal
@@ -40,6 +40,8 @@ Examples:
   keytone graph recharge -o recharge.svg       a flow as a picture
   keytone serve --config keytone.toml          the daemon
   keytone reload --config keytone.toml         serves changed dialplans, calls go on
+  keytone smpp status --config keytone.toml    each bind to a carrier's SMSC: its state, load and troubles
+  keytone sms list --state unknown             texts of which nobody knows whether they left
   keytone ledger verify --config keytone.toml  proves the books from the rows")]
 struct Cli {
     #[command(subcommand)]

@@ -151,6 +151,9 @@ pub struct OutboxSettled {
     pub segments: Option<i32>,
     /// When it is due again, microseconds; a message that goes back to waiting without it is due at `at`.
     pub due_at: Option<i64>,
+    /// The end of the lease under which it was tried, microseconds: if it has been claimed anew since, this is old news and
+    /// is refused. `None` for news that does not come from a claim.
+    pub lease: Option<i64>,
     /// When this was known, microseconds.
     pub at: i64,
 }
@@ -168,6 +171,7 @@ impl OutboxSettled {
             attempts: None,
             segments: None,
             due_at: None,
+            lease: None,
             at,
         }
     }

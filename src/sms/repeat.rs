@@ -8,9 +8,13 @@
 //! |---|---|---|---|
 //! | yes | under 10 s | any | duplicate |
 //! | yes | 10 s to 10 min | is gone | told again: the question, with nothing done |
+//! | yes | 10 s to 10 min | any, and we refused it | told again |
 //! | yes | 10 s to 10 min | is up, or is this one | new: `1` answers one menu after another |
 //! | no | under 60 s | any | duplicate |
 //! | any | older | any | new |
+//!
+//! One that we refused, since the database went away, may be committed all the same, and the network brings it again when
+//! it likes.
 //!
 //! A text that was told again is recorded with the link that it came by the second time, so the next equal one counts.
 
@@ -44,6 +48,8 @@ pub struct Seen {
     pub age: Duration,
     /// Whether it came by another link, which is not up any more.
     pub link_gone: bool,
+    /// Whether we asked the network to bring it again, without knowing whether it was committed.
+    pub refused: bool,
 }
 
 /// What an equal text is.
@@ -64,7 +70,7 @@ impl Windows {
         let Some(seen) = seen else { return Verdict::New };
         match waiting {
             true if seen.age < self.answer => Verdict::Duplicate,
-            true if seen.link_gone && seen.age < self.redelivered => Verdict::ToldAgain,
+            true if (seen.link_gone || seen.refused) && seen.age < self.redelivered => Verdict::ToldAgain,
             false if seen.age < self.command => Verdict::Duplicate,
             _ => Verdict::New,
         }
@@ -84,7 +90,11 @@ mod tests {
     #[test]
     fn the_table_is_kept() {
         let windows = Windows::default();
-        let seen = |ms: u64, link_gone: bool| Some(Seen { age: Duration::from_millis(ms), link_gone });
+        let seen = |ms: u64, link_gone: bool| {
+            Some(Seen { age: Duration::from_millis(ms), link_gone, refused: false })
+        };
+        let refused =
+            |ms: u64| Some(Seen { age: Duration::from_millis(ms), link_gone: false, refused: true });
         let table = [
             (None, true, Verdict::New),
             (None, false, Verdict::New),
@@ -96,6 +106,11 @@ mod tests {
             (seen(599_999, true), true, Verdict::ToldAgain),
             (seen(600_000, true), true, Verdict::New),
             (seen(599_999, false), true, Verdict::New),
+            (refused(9_999), true, Verdict::Duplicate),
+            (refused(10_000), true, Verdict::ToldAgain),
+            (refused(600_000), true, Verdict::New),
+            (refused(59_999), false, Verdict::Duplicate),
+            (refused(60_000), false, Verdict::New),
             (seen(0, true), false, Verdict::Duplicate),
             (seen(59_999, false), false, Verdict::Duplicate),
             (seen(60_000, false), false, Verdict::New),
@@ -109,7 +124,8 @@ mod tests {
         for waiting in [true, false] {
             let age = windows.reach(waiting);
             for link_gone in [true, false] {
-                assert_eq!(windows.judge(Some(Seen { age, link_gone }), waiting), Verdict::New);
+                let seen = Seen { age, link_gone, refused: link_gone };
+                assert_eq!(windows.judge(Some(seen), waiting), Verdict::New);
             }
         }
     }

@@ -145,7 +145,7 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
             // The screen that answers both is on its way, if this was there before it.
             return Ok(if seat.is_overtaken() { Taken::Duplicate } else { Taken::Screen(screen) });
         }
-        (memory.begun, memory.answered) = (None, None);
+        *memory = Memory::default();
         // Of two dialogues of one caller the later one is meant.
         if let Some(performing) = seat.performing() {
             performing.stop.cancel();
@@ -207,7 +207,9 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
         if again(self.route.same_within) || (again(MEMORY) && seat.is_early().await) {
             return Ok(Taken::Duplicate);
         }
-        let Some(row) = self.desk.stored(&self.key()).await?.filter(|row| self.is_of(row)) else {
+        let left = self.input.dialogue.is_some() && self.input.dialogue == memory.left;
+        let row = self.desk.stored(&self.key()).await?.filter(|row| !left && self.is_of(row));
+        let Some(row) = row else {
             // Its conversation has ended with it; or it comes too late.
             if again(MEMORY) {
                 return Ok(Taken::Duplicate);
@@ -310,7 +312,8 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
             performing.stop.cancel();
             return Ok(Taken::Gone);
         }
-        if let Some(row) = self.desk.stored(&self.key()).await?.filter(|row| self.is_of(row)) {
+        let left = self.input.dialogue.is_some() && self.input.dialogue == memory.left;
+        if let Some(row) = self.desk.stored(&self.key()).await?.filter(|row| !left && self.is_of(row)) {
             memory.begun = None;
             seat.cleared();
             self.desk.retire(row).await?;

@@ -84,6 +84,8 @@ pub(super) struct Memory {
     pub(super) begun: Option<Came>,
     /// The answer before.
     pub(super) answered: Option<Came>,
+    /// The dialogue whose place one of ours has taken: what answers it was typed for another question.
+    pub(super) left: Option<String>,
 }
 
 /// Something that came.

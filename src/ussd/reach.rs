@@ -99,7 +99,9 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         let Some(kept) = session.kept().cloned().filter(|_| session.awaits_callback()) else {
             return Ok(false);
         };
-        for (route, pusher) in self.push_routes(Some(&kept.route)) {
+        // Where numbers are not believed, somebody else might answer, and use up the caller's tries.
+        let routes = self.push_routes(Some(&kept.route)).into_iter().filter(|(route, _)| route.trusted);
+        for (route, pusher) in routes {
             // Of the saved session a twin goes on, so that the other can still be told that nobody was reached.
             let Some(row) = self.stored(&kept.key).await?.filter(|row| row.id == session.id()) else {
                 return Ok(false);
@@ -145,6 +147,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         // Of two dialogues of one caller the later one is meant.
         let key = key(&route.name, &kept.number);
         if let Some(row) = self.stored(&key).await? {
+            memory.left = row.dialogue.clone();
             self.retire(row).await?;
         }
         session.keep(Kept {

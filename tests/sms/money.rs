@@ -46,6 +46,30 @@ async fn a_command_pays_with_a_pin_by_reply(database: Database) {
     drop(dir);
 }
 
+async fn a_stranger_who_forges_the_number_has_no_part_in_the_thread(database: Database) {
+    let (market, node) = opened(database, "reply", Push::default()).await;
+    node.texted("RC 50").await;
+    assert!(node.answer(1).await.contains("reply with your PIN"));
+    // Not even with the right PIN, and as wrong ones they are no tries of the caller's.
+    for forged in ["111221", "111222", "111223", "111224", "111225", PIN] {
+        let mut received = text_of(forged);
+        (received.route, received.trusted) = ("stranger".into(), false);
+        let _ = node.desk.receive(received).await;
+    }
+    assert!(market.carrier(ME).is_empty());
+    assert_eq!(node.mailbox.conversations("sms/", 10).await.unwrap().len(), 1);
+    assert_eq!(node.texted(PIN).await, Taken::Handled);
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !node.said().await.iter().any(|text| text.contains("was recharged")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{:?}", node.said().await);
+    assert_eq!(market.carrier(ME).len(), 1);
+    node.end().await;
+    market.close().await;
+}
+
 async fn a_command_pays_with_a_pin_by_push(database: Database) {
     let (market, node) = opened(database, "callback", Push::default()).await;
     node.texted("RC 50").await;
@@ -126,6 +150,7 @@ async fn a_payment_that_a_dead_process_left_is_told(database: Database) {
 
 on_both_databases!(
     money: a_command_pays_with_a_pin_by_reply,
+    a_stranger_who_forges_the_number_has_no_part_in_the_thread,
     a_command_pays_with_a_pin_by_push,
     who_cannot_be_reached_is_told_so,
     a_payment_that_a_dead_process_left_is_told,

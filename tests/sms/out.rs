@@ -1,9 +1,12 @@
 //! The outbox: what leaves, in which order, what is tried again and what never.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keytone::session::{Id, OutboxRow, OutboxState};
+use keytone::sms::carry::{Carry, Outgoing, Readiness, Sending};
+use keytone::sms::dispatch::{self, Dispatcher};
 use keytone::sms::retry::{Retry, Sent};
 use keytone::sms::route::Route;
 
@@ -75,6 +78,51 @@ async fn answers_of_a_carrier_are_followed(database: Database) {
     let row = until(&node.mailbox, unknown, OutboxState::Accepted).await;
     assert_eq!(row.message_id.as_deref(), Some("late"));
     assert!(!dispatcher.answered_late(failed, None).await.unwrap(), "what has failed stays so");
+    dispatcher.stop();
+    task.await.unwrap();
+    node.end().await;
+    market.close().await;
+}
+
+/// A carrier whose code breaks at the first text.
+struct Broken {
+    inner: Arc<Fake>,
+    breaks: AtomicBool,
+}
+
+impl Carry for Broken {
+    fn readiness(&self) -> Readiness {
+        self.inner.readiness()
+    }
+
+    fn segments(&self, text: &str) -> u16 {
+        self.inner.segments(text)
+    }
+
+    fn send(&self, text: Outgoing) -> Sending {
+        if self.breaks.swap(false, Ordering::Relaxed) {
+            return Box::pin(async { panic!("a fault in a carrier") });
+        }
+        self.inner.send(text)
+    }
+}
+
+async fn a_dispatcher_that_breaks_begins_anew(database: Database) {
+    let (market, node) = opened(database).await;
+    let carrier = Arc::new(Broken { inner: Fake::answering([]), breaks: AtomicBool::new(true) });
+    let (dispatcher, task) = Dispatcher::start(dispatch::Parts {
+        mailbox: node.mailbox.clone(),
+        routes: vec![(Route::new("carrier", US), Arc::clone(&carrier) as Arc<dyn Carry>)],
+        settings: dispatch::Settings::default(),
+        clock: market.clock.clone(),
+    });
+    let broken = queue(&node, ME, "one").await;
+    until(&node.mailbox, broken, OutboxState::Sending).await;
+    let next = queue(&node, "+8613800000002", "two").await;
+    until(&node.mailbox, next, OutboxState::Accepted).await;
+    // What it had in hand may have left: it is not sent again.
+    assert_eq!(node.mailbox.row(broken).await.unwrap().unwrap().state, OutboxState::Sending);
+    assert_eq!(carrier.inner.bodies(), ["two"]);
     dispatcher.stop();
     task.await.unwrap();
     node.end().await;
@@ -210,6 +258,7 @@ async fn what_is_too_old_is_not_sent(database: Database) {
 on_both_databases!(
     out: texts_leave_once_and_in_order,
     answers_of_a_carrier_are_followed,
+    a_dispatcher_that_breaks_begins_anew,
     a_throttled_route_waits_and_loses_nothing,
     what_a_dead_process_had_in_hand_is_unknown,
     tries_are_counted_through_restarts,

@@ -15,7 +15,7 @@ use keytone::ussd::{Desk, Notified, Pushed, Pusher, Screen};
 
 use crate::support::market::{Database, Market, PIN, phone};
 use crate::ussd::{
-    AIR, ME, Phone, answer, begin, close, desk, on_both_databases, registry, says, until_texts,
+    AIR, ME, Phone, answer, begin, close, desk, desk_with, on_both_databases, registry, says, until_texts,
 };
 
 /// A network that shows what it is given, or not.
@@ -125,6 +125,32 @@ async fn a_push_takes_the_place_of_an_idle_dialogue(database: Database) {
     close(market, &[desk]).await;
 }
 
+async fn what_answers_the_former_dialogue_does_not_answer_a_push(database: Database) {
+    let market = Market::open(database).await;
+    market.account(ME, 500_000).await;
+    let desk = desk(&market);
+    let _network = Network::new(&desk, Pushed::Taken);
+    let me = Phone::new(&desk, ME, "1");
+    me.asked(begin("*125*100#")).await;
+    desk.reach(thread(&market, "50").await).await.unwrap();
+    // He typed it for what he saw then.
+    says(&me.told(answer(PIN)).await, "start again");
+    assert!(market.carrier(ME).is_empty());
+    says(&Phone::new(&desk, ME, "2").told(answer(PIN)).await, "was recharged");
+    close(market, &[desk]).await;
+}
+
+async fn no_pin_is_asked_on_a_route_whose_numbers_are_not_believed(database: Database) {
+    let market = Market::open(database).await;
+    market.account(ME, 500_000).await;
+    let desk = desk_with(&market, |route| route.trusted = false);
+    let network = Network::new(&desk, Pushed::Taken);
+    desk.reach(thread(&market, "50").await).await.unwrap_err();
+    assert!(network.shown().is_empty());
+    assert_eq!(desk.notify(&phone(ME), "Good day").await, Notified::Taken);
+    close(market, &[desk]).await;
+}
+
 async fn a_notification_is_shown_once(database: Database) {
     let market = Market::open(database).await;
     let desk = desk(&market);
@@ -139,5 +165,7 @@ on_both_databases!(pushes:
     a_text_messages_pin_is_asked_on_a_screen,
     who_cannot_be_reached_is_given_back,
     a_push_takes_the_place_of_an_idle_dialogue,
+    what_answers_the_former_dialogue_does_not_answer_a_push,
+    no_pin_is_asked_on_a_route_whose_numbers_are_not_believed,
     a_notification_is_shown_once,
 );

@@ -3,6 +3,7 @@
 //! A password is hashed as a PIN is (peppered argon2id), so a try costs us something: only a few are checked at once, and an
 //! unknown `system_id` costs the same as a known one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
@@ -106,21 +107,72 @@ fn answer(ask: Ask, peers: &[Peer], peppers: &Peppers) {
     let Asked::Bind(asked) = &ask.asked else { return ask.deny(status::RBINDFAIL) };
     let name = String::from_utf8_lossy(&asked.system_id).into_owned();
     let password = Secret::new(asked.password.expose().to_vec());
-    let known = peers.iter().find(|peer| peer.system_id == name);
-    let Some(peer) = known else {
-        // As dear as a wrong password, so that the two cannot be told apart.
-        let _ = hash(&password, owner(&name), peppers, Profile::Standard);
-        tracing::warn!(address = %ask.address, "an SMPP bind by nobody that we know");
-        return ask.deny(status::RINVPASWD);
+    match judge(&name, &password, ask.address.ip(), peers, peppers) {
+        Ok(peer) => {
+            let grant = Grant { name: peer.name.clone(), binds: peer.binds, link: peer.link.clone() };
+            ask.allow(grant);
+        }
+        Err(why) => {
+            tracing::warn!(address = %ask.address, "an SMPP bind is refused: {why}");
+            ask.deny(status::RINVPASWD);
+        }
+    }
+}
+
+/// Who binds. All refusals are as dear as each other and are answered alike, so that nobody learns from where he may not
+/// bind whether a name or a password is right.
+fn judge<'p>(
+    name: &str,
+    password: &Secret,
+    from: IpAddr,
+    peers: &'p [Peer],
+    peppers: &Peppers,
+) -> Result<&'p Peer, String> {
+    let Some(peer) = peers.iter().find(|peer| peer.system_id == name) else {
+        let _ = hash(password, owner(name), peppers, Profile::Standard);
+        return Err("nobody that we know".to_owned());
     };
-    if !fits(peer, &password, peppers) {
-        tracing::warn!(peer = %peer.name, address = %ask.address, "an SMPP bind with a wrong password");
-        return ask.deny(status::RINVPASWD);
+    let right = fits(peer, password, peppers);
+    if !peer.networks.is_empty() && !peer.networks.iter().any(|network| network.has(from)) {
+        return Err(format!("{} may not bind from there", peer.name));
     }
-    if !peer.networks.is_empty() && !peer.networks.iter().any(|network| network.has(ask.address.ip())) {
-        tracing::warn!(peer = %peer.name, address = %ask.address, "an SMPP bind from an address that is not the peer's");
-        return ask.deny(status::RBINDFAIL);
+    if right { Ok(peer) } else { Err(format!("a wrong password of {}", peer.name)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::smpp::Carries;
+    use crate::smpp::link::settings::{Settings, Side};
+
+    #[test]
+    fn who_may_not_bind_from_there_does_not_learn_whether_the_password_is_right() {
+        let peppers = Peppers::single(Secret::from("0123456789abcdef"));
+        let side = Side::Smsc { system_id: bytes::Bytes::new(), version: 0x34 };
+        let peers = [Peer {
+            name: "aggregator".to_owned(),
+            system_id: "agg".to_owned(),
+            password: password_hash("agg", &Secret::from("s3cret"), &peppers).unwrap(),
+            networks: vec!["192.0.2.0/24".parse().unwrap()],
+            binds: 1,
+            link: Settings::new(side),
+            trusted: false,
+            carries: Carries::default(),
+        }];
+        for (name, password, from, wanted) in [
+            ("agg", "s3cret", "192.0.2.7", Ok("aggregator")),
+            ("agg", "guess", "192.0.2.7", Err("a wrong password of aggregator")),
+            ("agg", "s3cret", "198.51.100.7", Err("aggregator may not bind from there")),
+            ("agg", "guess", "198.51.100.7", Err("aggregator may not bind from there")),
+            ("someone", "s3cret", "192.0.2.7", Err("nobody that we know")),
+        ] {
+            let judged = judge(name, &Secret::from(password), from.parse().unwrap(), &peers, &peppers);
+            let judged = judged.map(|peer| peer.name.as_str());
+            assert_eq!(
+                judged.as_ref().map_err(String::as_str),
+                wanted.as_ref().map_err(|why| *why),
+                "{name} {from}"
+            );
+        }
     }
-    let grant = Grant { name: peer.name.clone(), binds: peer.binds, link: peer.link.clone() };
-    ask.allow(grant);
 }

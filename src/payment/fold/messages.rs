@@ -100,7 +100,10 @@ impl Messages {
 
     pub(super) fn settle(&mut self, settled: &OutboxSettled) -> Result<(), Refusal> {
         let row = self.outbox.row(&settled.id).ok_or(Refusal::Unknown("message"))?;
-        if !outbox::may(row.state, settled.state) {
+        // While it is being sent, what is stored as due is the end of its lease.
+        let claimed_anew =
+            row.state == OutboxState::Sending && settled.lease.is_some_and(|lease| lease != row.due_at);
+        if claimed_anew || !outbox::may(row.state, settled.state) {
             return Err(Refusal::Settled(row.state));
         }
         let Some(row) = self.outbox.row_mut(&settled.id) else { return Err(Refusal::Unknown("message")) };
@@ -282,6 +285,25 @@ mod tests {
         assert_eq!(answers, [Ok(()), Ok(())]);
         assert!(changes.outbox.added.is_empty());
         assert_eq!(changes.outbox.changed[0].state, OutboxState::Failed);
+    }
+
+    #[test]
+    fn news_of_a_former_claim_does_not_take_a_message_out_of_the_hands_that_have_it() {
+        // Whoever did not hear that its news was written writes it again, and the message may be claimed anew by then.
+        let Op::Outbox(waiting) = queue(1) else { unreachable!() };
+        let stored = OutboxRow { state: OutboxState::Sending, due_at: 70, ..waiting };
+        let news = |lease, state| {
+            vec![Op::SettleOutbox(Box::new(OutboxSettled { lease, ..OutboxSettled::new(id(1), state, 6) }))]
+        };
+        for state in [OutboxState::Waiting, OutboxState::Failed, OutboxState::Unknown] {
+            let loaded = || Loaded { outbox: vec![stored.clone()], ..Loaded::default() };
+            let (answers, changes) = batch(vec![news(Some(60), state)], loaded());
+            assert_eq!(answers, [Err(Refusal::Settled(OutboxState::Sending))], "{state:?}");
+            assert!(changes.outbox.changed.is_empty());
+            for lease in [Some(70), None] {
+                assert_eq!(batch(vec![news(lease, state)], loaded()).0, [Ok(())], "{state:?}");
+            }
+        }
     }
 
     #[test]

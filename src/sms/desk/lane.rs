@@ -23,6 +23,9 @@ impl Default for Limits {
     }
 }
 
+/// Who wrote, and whether that is believed: who forges a number does not fill the line of whose it is.
+type Sender = (String, bool);
+
 /// The lines.
 #[derive(Clone, Debug)]
 pub(super) struct Lanes {
@@ -33,7 +36,7 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Inner {
     /// The front of each is whose turn it is; a line is never empty.
-    lanes: HashMap<String, VecDeque<Waiting>>,
+    lanes: HashMap<Sender, VecDeque<Waiting>>,
     taken: usize,
     next: u64,
 }
@@ -48,7 +51,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Place {
     lanes: Lanes,
-    sender: String,
+    sender: Sender,
     number: u64,
     called: Option<oneshot::Receiver<()>>,
 }
@@ -59,9 +62,10 @@ impl Lanes {
     }
 
     /// Takes a place at the end of a sender's line; nothing when there is none.
-    pub(super) fn take(&self, sender: &str) -> Option<Place> {
+    pub(super) fn take(&self, sender: &str, believed: bool) -> Option<Place> {
+        let sender = (sender.to_owned(), believed);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = inner.lanes.get(sender).map_or(0, VecDeque::len);
+        let before = inner.lanes.get(&sender).map_or(0, VecDeque::len);
         if inner.taken >= self.limits.all_max || before >= self.limits.sender_max {
             return None;
         }
@@ -74,8 +78,8 @@ impl Lanes {
         let number = inner.next;
         inner.next = inner.next.wrapping_add(1);
         inner.taken += 1;
-        inner.lanes.entry(sender.to_owned()).or_default().push_back(Waiting { number, call });
-        Some(Place { lanes: self.clone(), sender: sender.to_owned(), number, called })
+        inner.lanes.entry(sender.clone()).or_default().push_back(Waiting { number, call });
+        Some(Place { lanes: self.clone(), sender, number, called })
     }
 
     /// Texts that wait or are handled.
@@ -122,10 +126,10 @@ mod tests {
     async fn one_senders_texts_keep_their_order_and_others_do_not_wait() {
         let lanes = Lanes::new(Limits { sender_max: 100, all_max: 1_000 });
         let order = Arc::new(Mutex::new(Vec::new()));
-        let stuck = lanes.take("stuck").unwrap();
+        let stuck = lanes.take("stuck", true).unwrap();
         let mut tasks = Vec::new();
         for n in 0..100 {
-            let mut place = lanes.take("a").unwrap();
+            let mut place = lanes.take("a", true).unwrap();
             let order = Arc::clone(&order);
             tasks.push(tokio::spawn(async move {
                 place.turn().await;
@@ -145,9 +149,9 @@ mod tests {
     #[tokio::test]
     async fn a_place_that_is_given_up_lets_the_next_one_wait_for_those_before() {
         let lanes = Lanes::new(Limits::default());
-        let first = lanes.take("a").unwrap();
-        let second = lanes.take("a").unwrap();
-        let mut third = lanes.take("a").unwrap();
+        let first = lanes.take("a", true).unwrap();
+        let second = lanes.take("a", true).unwrap();
+        let mut third = lanes.take("a", true).unwrap();
         let early = tokio::time::timeout(std::time::Duration::from_millis(20), third.turn()).await;
         assert!(early.is_err());
         drop(second);
@@ -160,11 +164,14 @@ mod tests {
     #[test]
     fn places_are_limited() {
         let lanes = Lanes::new(Limits { sender_max: 2, all_max: 3 });
-        let a = (lanes.take("a"), lanes.take("a"));
-        assert!(lanes.take("a").is_none(), "two of one sender");
-        let b = lanes.take("b");
-        assert!(b.is_some() && lanes.take("c").is_none(), "three in all");
+        let a = (lanes.take("a", true), lanes.take("a", true));
+        assert!(lanes.take("a", true).is_none(), "two of one sender");
+        let b = lanes.take("b", true);
+        assert!(b.is_some() && lanes.take("c", true).is_none(), "three in all");
         drop(a);
-        assert!(lanes.take("a").is_some());
+        assert!(lanes.take("a", true).is_some());
+        drop(b);
+        let forged = (lanes.take("a", false), lanes.take("a", false));
+        assert!(forged.1.is_some() && lanes.take("a", false).is_none() && lanes.take("a", true).is_some());
     }
 }

@@ -4,9 +4,9 @@
 //! receive ─► line of its sender ─► parts ─► thread's session, or a new one ─► proceed ─► settle ─► Taken
 //!                                                                                 then: perform, callback
 //! ```
-//! A thread is a number of ours and a sender. While its session waits, a text is the answer; one that is a command and does
-//! not fit the question begins anew instead. While money is moving, a text waits for the outcome, and is refused for now if
-//! that takes long: the network brings it again. Who is no number is not answered.
+//! A thread is a number of ours and a sender, whose number is believed or not. While its session waits, a text is the
+//! answer; one that is a command and does not fit the question begins anew instead. While money is moving, a text waits for
+//! the outcome, and is refused for now if that takes long: the network brings it again. Who is no number is not answered.
 
 mod lane;
 mod long;
@@ -143,6 +143,8 @@ struct Inner<M> {
     known: Mutex<Option<HashSet<String>>>,
     /// Threads whose money is moving by this process; cancelled when it is over.
     moving: Mutex<HashMap<String, CancellationToken>>,
+    /// Texts that were refused without it being known whether they were committed, by their keys.
+    doubted: Mutex<HashSet<Id>>,
 }
 
 /// Takes texts in. Clones are handles on the same one.
@@ -180,6 +182,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
             tasks: TaskTracker::new(),
             known: Mutex::default(),
             moving: Mutex::default(),
+            doubted: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -190,7 +193,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
     /// # Errors
     /// When nothing was done: the network may bring the text again. Dropping the future early is the same.
     pub fn receive(&self, received: Received) -> impl Future<Output = Result<Taken, Error>> + Send + use<M> {
-        let place = self.inner.lanes.take(received.from.as_str());
+        let place = self.inner.lanes.take(received.from.as_str(), received.trusted);
         let inner = Arc::clone(&self.inner);
         async move {
             let taken = match place {
@@ -246,6 +249,10 @@ impl<M> Inner<M> {
     /// adds the thread before it does.
     fn known(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doubted(&self) -> MutexGuard<'_, HashSet<Id>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn moving(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {

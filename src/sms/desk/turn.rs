@@ -19,6 +19,8 @@ use crate::sms::repeat::{Seen, Verdict};
 const CHANNEL: i16 = 3;
 /// How long a text is known by an id that is its alone. Providers try for some hours at most.
 const UNIQUE_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// Texts that were refused and may be committed all the same that are remembered; they come when the database goes away.
+const DOUBTED_MAX: usize = 10_000;
 /// Keys of threads begin with this.
 pub(super) const PREFIX: &str = "sms/";
 
@@ -89,13 +91,18 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             channel: CHANNEL,
             received_at: self.clock.now().0,
         };
-        let key = format!("{PREFIX}{to}/{}", from.as_str());
+        // Who forges a number on a route that is not believed has a thread of his own, and no part in the caller's: he neither
+        // answers what the caller was asked nor uses up his tries (DESIGN 6.4 point 17).
+        let belief = if received.trusted { "" } else { "/unbelieved" };
+        let key = format!("{PREFIX}{to}/{}{belief}", from.as_str());
         let text = Text { received, from, key, row, parts };
         let saved = self.at_rest(&text.key).await?;
         let taken = match saved {
             Some(saved) => self.go_on(&text, saved).await,
             None => self.begin(&text, None).await,
-        }?;
+        };
+        self.doubt(text.row.key, matches!(taken, Err(Error::Session(_))));
+        let taken = taken?;
         if taken == Taken::Duplicate
             && let Some(parts) = parts
         {
@@ -187,8 +194,22 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         }
         let age = text.row.received_at.saturating_sub(seen.received_at);
         let link_gone = seen.link != text.row.link && !(self.link_up)(seen.link);
-        let seen = Seen { age: Duration::from_micros(u64::try_from(age).unwrap_or(0)), link_gone };
+        let refused = self.doubted().contains(&seen.key);
+        let seen = Seen { age: Duration::from_micros(u64::try_from(age).unwrap_or(0)), link_gone, refused };
         self.settings.windows.judge(Some(seen), waiting)
+    }
+
+    /// Remembers that a text was refused and may be committed, until it was taken.
+    fn doubt(&self, key: Id, refused: bool) {
+        let mut doubted = self.doubted();
+        if !refused {
+            doubted.remove(&key);
+            return;
+        }
+        if doubted.len() >= DOUBTED_MAX {
+            doubted.clear();
+        }
+        doubted.insert(key);
     }
 
     /// The question once more, for a caller who perhaps never had it.

@@ -83,8 +83,12 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
             if row.key.as_ref().is_some_and(|key| self.inner.moving().contains_key(key)) {
                 continue;
             }
-            self.inner.end(row).await?;
-            ended += 1;
+            let id = row.id;
+            match self.inner.end(row).await {
+                Ok(()) => ended += 1,
+                // The others do not wait for it; it is looked at again.
+                Err(error) => tracing::warn!(session = %id, "a thread whose time is up: {error}"),
+            }
         }
         Ok(ended)
     }

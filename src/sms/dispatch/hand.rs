@@ -248,6 +248,7 @@ impl Hand {
             route: Some(known.name.clone()),
             attempts: Some(tries),
             segments: Some(i32::from(segments)),
+            lease: Some(row.due_at),
             ..OutboxSettled::new(row.id, OutboxState::Unknown, now)
         };
         let again = match next {
@@ -350,7 +351,11 @@ impl Standing {
 }
 
 fn failed(row: &OutboxRow, code: &str, now: i64) -> OutboxSettled {
-    OutboxSettled { code: Some(code.to_owned()), ..OutboxSettled::new(row.id, OutboxState::Failed, now) }
+    OutboxSettled {
+        code: Some(code.to_owned()),
+        lease: Some(row.due_at),
+        ..OutboxSettled::new(row.id, OutboxState::Failed, now)
+    }
 }
 
 /// A text that was not tried goes back to waiting, or has failed if its time is up by then.
@@ -362,6 +367,7 @@ fn back(mut row: OutboxRow, due_at: i64, code: &str, now: i64) -> Step {
     Step::Settle(OutboxSettled {
         code: Some(code.to_owned()),
         due_at: Some(due_at),
+        lease: Some(row.due_at),
         ..OutboxSettled::new(row.id, OutboxState::Waiting, now)
     })
 }

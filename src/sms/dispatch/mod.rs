@@ -27,6 +27,9 @@ use crate::sms::route::Route;
 
 pub use receipts::{Receipt, Reported, Told};
 
+/// Pause before a dispatcher that broke begins anew.
+const BROKEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a dispatcher works.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Settings {
@@ -120,6 +123,21 @@ impl std::fmt::Debug for Dispatcher {
     }
 }
 
+/// Runs the task, and again if it breaks: nobody is told anything any more without it. What it had in hand stays *sending*
+/// and becomes *unknown* when its lease is over.
+async fn keep(inner: Arc<Inner>, routes: Vec<(Route, Arc<dyn Carry>)>, settings: Settings) {
+    loop {
+        let task = run::Task::new(Arc::clone(&inner), routes.clone(), settings);
+        match tokio::spawn(task.run()).await {
+            Err(broken) if broken.is_panic() && !inner.stop.is_cancelled() => {
+                tracing::error!("the dispatcher of texts broke off, and begins anew: {broken}");
+                tokio::time::sleep(BROKEN_PAUSE).await;
+            }
+            _ => return,
+        }
+    }
+}
+
 impl Dispatcher {
     /// Starts the task. It ends after [`Dispatcher::stop`], when what carriers have in hand is answered and written.
     #[must_use]
@@ -132,8 +150,8 @@ impl Dispatcher {
             counters: Counters::default(),
             stop: CancellationToken::new(),
         });
-        let task = run::Task::new(Arc::clone(&inner), routes, settings);
-        (Self { inner }, tokio::spawn(task.run()))
+        let kept = tokio::spawn(keep(Arc::clone(&inner), routes, settings));
+        (Self { inner }, kept)
     }
 
     /// Claims nothing any more, gives back what has not left, waits for what is under way.

@@ -325,6 +325,16 @@ pub(crate) enum Piece {
     Sound(Arc<str>),
 }
 
+impl Piece {
+    /// The slot whose value it says.
+    fn slot(&self) -> Option<usize> {
+        match self {
+            Self::Slot { slot, .. } | Self::Plural { slot, .. } => Some(*slot),
+            Self::Words(_) | Self::Sound(_) => None,
+        }
+    }
+}
+
 /// A message in one language.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Message {
@@ -383,6 +393,15 @@ impl Texts {
     /// The tags of all languages.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.languages.iter().map(|language| language.tag.as_str())
+    }
+
+    /// Whether every wording of a message, on each channel and in each language, says the value of a slot. A wording that
+    /// could not be read has been reported, and says what it may.
+    pub(crate) fn says(&self, message: u16, slot: usize) -> bool {
+        let messages =
+            self.languages.iter().filter_map(|language| language.messages.get(usize::from(message)));
+        let mut forms = messages.flat_map(|message| [&message.voice, &message.ussd, &message.sms]);
+        forms.all(|pieces| pieces.is_empty() || pieces.iter().any(|piece| piece.slot() == Some(slot)))
     }
 
     pub(crate) fn system(&self, system: System) -> (u16, Arc<str>) {

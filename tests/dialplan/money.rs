@@ -53,11 +53,18 @@ fn codes(text: &str) -> Vec<Code> {
 }
 
 fn codes_of(texts: &[&str]) -> Vec<Code> {
+    codes_with(texts, vec![SourceFile::new("en.msg", read(&golden().join("base.en.msg")))])
+}
+
+fn codes_with(texts: &[&str], messages: Vec<SourceFile>) -> Vec<Code> {
     let file = |(index, text): (usize, &&str)| SourceFile::new(format!("{index}.flow"), *text);
     let sources = Sources {
         flows: texts.iter().enumerate().map(file).collect(),
-        messages: vec![SourceFile::new("en.msg", read(&golden().join("base.en.msg")))],
-        numbers: vec![source("en/numbers.say", "prompts/en/numbers.say")],
+        messages,
+        numbers: vec![
+            source("en/numbers.say", "prompts/en/numbers.say"),
+            source("sw/numbers.say", "prompts/sw/numbers.say"),
+        ],
         clips: None,
     };
     let mut found: Vec<Code> = match compile(&sources, &settings()) {
@@ -118,6 +125,31 @@ fn a_payment_of_anything_else_is_not() {
     ] {
         assert_eq!(codes(&flow(&format!("{pay}{PAY}{}", outcomes("")))), [Code::F035], "{pay}");
     }
+}
+
+#[test]
+fn a_wording_that_leaves_a_value_out_confirms_nothing() {
+    let english = read(&golden().join("base.en.msg"));
+    let whole = "  Recharge {phone} with {amount}, fee {fee}. Your PIN, please.\n";
+    assert!(english.contains(whole));
+    let paying = flow(&format!("step pin\n{CONFIRM}{PAY}{}", outcomes("")));
+    let reported = |wording: &str, swahili: Option<&str>| {
+        let mut messages = vec![SourceFile::new("en.msg", english.replace(whole, wording))];
+        messages.extend(swahili.map(|text| SourceFile::new("sw.msg", english.replace(whole, text))));
+        codes_with(&[&paying], messages)
+    };
+    assert_eq!(reported(whole, Some(whole)), []);
+    let without_fee = "  Recharge {phone} with {amount}. Your PIN, please.\n";
+    assert_eq!(reported(without_fee, None), [Code::F035]);
+    // On one of the channels, or in one of the languages.
+    let spoken = format!("  voice: {}  text: {}", whole.trim_start(), without_fee.trim_start());
+    assert_eq!(reported(&spoken, None), [Code::F035]);
+    let written = format!("  voice: {}  text: {}", without_fee.trim_start(), whole.trim_start());
+    assert_eq!(reported(&written, None), [Code::F035]);
+    assert_eq!(reported(whole, Some(without_fee)), [Code::F035]);
+    // One mistake is told once.
+    let mistyped = "  Recharge {phone} with {amount}, fee {fe}. Your PIN, please.\n";
+    assert_eq!(reported(mistyped, None), [Code::F052]);
 }
 
 #[test]

@@ -41,7 +41,12 @@ pub(super) fn prune(diagnostics: &mut Vec<Diagnostic>, written: &Written<'_>, so
         .filter_map(|(file, _)| files.get(*file))
         .collect();
     let before = diagnostics.clone();
+    // A slot that a message does not have is a value that it does not say.
+    let slots_differ = before.iter().any(|fault| fault.code == Code::F052);
     diagnostics.retain(|fault| {
+        if fault.code == Code::F035 && slots_differ {
+            return false;
+        }
         let Some(label) = fault.labels.first() else { return true };
         let Some(own) = files.get(&label.file) else { return true };
         let mut all = std::iter::once(own).chain(subs.iter().copied());

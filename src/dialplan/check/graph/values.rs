@@ -277,7 +277,7 @@ impl Walk<'_, '_, '_> {
             let text =
                 format!("the caller does not hear the {} that `{}` takes", missing.join(" and "), pay.action);
             report.diagnostics.push(place.error(Code::F035, pay.span, text).hint(
-                "the question for the secret must say the same variables, and they must not change after it",
+                "the question for the secret must say the same variables in each wording, and they must not change after it",
             ));
         } else if !stale.is_empty() {
             let text = format!(

@@ -106,7 +106,12 @@ impl Lines<'_, '_> {
         };
         let (min, max) = self.limits(reading, options.digits.as_ref());
         let variable = self.resolver.scope.index(&name.value).unwrap_or_default();
-        let heard: BTreeSet<Said> = question.arguments.iter().filter_map(said).collect();
+        // What a wording leaves out is not heard, though the message is given it.
+        let texts = self.resolver.place.texts;
+        let heard: BTreeSet<Said> = (question.arguments.iter().enumerate())
+            .filter(|(slot, _)| texts.says(question.message, *slot))
+            .filter_map(|(_, argument)| said(argument))
+            .collect();
         self.nodes.extend(use_nodes(uses));
         self.nodes.extend([self.giving_up.clone(), Node::Input { menu: false }]);
         self.nodes.push(Node::Assign { variable, quoted: None, copy: None });

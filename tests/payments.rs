@@ -694,7 +694,7 @@ async fn chance_faults_never_cost_or_make_money(database: Database) {
             }
         };
         let payment = tokio::time::timeout(Duration::from_secs(60), ends).await.expect("every payment ends");
-        let carried = market.carrier(payment.target.as_str());
+        let carried = market.carrier(&payment.target.text());
         let recharged = carried.iter().filter(|r| r.state == "delivered").count();
         assert_eq!(recharged, usize::from(payment.state == State::Delivered), "{payment:?} {carried:?}");
         delivered += i64::from(payment.state == State::Delivered);
@@ -724,7 +724,7 @@ async fn two_nodes_share_the_work(database: Database) {
     }
     for id in ids {
         let payment = market.until(id, State::Delivered).await;
-        assert_eq!(market.carrier(payment.target.as_str()).len(), 1);
+        assert_eq!(market.carrier(&payment.target.text()).len(), 1);
     }
     assert_eq!(market.money(account).await, (500_000 - 30_000, 0));
     assert!(second.drain(Duration::from_secs(30)).await);

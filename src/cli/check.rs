@@ -11,7 +11,7 @@ use crate::app;
 use crate::app::dialplans::Places;
 use crate::connector::numbering::Plan;
 use crate::connector::sandbox;
-use crate::dialplan::action::ACTIONS;
+use crate::dialplan::action::all;
 use crate::dialplan::catalog::{Catalog, compile};
 use crate::dialplan::diagnostic::{Allowance, Code, Diagnostic, Severity};
 use crate::payment::settings::Settings;
@@ -167,7 +167,7 @@ fn wrapped(text: &str) -> String {
 }
 
 fn actions() {
-    for action in ACTIONS {
+    for action in all() {
         say(format!("{}\n    {}", action.signature(), action.about));
         for outcome in action.outcomes {
             say(format!("    on {}", outcome.signature()));

@@ -74,6 +74,12 @@ pub(super) const fn kind(kind: Kind) -> &'static str {
         Kind::Tax => "tax",
         Kind::Loss => "loss",
         Kind::Funding => "funding",
+        Kind::Intermediary => "intermediary",
+        Kind::Rounding => "rounding",
+        Kind::Biller => "billers",
+        Kind::Merchant => "merchants",
+        Kind::Bank => "bank",
+        Kind::Receivable => "receivable",
     }
 }
 

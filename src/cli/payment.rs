@@ -247,7 +247,7 @@ pub(super) fn json(payment: &PaymentRow) -> serde_json::Value {
         "state": payment.state,
         "class": payment.class,
         "account": payment.account,
-        "target": payment.target,
+        "target": payment.target.text(),
         "amount": money(payment.amount_minor),
         "fee": money(payment.fee_minor),
         "currency": payment.currency,
@@ -268,7 +268,7 @@ fn line(payment: &PaymentRow) -> String {
         name(payment.state),
         Money::new(payment.amount_minor, payment.currency).amount_text(),
         payment.currency,
-        payment.target.as_str(),
+        &payment.target.text(),
         payment.id,
         payment.class.as_ref().map(|c| format!("  ({c})")).unwrap_or_default()
     )

@@ -4,6 +4,13 @@
 //! named here and performed by the session; the dialplan only knows what goes in and which outcomes come
 //! back.
 
+pub mod account;
+pub mod bill;
+pub mod charge;
+pub mod order;
+pub mod recharge;
+
+use crate::dialplan::action::bill::BILL;
 use crate::dialplan::value::{Family, Record, Type};
 
 /// A named and typed place: a parameter, or one value of an outcome.
@@ -50,6 +57,9 @@ pub enum Effect {
         /// Names of values, such as `fee`.
         values: &'static [&'static str],
     },
+    /// It changes settings or asks for something to be sent, and moves no money: doing it twice is as doing it once. It may be
+    /// given a secret.
+    Changes,
     /// It moves money: the caller has confirmed these parameters in the question for its secret.
     MovesMoney {
         /// Names of parameters.
@@ -78,7 +88,7 @@ impl Action {
     /// The action of a name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
-        ACTIONS.iter().find(|action| action.name == name)
+        all().find(|action| action.name == name)
     }
 
     /// The outcome of a name, with its index.
@@ -159,129 +169,11 @@ const FIRST: Field = field("first", Type::Int);
 const REPEAT: Field = field("repeat", Type::Bool);
 
 /// Every action there is.
-pub static ACTIONS: &[Action] = &[
-    Action {
-        name: "caller.identify",
-        about: "whether the caller has a believable mobile number, and a payment account bound to it",
-        parameters: &[],
-        outcomes: &[
-            Outcome {
-                name: "bound",
-                values: &[field("account", Type::Name("account"))],
-                meaning: Meaning::Identified,
-            },
-            plain("unbound", &[PHONE]),
-            plain("no_number", &[]),
-        ],
-        effect: Effect::Reads,
-        performed: true,
-    },
-    Action {
-        name: "topup.route",
-        about: "which carrier recharges a number, and the amounts that it may be recharged with",
-        parameters: &[PHONE],
-        outcomes: &[
-            plain(
-                "ok",
-                &[field("carrier", Type::Name("carrier")), field("amounts", Type::List(&Type::Money))],
-            ),
-            plain("not_supported", &[]),
-            plain("bad_number", &[]),
-        ],
-        effect: Effect::Reads,
-        performed: true,
-    },
-    Action {
-        name: "payment.quote",
-        about: "the fee, and whether the limits would allow the payment now; judged again when money moves",
-        parameters: &[PHONE, AMOUNT, REPEAT],
-        outcomes: &[
-            plain("ok", &[FEE, field("total", Type::Money)]),
-            plain("not_designated", &[]),
-            plain("payment_limit", &[LIMIT]),
-            plain("day_limit", &[LIMIT, LEFT]),
-            plain("user_limit", &[LIMIT, LEFT]),
-            plain("insufficient", &[LEFT]),
-            plain("duplicate", &[FIRST, FEE]),
-            plain("still_processing", &[]),
-        ],
-        effect: Effect::Quotes { action: "recharge.pay", values: &["fee"] },
-        performed: true,
-    },
-    Action {
-        name: "recharge.pay",
-        about: "checks the PIN, holds the money, asks the carrier, and posts or gives back",
-        parameters: &[PHONE, AMOUNT, field("pin", Type::Secret), REPEAT],
-        outcomes: &[
-            plain("delivered", &[RECEIPT]),
-            Outcome { name: "pending", values: &[RECEIPT], meaning: Meaning::Pending },
-            plain("wrong_pin", &[field("left", Type::Int)]),
-            plain("locked", &[]),
-            plain("day_limit", &[LIMIT, LEFT]),
-            plain("user_limit", &[LIMIT, LEFT]),
-            plain("insufficient", &[LEFT]),
-            plain("duplicate", &[FIRST, FEE]),
-            plain("still_processing", &[]),
-            plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
-            plain("suspended", &[]),
-        ],
-        effect: Effect::MovesMoney { confirmed: &["phone", "amount"] },
-        performed: true,
-    },
-    Action {
-        name: "bill.list",
-        about: "the caller's unpaid bills, the one due first before the others",
-        parameters: &[],
-        outcomes: &[plain("ok", &[field("bills", Type::List(&Type::Record(&BILL)))]), plain("none", &[])],
-        effect: Effect::Reads,
-        performed: false,
-    },
-    Action {
-        name: "bill.inquire",
-        about: "asks a biller for a bill by its number, and what paying it costs",
-        parameters: &[field("number", Type::Digits)],
-        outcomes: &[
-            plain("ok", &[field("bill", Type::Record(&BILL)), FEE, field("total", Type::Money)]),
-            plain("not_found", &[]),
-            plain("already_paid", &[]),
-            plain("expired", &[]),
-            plain("biller_down", &[]),
-        ],
-        effect: Effect::Quotes { action: "bill.pay", values: &["fee"] },
-        performed: false,
-    },
-    Action {
-        name: "bill.pay",
-        about: "checks the PIN, holds the money, tells the biller, and posts or gives back",
-        parameters: &[field("number", Type::Digits), AMOUNT, field("pin", Type::Secret)],
-        outcomes: &[
-            plain("paid", &[RECEIPT]),
-            Outcome { name: "pending", values: &[RECEIPT], meaning: Meaning::Pending },
-            plain("wrong_pin", &[field("left", Type::Int)]),
-            plain("locked", &[]),
-            plain("insufficient", &[LEFT]),
-            plain("already_paid", &[]),
-            plain("changed", &[]),
-            plain("still_processing", &[]),
-            plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
-            plain("suspended", &[]),
-        ],
-        effect: Effect::MovesMoney { confirmed: &["number", "amount"] },
-        performed: false,
-    },
-];
-
-/// A bill that a biller has answered for.
-pub static BILL: Record = Record {
-    name: "bill",
-    fields: &[
-        field("number", Type::Digits),
-        field("biller", Type::Text),
-        field("name", Type::Text),
-        AMOUNT,
-        field("due", Type::Date),
-    ],
-};
+pub fn all() -> impl Iterator<Item = &'static Action> {
+    [account::ACTIONS, recharge::ACTIONS, bill::ACTIONS, order::ACTIONS, charge::ACTIONS]
+        .into_iter()
+        .flatten()
+}
 
 /// The records that actions make.
 pub static RECORDS: &[&Record] = &[&BILL];
@@ -333,19 +225,14 @@ mod tests {
 
     #[test]
     fn the_table_is_consistent() {
-        for action in ACTIONS {
-            assert_eq!(
-                ACTIONS.iter().filter(|other| other.name == action.name).count(),
-                1,
-                "{}",
-                action.name
-            );
+        for action in all() {
+            assert_eq!(all().filter(|other| other.name == action.name).count(), 1, "{}", action.name);
             for outcome in action.outcomes {
                 assert_eq!(action.outcomes.iter().filter(|o| o.name == outcome.name).count(), 1);
                 assert!(outcome.values.iter().all(|value| value.ty != Type::Secret), "no secret comes back");
             }
             match action.effect {
-                Effect::Reads => {}
+                Effect::Reads | Effect::Changes => {}
                 Effect::Quotes { action: paying, values } => {
                     assert!(Action::find(paying).unwrap().moves_money());
                     for value in values {

@@ -23,6 +23,16 @@ pub enum House<'a> {
     Float(&'a str),
     /// What a connector lets us keep.
     Commission(&'a str),
+    /// Money that is kept for others: paid orders that are frozen, deposits of charges.
+    Intermediary,
+    /// Parts of a unit that rates leave over.
+    Rounding,
+    /// What is owed to a biller.
+    Biller(&'a str),
+    /// What an outside account provider owes us.
+    Receivable(&'a str),
+    /// Money at our bank.
+    Bank,
 }
 
 impl House<'_> {
@@ -36,6 +46,11 @@ impl House<'_> {
             Self::Loss => "loss".to_owned(),
             Self::Float(connector) => format!("float:{connector}"),
             Self::Commission(connector) => format!("commission:{connector}"),
+            Self::Intermediary => "intermediary".to_owned(),
+            Self::Rounding => "rounding".to_owned(),
+            Self::Biller(biller) => format!("biller:{biller}"),
+            Self::Receivable(provider) => format!("receivable:{provider}"),
+            Self::Bank => "bank".to_owned(),
         }
     }
 
@@ -49,6 +64,11 @@ impl House<'_> {
             Self::Loss => Kind::Loss,
             Self::Float(_) => Kind::Float,
             Self::Commission(_) => Kind::Commission,
+            Self::Intermediary => Kind::Intermediary,
+            Self::Rounding => Kind::Rounding,
+            Self::Biller(_) => Kind::Biller,
+            Self::Receivable(_) => Kind::Receivable,
+            Self::Bank => Kind::Bank,
         }
     }
 
@@ -75,7 +95,8 @@ impl House<'_> {
             kind: self.kind(),
             name: self.name(),
             currency,
-            floor_minor: None,
+            // What is kept for others can never be more than was given.
+            floor_minor: matches!(self, Self::Intermediary).then_some(0),
             balance_minor: 0,
             held_minor: 0,
             entries: 0,
@@ -83,6 +104,12 @@ impl House<'_> {
             opened_at: at,
         }
     }
+}
+
+/// A merchant's account as it is opened at `at`, microseconds: it may not go below zero.
+#[must_use]
+pub fn merchant(id: Id, currency: Currency, at: i64) -> AccountRow {
+    AccountRow { kind: Kind::Merchant, ..customer(id, currency, at) }
 }
 
 /// A customer's account as it is opened at `at`, microseconds: it may not go below zero.

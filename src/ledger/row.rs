@@ -99,12 +99,37 @@ pub enum Kind {
     Loss = 6,
     /// Where customers' deposits come from (bank, cash).
     Funding = 7,
+    /// Kept for others until an order or a charge ends.
+    Intermediary = 8,
+    /// What rates leave over.
+    Rounding = 9,
+    /// Owed to a biller.
+    Biller = 10,
+    /// A merchant's account: what we owe the merchant.
+    Merchant = 11,
+    /// Money at our bank.
+    Bank = 12,
+    /// What an outside account provider owes us.
+    Receivable = 13,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &[Self] =
-        &[Self::Customer, Self::Float, Self::Commission, Self::Fee, Self::Tax, Self::Loss, Self::Funding];
+    pub const ALL: &[Self] = &[
+        Self::Customer,
+        Self::Float,
+        Self::Commission,
+        Self::Fee,
+        Self::Tax,
+        Self::Loss,
+        Self::Funding,
+        Self::Intermediary,
+        Self::Rounding,
+        Self::Biller,
+        Self::Merchant,
+        Self::Bank,
+        Self::Receivable,
+    ];
 
     /// The kind of a stored number.
     #[must_use]
@@ -121,7 +146,7 @@ impl Kind {
     /// Whether it holds what the house owns, so that people read its balance with the sign turned.
     #[must_use]
     pub const fn is_asset(self) -> bool {
-        matches!(self, Self::Float | Self::Loss | Self::Funding)
+        matches!(self, Self::Float | Self::Loss | Self::Funding | Self::Bank | Self::Receivable)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::msisdn::Msisdn;
 use crate::payment::fold::messages::{Mark as MessagesMark, Messages};
 use crate::payment::fold::table::Table;
 use crate::payment::judge::judge;
+use crate::payment::row::record::{Record, RecordKey, Write};
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PayerRow, PaymentRow,
     SuspensionRow,
@@ -38,6 +39,7 @@ pub struct Working {
     suspensions: Table<(String, String), SuspensionRow>,
     messages: Messages,
     references: Table<String, ()>,
+    records: Table<RecordKey, Record>,
     events: Vec<EventRow>,
     broken: Option<Broken>,
     refused: Option<TransferRow>,
@@ -58,6 +60,7 @@ struct Mark {
     suspensions: usize,
     messages: MessagesMark,
     references: usize,
+    records: usize,
     events: usize,
 }
 
@@ -85,6 +88,7 @@ impl Working {
             outbox,
             inbox,
             references,
+            records,
         } = loaded;
         let mut books = load_books(keys, at, accounts, transfers, holds);
         load_reversible(keys, &mut books, &original_entries, &reversal_entries);
@@ -113,6 +117,7 @@ impl Working {
                 keys.references.iter().cloned(),
                 references.into_iter().map(|text| (text, ())),
             ),
+            records: Table::new(keys.records.iter().cloned(), records.into_iter().map(|r| (r.key(), r))),
             events: Vec::new(),
             broken: None,
             refused: None,
@@ -295,6 +300,40 @@ impl Working {
         self.references.row(&reference.to_owned()).is_some()
     }
 
+    fn write_record(&mut self, write: &Write) -> Result<(), Refusal> {
+        let key = write.key();
+        let table = key.shape.table;
+        let stored = self.records.row(&key);
+        let row = match write {
+            Write::Add(record) => match stored {
+                Some(stored) if stored == record => return Ok(()),
+                Some(_) => return Err(Refusal::Exists(table)),
+                None => Some(record.clone()),
+            },
+            Write::Set(record) => {
+                let seen = record.version().ok_or(Refusal::Unfit(table))?.checked_sub(1);
+                match stored.ok_or(Refusal::Unknown(table))?.version() {
+                    version if version == seen => Some(record.clone()),
+                    _ => return Err(Refusal::Stale),
+                }
+            }
+            Write::Put(record) => Some(record.clone()),
+            Write::Remove(_) => None,
+        };
+        self.records.set(key, row);
+        Ok(())
+    }
+
+    fn must_be_open(&self, wanted: &[(String, String)]) -> Result<(), Refusal> {
+        let shut = wanted.iter().any(|key| self.suspensions.row(key).is_some());
+        if shut { Err(Refusal::Suspended) } else { Ok(()) }
+    }
+
+    fn below_ceiling(&self, account: Id, balance_minor: i64) -> Result<(), Refusal> {
+        let row = self.account(account).ok_or(Refusal::Unknown("account"))?;
+        if row.balance_minor > balance_minor { Err(Refusal::Ceiling { balance_minor }) } else { Ok(()) }
+    }
+
     fn mark(&self) -> Mark {
         Mark {
             books: self.books.mark(),
@@ -307,6 +346,7 @@ impl Working {
             suspensions: self.suspensions.undo.len(),
             messages: self.messages.mark(),
             references: self.references.undo.len(),
+            records: self.records.undo.len(),
             events: self.events.len(),
         }
     }
@@ -322,6 +362,7 @@ impl Working {
         self.suspensions.rollback(mark.suspensions);
         self.messages.rollback(&mark.messages);
         self.references.rollback(mark.references);
+        self.records.rollback(mark.records);
         self.events.truncate(mark.events);
     }
 
@@ -335,6 +376,7 @@ impl Working {
             (self.pairs.missed.get(), "pair"),
             (self.suspensions.missed.get(), "suspension"),
             (self.references.missed.get(), "reference"),
+            (self.records.missed.get(), "record"),
         ]
         .into_iter()
         .find_map(|(missed, table)| missed.then_some(table))
@@ -352,6 +394,7 @@ impl Working {
         let (counters, _) = self.counters.into_rows();
         let (pairs, _) = self.pairs.into_rows();
         let (suspensions, resumed) = self.suspensions.into_rows();
+        let (records, removed) = self.records.into_rows();
         let mut changes = Changes {
             accounts: Rows { added: books.opened, changed: books.accounts },
             transfers: books.transfers,
@@ -367,6 +410,8 @@ impl Working {
             pairs,
             suspended: suspensions.added,
             resumed,
+            records,
+            removed,
             ..Changes::default()
         };
         self.messages.write_to(&mut changes);
@@ -432,6 +477,9 @@ pub fn fold(work: &mut Working, unit: &Unit) -> Result<Result<Done, Refusal>, Br
         Op::Receive(receive) => work.messages.receive(receive),
         Op::Part(row) => work.messages.part(row),
         Op::DropParts(message) => work.messages.drop_parts(*message),
+        Op::Record(write) => work.write_record(write),
+        Op::Open(wanted) => work.must_be_open(wanted),
+        Op::Ceiling { account, balance_minor } => work.below_ceiling(*account, *balance_minor),
         Op::SaveSession(row) => work.messages.save_session(row, work.books.at()),
         Op::EndSession(id) => work.messages.end_session(*id),
         Op::Suspend(row) => {

@@ -11,7 +11,7 @@ use crate::payment::decision::CONTESTED;
 use crate::payment::fold::{Working, ids};
 use crate::payment::limits;
 use crate::payment::posting;
-use crate::payment::row::{AttemptRow, BindingRow, EventRow, PairRow, PayerRow, PaymentRow, State};
+use crate::payment::row::{AttemptRow, BindingRow, EventRow, PairRow, PayerRow, PaymentRow, State, product};
 use crate::payment::unit::{Authorise, Move, Op, Refusal};
 
 /// Pair states as stored (see [`PairRow`]).
@@ -50,7 +50,10 @@ pub fn judge(op: &Op, work: &mut Working) -> Result<(), Refusal> {
         | Op::Suspend(_)
         | Op::Resume(_)
         | Op::SaveSession(_)
-        | Op::EndSession(_) => Ok(()),
+        | Op::EndSession(_)
+        | Op::Record(_)
+        | Op::Open(_)
+        | Op::Ceiling { .. } => Ok(()),
     }
 }
 
@@ -141,8 +144,10 @@ fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
     }
     let payer = work.payer(payment.account).ok_or(Refusal::Unknown("payment account"))?;
     let locked = payer.pin_locked || payer.pin_hash.is_none();
-    let (user_day_limit_minor, user_payment_limit_minor) =
-        (payer.user_day_limit_minor, payer.user_payment_limit_minor);
+    // S14 is a limit on recharges; bills, orders and deposits have limits of their own.
+    let own = payment.product == product::RECHARGE;
+    let user_day_limit_minor = payer.user_day_limit_minor.filter(|_| own);
+    let user_payment_limit_minor = payer.user_payment_limit_minor.filter(|_| own);
     if payer.suspended || work.suspended(payment) {
         return Err(Refusal::Suspended);
     }

@@ -1,8 +1,8 @@
-//! Which accounts share a payment's money: the only place that writes the legs of a recharge. Pure.
+//! Which accounts share a payment's money: the only place that writes the legs of one. Pure.
 //!
 //! ```text
-//!            customer        float:carrier    commission:carrier    fee
-//!  delivery  −(amount+fee)   +cost            +(amount−cost)        +fee
+//!            customer        counterparty     commission            fee          tax
+//!  delivery  −(amount+fee)   +cost            +(amount−cost)        +(fee−tax)   +tax
 //! ```
 
 use crate::ledger::command::{Act, Command, Leg};
@@ -22,9 +22,10 @@ pub const fn total_minor(payment: &PaymentRow) -> Option<i64> {
 pub fn legs(payment: &PaymentRow, posting: &Posting, cost_minor: i64) -> Vec<Leg> {
     Leg::merged(&[
         Leg::new(payment.account, -payment.amount_minor.saturating_add(payment.fee_minor)),
-        Leg::new(posting.float, cost_minor),
+        Leg::new(posting.counterparty, cost_minor),
         Leg::new(posting.commission, payment.amount_minor.saturating_sub(cost_minor)),
-        Leg::new(posting.fee, payment.fee_minor),
+        Leg::new(posting.fee, payment.fee_minor.saturating_sub(payment.tax_minor)),
+        Leg::new(posting.tax, payment.tax_minor),
     ])
 }
 
@@ -90,7 +91,7 @@ pub fn reverse_contested(payment: &PaymentRow, posting: &Posting) -> Command {
 /// Books what a late delivery cost as a loss (DESIGN 6.4 point 12); nothing when it cost nothing.
 #[must_use]
 pub fn lose(payment: &PaymentRow, posting: &Posting, loss: Id, cost_minor: i64) -> Option<Command> {
-    let legs = Leg::merged(&[Leg::new(posting.float, cost_minor), Leg::new(loss, -cost_minor)]);
+    let legs = Leg::merged(&[Leg::new(posting.counterparty, cost_minor), Leg::new(loss, -cost_minor)]);
     (!legs.is_empty()).then(|| Command::new(late(payment.id), Some(payment.id), Act::Transfer { legs }))
 }
 
@@ -98,7 +99,7 @@ pub fn lose(payment: &PaymentRow, posting: &Posting, loss: Id, cost_minor: i64) 
 #[must_use]
 pub fn regain(payment: &PaymentRow, posting: &Posting, loss: Id) -> Option<Command> {
     let cost = payment.cost_minor;
-    let legs = Leg::merged(&[Leg::new(posting.float, -cost), Leg::new(loss, cost)]);
+    let legs = Leg::merged(&[Leg::new(posting.counterparty, -cost), Leg::new(loss, cost)]);
     let act = Act::Reverse { transfer: late(payment.id), legs };
     (cost != 0).then(|| Command::new(payment.id.derived("late reverse"), Some(payment.id), act))
 }

@@ -11,7 +11,8 @@ pub type ReceiptText = fn(&PaymentRow) -> Option<String>;
 #[must_use]
 pub fn plain(payment: &PaymentRow) -> Option<String> {
     let amount = Money::new(payment.amount_minor, payment.currency);
-    let (target, reference) = (payment.target.as_str(), &payment.reference);
+    let target = payment.target.phone()?.as_str();
+    let reference = &payment.reference;
     match payment.state {
         State::Delivered => Some(format!("{target} was recharged with {amount}. Ref {reference}.")),
         State::Refused => Some(format!(

@@ -1,11 +1,16 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
 mod messages;
+pub mod record;
+mod target;
 
 pub use crate::ledger::row::Id;
 use crate::ledger::row::{HoldRow, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+
+pub use record::AnswerRow;
+pub use target::Target;
 
 pub use messages::{InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
 
@@ -121,17 +126,19 @@ pub struct PaymentRow {
     pub caller: Option<Msisdn>,
     /// 1 voice, 2 USSD, 3 SMS, 4 HTTP.
     pub channel: i16,
-    /// "recharge".
+    /// `recharge`, `bill`, `order` or `deposit`: see [`product`].
     pub product: String,
-    /// The number that is recharged.
-    pub target: Msisdn,
+    /// What is paid.
+    pub target: Target,
     /// Face value.
     pub amount_minor: i64,
     /// Added to it.
     pub fee_minor: i64,
-    /// What the carrier takes from our float on delivery.
+    /// What the carrier takes from our float on delivery; of what is paid on to a biller or kept for somebody, all that is his.
     pub cost_minor: i64,
-    /// Of all three.
+    /// The part of the fee that is tax.
+    pub tax_minor: i64,
+    /// Of all these.
     pub currency: Currency,
     /// Where it stands.
     pub state: State,
@@ -145,6 +152,14 @@ pub struct PaymentRow {
     pub connector: String,
     /// The carrier's own reference.
     pub carrier_reference: Option<String>,
+    /// A name for receipts: the biller's, the merchant's, the agent's.
+    pub payee: Option<String>,
+    /// The id of the biller's quote that the payment answers.
+    pub quote: Option<String>,
+    /// The connector of the outside account that is charged; `None` when the money is on the ledger account itself.
+    pub provider: Option<String>,
+    /// The order or charge that is paid.
+    pub deal: Option<Id>,
     /// Microseconds.
     pub created_at: i64,
     /// Microseconds.
@@ -158,10 +173,10 @@ pub struct PaymentRow {
 }
 
 impl PaymentRow {
-    /// The counter of its account's day (S13, S14).
+    /// The counter of its account's day for its product (S13, S14).
     #[must_use]
     pub fn counter_key(&self) -> CounterKey {
-        CounterKey { scope: ACCOUNT_DAY, owner: self.account.text(), day: self.business_day }
+        CounterKey { scope: day_scope(&self.product), owner: self.account.text(), day: self.business_day }
     }
 
     /// The counter of what its account has paid on its day without a PIN.
@@ -220,13 +235,43 @@ pub struct AttemptRow {
 /// What is counted for a limit.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CounterKey {
-    /// [`ACCOUNT_DAY`] or [`WITHOUT_PIN`]; more scopes (number, trunk) later.
+    /// [`ACCOUNT_DAY`], [`WITHOUT_PIN`], [`BILL_DAY`], [`ORDER_DAY`] or [`DEPOSIT_DAY`].
     pub scope: i16,
     /// Whose: the account's id text, a number, a trunk.
     pub owner: String,
     /// Days since 1970-01-01 in the market's zone.
     pub day: i32,
 }
+
+/// The products, as payments store them.
+pub mod product {
+    /// A number is recharged.
+    pub const RECHARGE: &str = "recharge";
+    /// A biller's bill.
+    pub const BILL: &str = "bill";
+    /// A merchant's order.
+    pub const ORDER: &str = "order";
+    /// An agent's deposit into the intermediary account.
+    pub const DEPOSIT: &str = "deposit";
+}
+
+/// The scope under which an account's day of a product is counted.
+#[must_use]
+pub fn day_scope(product: &str) -> i16 {
+    match product {
+        product::BILL => BILL_DAY,
+        product::ORDER => ORDER_DAY,
+        product::DEPOSIT => DEPOSIT_DAY,
+        _ => ACCOUNT_DAY,
+    }
+}
+
+/// The scope of an account's day of bills.
+pub const BILL_DAY: i16 = 3;
+/// The scope of an account's day of orders.
+pub const ORDER_DAY: i16 = 4;
+/// The scope of an agent's day of deposits.
+pub const DEPOSIT_DAY: i16 = 5;
 
 /// The scope of an account's day of recharges: face value, delivered and open payments.
 pub const ACCOUNT_DAY: i16 = 1;
@@ -251,8 +296,8 @@ pub struct CounterRow {
 pub struct PairKey {
     /// The account.
     pub account: Id,
-    /// The number.
-    pub target: Msisdn,
+    /// What is paid.
+    pub target: Target,
     /// Face value, minor units.
     pub amount_minor: i64,
 }
@@ -295,6 +340,8 @@ pub enum PaymentFact {
     StrayPair(PairRow),
     /// A limit counter.
     Counter(CounterRow),
+    /// A row of a table of [`record::AUDITED`], after everything else, table by table, by key.
+    Record(record::Record),
 }
 
 /// Something that is shut for now (DESIGN 6.4 point 22).

@@ -2,6 +2,7 @@
 //!
 //! PostgreSQL has no text with a NUL in it, and no index entry of more than a third of a page.
 
+use crate::payment::row::record::{Cell, Write};
 use crate::payment::row::{AttemptRow, OutboxRow, SessionRow};
 use crate::payment::unit::{Move, Op};
 
@@ -39,6 +40,7 @@ pub fn clean(op: &mut Op) {
         Op::Receive(receive) => all([&mut receive.row.route, &mut receive.row.caller]),
         Op::SaveSession(row) => clean_session(row),
         Op::Move(step) => clean_step(step),
+        Op::Record(write) => clean_record(write),
         // These hold what was checked before, or nothing from outside.
         Op::Ledger(_)
         | Op::OpenAccount(_)
@@ -54,7 +56,9 @@ pub fn clean(op: &mut Op) {
         | Op::DropParts(_)
         | Op::Suspend(_)
         | Op::Resume(_)
-        | Op::EndSession(_) => {}
+        | Op::EndSession(_)
+        | Op::Open(_)
+        | Op::Ceiling { .. } => {}
     }
 }
 
@@ -62,6 +66,14 @@ fn clean_outbox(row: &mut OutboxRow) {
     all([&mut row.kind, &mut row.recipient, &mut row.body]);
     all([&mut row.route, &mut row.sender, &mut row.code].into_iter().flatten());
     row.message_id.iter_mut().for_each(message_id);
+}
+
+fn clean_record(write: &mut Write) {
+    let (Write::Add(record) | Write::Set(record) | Write::Put(record)) = write else { return };
+    all(record
+        .cells
+        .iter_mut()
+        .filter_map(|cell| if let Cell::Text(text) = cell { Some(text) } else { None }));
 }
 
 fn clean_session(row: &mut SessionRow) {

@@ -8,6 +8,7 @@ use crate::ledger::command::Command;
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::ledger::row::AccountRow;
 use crate::ledger::row::Id;
+use crate::payment::row::record::{Cell, Recorded, Write};
 use crate::payment::row::{
     AttemptRow, BindingRow, InboxRow, OutboxRow, OutboxState, PairKey, PartRow, PayerRow, PaymentRow,
     SessionRow, State, SuspensionRow,
@@ -84,6 +85,44 @@ pub enum Op {
     SaveSession(Box<SessionRow>),
     /// Forgets a session, if there is one.
     EndSession(Id),
+    /// Writes a row of a table that has no rules of its own here: see [`Op::add`], [`Op::set`], [`Op::put`], [`Op::remove`].
+    Record(Box<Write>),
+    /// Refused as suspended when any of these (scope, key) is shut.
+    Open(Vec<(String, String)>),
+    /// Refused when an account holds more than this at this point of the unit.
+    Ceiling {
+        /// The account.
+        account: Id,
+        /// The most that it may hold, minor units.
+        balance_minor: i64,
+    },
+}
+
+impl Op {
+    /// Adds a row. The very same row is there already is fine; another of its key is refused as existing.
+    #[must_use]
+    pub fn add(row: &impl Recorded) -> Self {
+        Self::Record(Box::new(Write::Add(row.record())))
+    }
+
+    /// Replaces the row whose `version` is one less than this one's; refused as stale when another is stored, as unknown when
+    /// there is none.
+    #[must_use]
+    pub fn set(row: &impl Recorded) -> Self {
+        Self::Record(Box::new(Write::Set(row.record())))
+    }
+
+    /// Adds or replaces a row.
+    #[must_use]
+    pub fn put(row: &impl Recorded) -> Self {
+        Self::Record(Box::new(Write::Put(row.record())))
+    }
+
+    /// Takes the row with this primary key out, if it is there.
+    #[must_use]
+    pub fn remove<T: Recorded>(key: &[Cell]) -> Self {
+        Self::Record(Box::new(Write::Remove(T::key(key))))
+    }
 }
 
 /// See [`Op::Authorise`].
@@ -189,12 +228,14 @@ pub struct Receive {
 /// The accounts that share a delivered payment (DESIGN 6.4 point 4).
 #[derive(Clone, Copy, Debug)]
 pub struct Posting {
-    /// The carrier's float.
-    pub float: Id,
-    /// Commission.
+    /// Who gets the cost: a carrier's float, what is owed to a biller, the intermediary account, a merchant.
+    pub counterparty: Id,
+    /// What is left of the amount.
     pub commission: Id,
     /// Fees.
     pub fee: Id,
+    /// The tax in the fee.
+    pub tax: Id,
 }
 
 /// Why a unit was dropped. Ordered by precedence within an authorisation.
@@ -278,6 +319,12 @@ pub enum Refusal {
     /// It exists with another content.
     #[error("{0} exists already")]
     Exists(&'static str),
+    /// The account would hold more than it may.
+    #[error("the account may hold {balance_minor} at most")]
+    Ceiling {
+        /// Minor units.
+        balance_minor: i64,
+    },
 }
 
 /// What a committed unit did.

@@ -26,7 +26,8 @@ use crate::payment::fold::ids;
 use crate::payment::judge::pair;
 use crate::payment::posting;
 use crate::payment::row::{
-    ACCOUNT_DAY, CounterRow, PairRow, PaymentCase, PaymentFact, PaymentRow, State, WITHOUT_PIN,
+    ACCOUNT_DAY, BILL_DAY, CounterRow, DEPOSIT_DAY, ORDER_DAY, PairRow, PaymentCase, PaymentFact, PaymentRow,
+    State, WITHOUT_PIN, day_scope,
 };
 
 /// What the payments of an account and day come to.
@@ -106,7 +107,7 @@ impl fmt::Display for Standing {
 /// Reads the stream of facts.
 #[derive(Debug, Default)]
 pub struct Verifier {
-    used: HashMap<(Id, i32), Used>,
+    used: HashMap<(Id, i16, i32), Used>,
     /// Of payments by text message in any state, with their fees.
     by_sms: HashMap<(Id, i32), Used>,
     report: Report,
@@ -128,16 +129,17 @@ impl Verifier {
                 self.fault("I11", "pair", pair.payment, Some(name), what);
             }
             PaymentFact::Counter(counter) => self.counter(&counter),
+            PaymentFact::Record(_) => {}
         }
     }
 
     /// Judges what is missing and joins all into the ledger's report.
     pub fn finish(mut self, report: &mut Report) {
-        let mut missing: Vec<((Id, i32), Used)> = self.used.drain().collect();
+        let mut missing: Vec<((Id, i16, i32), Used)> = self.used.drain().collect();
         missing.sort_unstable_by_key(|(key, _)| *key);
-        for ((account, day), used) in missing {
+        for ((account, scope, day), used) in missing {
             let what = format!("missing, its {} payments come to {}", used.payments, used.minor);
-            self.fault("I11", "counter", account, Some(format!("day {day}")), what);
+            self.fault("I11", "counter", account, Some(format!("scope {scope} day {day}")), what);
         }
         report.join(self.report);
     }
@@ -156,7 +158,10 @@ impl Verifier {
     fn payment(&mut self, case: &PaymentCase) {
         let payment = &case.payment;
         self.report.payments += 1;
-        let used = self.used.entry((payment.account, payment.business_day)).or_default();
+        let used = self
+            .used
+            .entry((payment.account, day_scope(&payment.product), payment.business_day))
+            .or_default();
         // Refused and reversed ones gave back, to the day that had counted them (DESIGN 6.4 point 8).
         if payment.state.is_open() || payment.state == State::Delivered {
             used.minor += i128::from(payment.amount_minor);
@@ -255,7 +260,7 @@ impl Verifier {
     /// I11: a counter against the sum over payments, all of which came before.
     fn counter(&mut self, row: &CounterRow) {
         let key = &row.key;
-        let known = matches!(key.scope, ACCOUNT_DAY | WITHOUT_PIN);
+        let known = matches!(key.scope, ACCOUNT_DAY | WITHOUT_PIN | BILL_DAY | ORDER_DAY | DEPOSIT_DAY);
         let Some(account) = Id::parse(&key.owner).filter(|_| known) else {
             // The owner of another scope may be a phone number: it is not told whole.
             let tail: String =
@@ -264,7 +269,7 @@ impl Verifier {
             self.fault("I11", "counter", Id([0; 16]), Some(name), "counts nothing that is known");
             return;
         };
-        let name = Some(format!("day {}", key.day));
+        let name = Some(format!("scope {} day {}", key.scope, key.day));
         if key.scope == WITHOUT_PIN {
             // Which payments had no PIN is not stored: all those by text message are as much as it can come to.
             let most = self.by_sms.get(&(account, key.day)).copied().unwrap_or_default();
@@ -278,7 +283,7 @@ impl Verifier {
             }
             return;
         }
-        match self.used.remove(&(account, key.day)) {
+        match self.used.remove(&(account, key.scope, key.day)) {
             None => self.fault("I11", "counter", account, name, "is of no payment"),
             Some(used) if (used.minor, used.payments) != (i128::from(row.used_minor), row.payments) => {
                 let what = format!(

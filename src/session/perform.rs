@@ -2,18 +2,26 @@
 //!
 //! One function for each action; the outcome names and the order of their values are those of the table.
 
+mod account;
+mod bill;
+mod charge;
+mod given;
+mod order;
+mod recharge;
+
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::dialplan::action::Action;
 use crate::dialplan::event::Channel as Way;
-use crate::dialplan::event::{Argument, Event, PIN_NEEDED};
+use crate::dialplan::event::{Argument, Event};
 use crate::dialplan::value::Value;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
-use crate::payment::answer::{Channel, Identity, PayOutcome, PayRequest, Pin as Vouched, Quote, Route};
+use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
 use crate::payment::run::Payments;
+use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 
 /// An action to perform, with what it is given. Holds the secret of a paying action until that has been asked.
@@ -144,96 +152,16 @@ impl Desk {
             let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
             return Ok(Performed { event, account: self.account });
         }
-        let mut given = task.arguments.into_iter();
-        let (name, values) = match action {
-            "caller.identify" => self.identify().await?,
-            "topup.route" => self.route(&phone(action, given.next())?),
-            "payment.quote" => {
-                let phone = phone(action, given.next())?;
-                let amount = money(action, given.next())?;
-                self.quote(&phone, amount, yes(action, given.next())?).await?
-            }
-            "recharge.pay" => {
-                let phone = phone(action, given.next())?;
-                let amount = money(action, given.next())?;
-                let pin = match given.next() {
-                    Some(Argument::Secret(secret)) => Vouched::Typed(secret),
-                    Some(Argument::Waived) if self.pin_waivable => Vouched::Waived,
-                    // The conversation goes on over another route than it began on.
-                    Some(Argument::Waived) => {
-                        let event = Event::Outcome { name: PIN_NEEDED.to_owned(), values: Vec::new() };
-                        return Ok(Performed { event, account: self.account });
-                    }
-                    Some(Argument::Value(_)) | None => return Err(Error::Action(action)),
-                };
-                self.pay(phone, amount, pin, yes(action, given.next())?).await?
-            }
-            other => return Err(Error::Action(other)),
+        let mut given = Given::new(action, task.arguments);
+        let room = action.split_once('.').map_or(action, |(room, _)| room);
+        let (name, values) = match room {
+            "topup" | "payment" | "recharge" => recharge::perform(&mut self, action, &mut given).await?,
+            "bill" => bill::perform(&mut self, action, &mut given).await?,
+            "order" => order::perform(&mut self, action, &mut given).await?,
+            "charge" => charge::perform(&mut self, action, &mut given).await?,
+            _ => account::perform(&mut self, action, &mut given).await?,
         };
         Ok(Performed { event: Event::Outcome { name: name.to_owned(), values }, account: self.account })
-    }
-
-    async fn identify(&mut self) -> Result<Answer, Error> {
-        Ok(match self.payments.identify(self.caller.as_ref()).await? {
-            Identity::Bound { account } => {
-                self.account = Some(account);
-                ("bound", vec![Value::Text(account.text())])
-            }
-            Identity::Unbound { phone } => ("unbound", vec![Value::Phone(phone)]),
-            Identity::NoNumber => ("no_number", Vec::new()),
-        })
-    }
-
-    fn route(&self, phone: &Msisdn) -> Answer {
-        match self.payments.route(phone) {
-            Route::Ok { carrier, amounts_minor } => {
-                let amounts = amounts_minor.into_iter().map(|minor| self.money(minor)).collect();
-                ("ok", vec![Value::Text(carrier), Value::List(amounts)])
-            }
-            Route::NotSupported => ("not_supported", Vec::new()),
-            Route::BadNumber => ("bad_number", Vec::new()),
-        }
-    }
-
-    async fn quote(&self, phone: &Msisdn, amount: Money, repeat: bool) -> Result<Answer, Error> {
-        let account = self.account.ok_or(Error::Action("payment.quote"))?;
-        let quote = self.payments.quote(account, self.channel, phone, amount.minor, repeat).await?;
-        Ok(match quote {
-            Quote::Ok { fee_minor, total_minor } => {
-                ("ok", vec![self.money(fee_minor), self.money(total_minor)])
-            }
-            // A quote is advice. Whatever is shut says so in `recharge.pay`, before a PIN try is counted.
-            Quote::Suspended => ("ok", vec![self.money(0), Value::Money(amount)]),
-            Quote::NotDesignated | Quote::NoRoute => ("not_designated", Vec::new()),
-            Quote::PaymentLimit { limit_minor } => ("payment_limit", vec![self.money(limit_minor)]),
-            Quote::DayLimit { limit_minor, left_minor, .. } => {
-                ("day_limit", vec![self.money(limit_minor), self.money(left_minor)])
-            }
-            Quote::UserLimit { limit_minor, left_minor, .. } => {
-                ("user_limit", vec![self.money(limit_minor), self.money(left_minor)])
-            }
-            Quote::Insufficient { left_minor } => ("insufficient", vec![self.money(left_minor)]),
-            Quote::Duplicate { minutes_ago, fee_minor, .. } => {
-                ("duplicate", vec![Value::Int(minutes_ago), self.money(fee_minor)])
-            }
-            Quote::StillProcessing => ("still_processing", Vec::new()),
-        })
-    }
-
-    async fn pay(&self, phone: Msisdn, amount: Money, pin: Vouched, repeat: bool) -> Result<Answer, Error> {
-        let account = self.account.ok_or(Error::Action("recharge.pay"))?;
-        let request = PayRequest {
-            id: self.payment,
-            account,
-            caller: self.caller.clone(),
-            channel: self.channel,
-            phone,
-            amount_minor: amount.minor,
-            pin,
-            repeat,
-        };
-        let outcome = self.payments.pay(request).await?;
-        Ok(paid(&outcome, |minor| self.money(minor)))
     }
 
     fn money(&self, minor: i64) -> Value {
@@ -281,36 +209,15 @@ fn spoken(class: &str) -> &'static str {
     }
 }
 
-fn value(action: &'static str, argument: Option<Argument>) -> Result<Value, Error> {
-    match argument {
-        Some(Argument::Value(value)) => Ok(value),
-        Some(Argument::Secret(_) | Argument::Waived) | None => Err(Error::Action(action)),
-    }
-}
-
-fn phone(action: &'static str, argument: Option<Argument>) -> Result<Msisdn, Error> {
-    let Value::Phone(phone) = value(action, argument)? else { return Err(Error::Action(action)) };
-    Ok(phone)
-}
-
-fn money(action: &'static str, argument: Option<Argument>) -> Result<Money, Error> {
-    let Value::Money(money) = value(action, argument)? else { return Err(Error::Action(action)) };
-    Ok(money)
-}
-
-fn yes(action: &'static str, argument: Option<Argument>) -> Result<bool, Error> {
-    let Value::Bool(yes) = value(action, argument)? else { return Err(Error::Action(action)) };
-    Ok(yes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialplan::action::{ACTIONS, REFUSAL};
+    use crate::dialplan::action::{REFUSAL, all};
+    use crate::dialplan::event::PIN_NEEDED;
 
     #[test]
     fn every_money_action_can_be_suspended() {
-        for action in ACTIONS.iter().filter(|action| action.moves_money()) {
+        for action in all().filter(|action| action.moves_money()) {
             assert!(
                 action.outcome(SUSPENDED).is_some_and(|(_, outcome)| outcome.values.is_empty()),
                 "{}",
@@ -323,7 +230,7 @@ mod tests {
     fn a_payment_that_needs_a_pin_after_all_is_told_to_the_engine() {
         let money = |minor| Value::Money(Money::new(minor, crate::money::Currency::NONE));
         assert_eq!(paid(&PayOutcome::PinNeeded, money), (PIN_NEEDED, Vec::new()));
-        assert!(ACTIONS.iter().all(|action| action.outcome(PIN_NEEDED).is_none()));
+        assert!(all().all(|action| action.outcome(PIN_NEEDED).is_none()));
     }
 
     #[test]

@@ -36,7 +36,7 @@ macro_rules! payment_columns {
     () => {
         "id, reference, account, caller, channel, product, target, amount_minor, fee_minor, cost_minor, currency, \
          state, class, business_day, hold, connector, carrier_reference, created_at, updated_at, next_check_at, \
-         checks, version"
+         checks, version, tax_minor, payee, quote, provider, deal"
     };
 }
 macro_rules! event_columns {

@@ -6,7 +6,7 @@ use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, InboxRow, OutboxRow, OutboxState, PairKey,
-    PairRow, PartRow, PayerRow, PaymentRow, SessionRow, State, SuspensionRow,
+    PairRow, PartRow, PayerRow, PaymentRow, SessionRow, State, SuspensionRow, Target,
 };
 use crate::store::error::Error;
 
@@ -60,6 +60,11 @@ pub(super) fn currency(row: &Row, index: usize) -> Result<Currency, Error> {
 fn msisdn(row: &Row, index: usize) -> Result<Msisdn, Error> {
     let number: &str = row.try_get(index)?;
     Msisdn::parse(number).map_err(|_| Error::value("a number's column", "something else"))
+}
+
+fn target(row: &Row, index: usize) -> Result<Target, Error> {
+    let text: &str = row.try_get(index)?;
+    Target::parse(text).ok_or_else(|| Error::value("a payment's target", "something else"))
 }
 
 fn state(row: &Row, index: usize) -> Result<State, Error> {
@@ -152,7 +157,7 @@ pub(super) fn payment(row: &Row) -> Result<PaymentRow, Error> {
         caller: caller.map_err(|_| Error::value("payments.caller", "no number"))?,
         channel: small(row, 4)?,
         product: text(row, 5)?,
-        target: msisdn(row, 6)?,
+        target: target(row, 6)?,
         amount_minor: int(row, 7)?,
         fee_minor: int(row, 8)?,
         cost_minor: int(row, 9)?,
@@ -168,6 +173,11 @@ pub(super) fn payment(row: &Row) -> Result<PaymentRow, Error> {
         next_check_at: some_int(row, 19)?,
         checks: medium(row, 20)?,
         version: int(row, 21)?,
+        tax_minor: int(row, 22)?,
+        payee: some_text(row, 23)?,
+        quote: some_text(row, 24)?,
+        provider: some_text(row, 25)?,
+        deal: some_id(row, 26)?,
     })
 }
 
@@ -206,7 +216,7 @@ pub(super) fn counter(row: &Row) -> Result<CounterRow, Error> {
 
 pub(super) fn pair(row: &Row) -> Result<PairRow, Error> {
     Ok(PairRow {
-        key: PairKey { account: id(row, 0)?, target: msisdn(row, 1)?, amount_minor: int(row, 2)? },
+        key: PairKey { account: id(row, 0)?, target: target(row, 1)?, amount_minor: int(row, 2)? },
         payment: id(row, 3)?,
         state: small(row, 4)?,
         delivered_at: int(row, 5)?,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
+use crate::payment::row::record::{Record, RecordKey};
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, InboxRow, OutboxRow, PairKey, PairRow, PartRow,
     PayerRow, PaymentRow, SessionRow, SuspensionRow,
@@ -46,6 +47,8 @@ pub struct Keys {
     pub inbox: BTreeSet<Id>,
     /// Payment references that may be taken.
     pub references: BTreeSet<String>,
+    /// Rows of tables without rules of their own.
+    pub records: BTreeSet<RecordKey>,
 }
 
 impl Keys {
@@ -68,6 +71,7 @@ impl Keys {
         self.outbox.extend(other.outbox);
         self.inbox.extend(other.inbox);
         self.references.extend(other.references);
+        self.records.extend(other.records);
     }
 
     /// Adds what follows from rows that were found: a payment's hold, counter and pair, a hold's account. These never
@@ -120,6 +124,8 @@ pub struct Loaded {
     pub inbox: Vec<InboxRow>,
     /// References taken.
     pub references: Vec<String>,
+    /// Rows of tables without rules of their own.
+    pub records: Vec<Record>,
 }
 
 /// Rows that a batch adds and rows that it changes, of one table.
@@ -183,6 +189,10 @@ pub struct Changes {
     pub dropped_parts: Vec<Id>,
     /// Segments kept.
     pub parts: Vec<PartRow>,
+    /// Rows of tables without rules of their own.
+    pub records: Rows<Record>,
+    /// Such rows taken out.
+    pub removed: Vec<RecordKey>,
 }
 
 impl Changes {
@@ -213,5 +223,7 @@ impl Changes {
             && none(&self.inbox)
             && self.dropped_parts.is_empty()
             && self.parts.is_empty()
+            && none(&self.records)
+            && self.removed.is_empty()
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (2, "payment", include_str!("../../migrations/sqlite/0002_payment.sql")),
     (3, "sessions", include_str!("../../migrations/sqlite/0003_sessions.sql")),
     (4, "messages", include_str!("../../migrations/sqlite/0004_messages.sql")),
+    (5, "products", include_str!("../../migrations/sqlite/0005_products.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -24,6 +25,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (2, "payment", include_str!("../../migrations/postgres/0002_payment.sql")),
     (3, "sessions", include_str!("../../migrations/postgres/0003_sessions.sql")),
     (4, "messages", include_str!("../../migrations/postgres/0004_messages.sql")),
+    (5, "products", include_str!("../../migrations/postgres/0005_products.sql")),
 ];
 
 /// One step and whether the database has it.

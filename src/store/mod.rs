@@ -19,9 +19,10 @@ pub use migrate::Applied;
 use crate::ledger::row::{AccountRow, EntryRow, Fact, HoldRow, Id, Kind, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+use crate::payment::row::record::{Cell, Record, Recorded, Select};
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PayerRow, PaymentFact,
-    PaymentRow, SessionRow, State, SuspensionRow,
+    PaymentRow, SessionRow, State, SuspensionRow, Target,
 };
 use crate::store::keys::{Changes, Keys, Loaded};
 
@@ -47,8 +48,8 @@ pub struct PaymentFilter {
     pub account: Option<Id>,
     /// In one state.
     pub state: Option<State>,
-    /// For one number.
-    pub target: Option<Msisdn>,
+    /// For one number, bill or deal.
+    pub target: Option<Target>,
     /// Created at this time or later, microseconds.
     pub since: Option<i64>,
     /// Created before this time, microseconds.
@@ -115,6 +116,10 @@ impl Batch {
             Open::Postgres(open) => open.rollback().await,
         }
     }
+}
+
+fn read_record<T: Recorded>(record: &Record) -> Result<T, Error> {
+    record.read().ok_or_else(|| Error::value(T::SHAPE.table, "a row that no version of the program writes"))
 }
 
 /// Sends a read to the database that is there.
@@ -223,6 +228,37 @@ impl Store {
             Self::Sqlite(db) => db.facts(books, payments).await,
             Self::Postgres(db) => db.facts(books, payments).await,
         }
+    }
+
+    /// A row of a table without rules of its own, by the values of its primary key.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn record<T: Recorded>(&self, key: &[Cell]) -> Result<Option<T>, Error> {
+        let key = T::key(key);
+        let found = match self {
+            Self::Sqlite(db) => sqlite::records::find(db.readers(), &key).await,
+            Self::Postgres(db) => postgres::records::find(db.pool(), &key).await,
+        };
+        found?.map(|record| read_record(&record)).transpose()
+    }
+
+    /// Rows of such a table.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn records<T: Recorded>(&self, wanted: &Select<T>) -> Result<Vec<T>, Error> {
+        let Select { filters, order, descending, limit, .. } = wanted;
+        let (order, descending, limit) = (*order, *descending, *limit);
+        let found = match self {
+            Self::Sqlite(db) => {
+                sqlite::records::select(db.readers(), T::SHAPE, filters, order, descending, limit).await
+            }
+            Self::Postgres(db) => {
+                postgres::records::select(db.pool(), T::SHAPE, filters, order, descending, limit).await
+            }
+        };
+        found?.iter().map(read_record).collect()
     }
 
     /// A ledger account as it is stored.

@@ -153,7 +153,7 @@ pub(in crate::store) async fn payments(
         query = query.bind(i64::from(state.number()));
     }
     if let Some(target) = &filter.target {
-        query = query.bind(target.as_str().to_owned());
+        query = query.bind(target.text());
     }
     all(pool, query.bind(i64::from(filter.limit)), decode::payment).await
 }
@@ -230,7 +230,7 @@ pub(in crate::store) async fn pair(pool: &Pool, key: &PairKey) -> Result<Option<
         pair_columns!(),
         " from pairs where account = $1 and target = $2 and amount_minor = $3"
     );
-    let query = by_id(SQL, key.account).bind(key.target.as_str().to_owned()).bind(key.amount_minor);
+    let query = by_id(SQL, key.account).bind(key.target.text()).bind(key.amount_minor);
     one(pool, query, decode::pair).await
 }
 

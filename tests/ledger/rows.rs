@@ -44,7 +44,7 @@ fn payment(n: u8) -> PaymentRow {
         caller: n.is_multiple_of(2).then(|| number(1)),
         channel: 1,
         product: "recharge".to_owned(),
-        target: number(n % 10),
+        target: number(n % 10).into(),
         amount_minor: 5_000,
         fee_minor: 10,
         cost_minor: 4_900,
@@ -55,6 +55,11 @@ fn payment(n: u8) -> PaymentRow {
         hold: ids::hold(id(n)),
         connector: "acme".to_owned(),
         carrier_reference: None,
+        tax_minor: 0,
+        payee: None,
+        quote: None,
+        provider: None,
+        deal: None,
         created_at: START.0 + i64::from(n),
         updated_at: START.0,
         next_check_at: None,
@@ -225,7 +230,7 @@ async fn payments_are_listed_by_what_is_asked(fresh: Fresh) {
     let all = PaymentFilter { limit: 10, ..PaymentFilter::default() };
     assert_eq!(listed(all.clone()).await, vec![id(4), id(3), id(2)]);
     assert_eq!(listed(PaymentFilter { limit: 1, ..all.clone() }).await, vec![id(4)]);
-    assert_eq!(listed(PaymentFilter { target: Some(number(3)), ..all.clone() }).await, vec![id(3)]);
+    assert_eq!(listed(PaymentFilter { target: Some(number(3).into()), ..all.clone() }).await, vec![id(3)]);
     assert_eq!(listed(PaymentFilter { account: Some(id(8)), ..all.clone() }).await, vec![]);
     assert_eq!(listed(PaymentFilter { state: Some(State::Refused), ..all.clone() }).await, vec![]);
     let middle = PaymentFilter { since: Some(START.0 + 3), until: Some(START.0 + 4), ..all };
@@ -246,7 +251,7 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
     let payment = |n: u16| PaymentRow {
         id: wide(n),
         reference: format!("R{n}"),
-        target: number(n),
+        target: number(n).into(),
         hold: ids::hold(wide(n)),
         ..payment(2)
     };

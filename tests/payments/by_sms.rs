@@ -120,7 +120,7 @@ pub(super) async fn an_equal_payment_by_sms_is_asked_about_for_a_day(database: D
         async move { payments.quote(account, channel, &target, 5_000, false).await.unwrap() }
     };
     assert_eq!(market.payments.pay(request(Channel::Voice)).await.unwrap().name(), "delivered");
-    let key = PairKey { account, target: phone(OTHER), amount_minor: 5_000 };
+    let key = PairKey { account, target: phone(OTHER).into(), amount_minor: 5_000 };
     let delivered = Timestamp(market.store.pair(&key).await.unwrap().unwrap().delivered_at);
     let to = |at: Timestamp| clock.advance(at.since(clock.now()));
     // Long after a call would pay again, a message still asks.

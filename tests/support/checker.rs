@@ -72,7 +72,7 @@ async fn recharged(store: &Store, carried: &[sandbox::Record], settled: bool, fa
             continue;
         };
         let amount = Money::new(payment.amount_minor, payment.currency).amount_text();
-        if record.amount != amount || record.msisdn != payment.target.as_str() {
+        if record.amount != amount || record.msisdn != payment.target.text() {
             faults
                 .push(format!("C2 {} was recharged with {}, asked was {amount}", payment.id, record.amount));
         }

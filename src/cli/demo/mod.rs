@@ -213,7 +213,7 @@ async fn show(
 
 /// The newest payment for a number.
 async fn latest(daemon: &Daemon, target: &Msisdn) -> anyhow::Result<PaymentRow> {
-    let filter = PaymentFilter { limit: 1, target: Some(target.clone()), ..PaymentFilter::default() };
+    let filter = PaymentFilter { limit: 1, target: Some(target.clone().into()), ..PaymentFilter::default() };
     daemon.core.payments.payments(&filter).await?.into_iter().next().context("no payment was made")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::dialplan::action::{ACTIONS, FAMILIES};
+use crate::dialplan::action::{FAMILIES, all};
 use crate::dialplan::catalog::{LANGUAGE_VERSION, Settings, SourceFile, Sources};
 use crate::dialplan::program::Program;
 use crate::dialplan::speak::{Format, Message, Piece, System, Texts};
@@ -56,7 +56,7 @@ impl<'v> Versions<'v> {
         let market = Settings { params: BTreeMap::new(), ..settings.clone() };
         let mut common = Hash::new();
         common.add(LANGUAGE_VERSION).add(format!("{market:?}"));
-        for action in ACTIONS {
+        for action in all() {
             common.add(format!("{action:?}"));
         }
         for file in sorted(sources.numbers.iter()) {

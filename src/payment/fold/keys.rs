@@ -3,7 +3,7 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
-use crate::payment::row::PaymentRow;
+use crate::payment::row::{PaymentRow, Target};
 use crate::payment::unit::{Op, Unit};
 use crate::store::keys::Keys;
 
@@ -80,7 +80,12 @@ pub fn keys_of(unit: &Unit) -> Keys {
                 payment_keys(step.payment, &mut keys);
                 keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
                 if let Some(posting) = &step.posting {
-                    keys.accounts.extend([posting.float, posting.commission, posting.fee]);
+                    keys.accounts.extend([
+                        posting.counterparty,
+                        posting.commission,
+                        posting.fee,
+                        posting.tax,
+                    ]);
                 }
             }
             Op::Outbox(row) => {
@@ -100,6 +105,13 @@ pub fn keys_of(unit: &Unit) -> Keys {
             }
             Op::EndSession(id) => {
                 keys.sessions.insert(*id);
+            }
+            Op::Record(write) => {
+                keys.records.insert(write.key());
+            }
+            Op::Open(wanted) => keys.suspensions.extend(wanted.iter().cloned()),
+            Op::Ceiling { account, .. } => {
+                keys.accounts.insert(*account);
             }
             Op::Suspend(row) | Op::Resume(row) => {
                 keys.suspensions.insert((row.scope.clone(), row.key.clone()));
@@ -164,8 +176,12 @@ pub fn suspension_keys(payment: &PaymentRow) -> Vec<(String, String)> {
         ("carrier".to_owned(), payment.connector.clone()),
         ("channel".to_owned(), channel.to_owned()),
         ("account".to_owned(), payment.account.text()),
-        ("number".to_owned(), payment.target.as_str().to_owned()),
     ];
+    match &payment.target {
+        Target::Phone(phone) => keys.push(("number".to_owned(), phone.as_str().to_owned())),
+        Target::Bill { biller, .. } => keys.push(("biller".to_owned(), biller.clone())),
+        Target::Deal(_) => {}
+    }
     keys.extend(payment.caller.as_ref().map(|caller| ("number".to_owned(), caller.as_str().to_owned())));
     keys
 }

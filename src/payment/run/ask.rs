@@ -68,7 +68,7 @@ impl Payments {
         if payer.suspended || store.suspended(&suspension_keys(&draft)).await? {
             return Ok(Quote::Suspended);
         }
-        let key = PairKey { account, target: phone.clone(), amount_minor };
+        let key = PairKey { account, target: phone.clone().into(), amount_minor };
         let pair = store.pair(&key).await?;
         if pair.as_ref().is_some_and(|p| p.state == PAIR_OPEN) {
             return Ok(Quote::StillProcessing);
@@ -146,7 +146,7 @@ impl Payments {
             caller: None,
             channel: channel.number(),
             product: RECHARGE.to_owned(),
-            target: phone.clone(),
+            target: phone.clone().into(),
             amount_minor,
             fee_minor: carrier.fee_minor(amount_minor),
             cost_minor: carrier.cost_minor(amount_minor),
@@ -157,6 +157,11 @@ impl Payments {
             hold: crate::payment::fold::ids::hold(id),
             connector: carrier.connector.clone(),
             carrier_reference: None,
+            tax_minor: 0,
+            payee: None,
+            quote: None,
+            provider: None,
+            deal: None,
             created_at: now,
             updated_at: now,
             next_check_at: None,

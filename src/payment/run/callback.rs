@@ -61,7 +61,8 @@ impl Payments {
             }
             return Ok(true);
         }
-        let outcome = compare(callback.outcome, &callback.echo, &order(&payment, &attempt));
+        let Some(order) = order(&payment, &attempt) else { return Ok(false) };
+        let outcome = compare(callback.outcome, &callback.echo, &order);
         self.resolve(payment, attempt, &outcome, Source::Callback).await?;
         Ok(true)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use crate::connector::contract::{DEDUCTION_RESERVED, Order, RefusalClass};
+use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome, RefusalClass};
 use crate::connector::numbering::Found;
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
@@ -42,9 +42,13 @@ pub(super) const MARGIN: Duration = Duration::from_secs(30);
 const NOT_BELIEVED: &str = "not_believed";
 
 /// What a PIN check came to.
-enum PinVerdict {
+#[derive(Debug)]
+pub(super) enum PinVerdict {
+    /// It is right: [`Op::PinPassed`] with `rehash` belongs into the commit of what it confirms.
     Right { rehash: Option<(String, i32)> },
+    /// It is wrong; so many tries are left.
     Wrong { left: i32 },
+    /// It is locked now, or was never set.
     Locked,
 }
 
@@ -76,7 +80,7 @@ impl Payments {
         };
         draft.caller.clone_from(&request.caller);
         let passed = match &request.pin {
-            Pin::Typed(pin) => match self.check_pin(&request, pin).await? {
+            Pin::Typed(pin) => match self.check_pin(request.account, pin).await? {
                 PinVerdict::Right { rehash } => Some(Op::PinPassed { account: request.account, rehash }),
                 PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
                 PinVerdict::Locked => return Ok(PayOutcome::Locked),
@@ -150,9 +154,8 @@ impl Payments {
     }
 
     /// Counts the try, then hashes: a crash in between costs the caller a try, never us the lock.
-    async fn check_pin(&self, request: &PayRequest, pin: &Secret) -> Result<PinVerdict, Error> {
+    pub(super) async fn check_pin(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
         let rules = &self.inner.settings.pin;
-        let account = request.account;
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;
         crash_point("pin_before");
@@ -257,7 +260,10 @@ impl Payments {
         };
         attempt.created_at = payment.updated_at;
         crash_point("submit_after");
-        let outcome = connector.submit(&order(&payment, &attempt)).await;
+        let outcome = match order(&payment, &attempt) {
+            Some(order) => connector.submit(&order).await,
+            None => Outcome::NotSent { retryable: false, reason: "no connector pays this".to_owned() },
+        };
         crash_point("answered");
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
     }
@@ -304,7 +310,8 @@ impl Payments {
     /// The planted mistake of a build without the hold before the request.
     async fn send_too_early(&self, draft: &PaymentRow) {
         if let Some(connector) = self.inner.connectors.get(&draft.connector) {
-            let _ = connector.submit(&order(draft, &self.attempt(draft))).await;
+            let Some(order) = order(draft, &self.attempt(draft)) else { return };
+            let _ = connector.submit(&order).await;
         }
     }
 
@@ -315,7 +322,7 @@ impl Payments {
         changes: &mut broadcast::Receiver<Change>,
     ) -> Result<PayOutcome, Error> {
         let same = known.account == request.account
-            && known.target == request.phone
+            && known.target.phone() == Some(&request.phone)
             && known.amount_minor == request.amount_minor;
         if same { self.wait(known, changes).await } else { Err(Error::IdReused) }
     }
@@ -424,13 +431,13 @@ fn told(payment: &PaymentRow) -> PayOutcome {
 }
 
 /// The request for an attempt: the same whenever it is asked.
-pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Order {
-    Order {
+pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Option<Order> {
+    Some(Order {
         reference: attempt.reference.clone(),
-        msisdn: payment.target.clone(),
+        msisdn: payment.target.phone()?.clone(),
         amount: Money::new(payment.amount_minor, payment.currency),
         deduction: payment.hold.text(),
         state: DEDUCTION_RESERVED,
         at: crate::clock::Timestamp(attempt.created_at),
-    }
+    })
 }

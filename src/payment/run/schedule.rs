@@ -234,7 +234,7 @@ impl Payments {
     pub(super) async fn ask_status(&self, payment: PaymentRow) -> Result<(), Error> {
         let attempts = self.inner.store.attempts(payment.id).await?;
         let Some(attempt) = attempts.into_iter().max_by_key(|a| a.number) else { return Ok(()) };
-        let mut order = order(&payment, &attempt);
+        let Some(mut order) = order(&payment, &attempt) else { return Ok(()) };
         crash_point("status_before");
         let outcome = match self.inner.connectors.get(&payment.connector) {
             Some(connector) if planted("new_reference_on_retry") => {

@@ -16,7 +16,7 @@ use crate::store::columns::{
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
 
-use super::{Row, decode};
+use super::{Row, decode, records};
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -38,6 +38,7 @@ pub(super) async fn load(conn: &mut PgConnection, mut keys: Keys, at: i64) -> Re
     load_ledger(conn, &mut keys, &mut loaded, at).await?;
     load_payment(conn, &keys, &mut loaded).await?;
     load_messages(conn, &keys, &mut loaded).await?;
+    loaded.records = records::load(conn, &keys.records).await?;
     Ok((keys, loaded))
 }
 
@@ -133,7 +134,7 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
     if !keys.pairs.is_empty() {
         let query = sqlx::query(PAIRS)
             .bind(keys.pairs.iter().map(|key| key.account.0).collect::<Vec<_>>())
-            .bind(keys.pairs.iter().map(|key| key.target.as_str().to_owned()).collect::<Vec<_>>())
+            .bind(keys.pairs.iter().map(|key| key.target.text()).collect::<Vec<_>>())
             .bind(keys.pairs.iter().map(|key| key.amount_minor).collect::<Vec<_>>());
         loaded.pairs = all(conn, query, decode::pair).await?;
     }

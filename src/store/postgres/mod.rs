@@ -6,7 +6,6 @@ mod load;
 mod messages;
 mod write;
 
-#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../audit.rs"]
 mod audit;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
@@ -18,6 +17,9 @@ pub(super) mod outbox;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../records.rs"]
+pub(super) mod records;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -32,6 +34,8 @@ use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
 use crate::store::migrate::{Applied, POSTGRES, migrator, status};
 
+/// What locks the rows that a statement reads.
+const LOCK: &str = " for no key update";
 type Db = sqlx::Postgres;
 type Pool = sqlx::PgPool;
 type Row = sqlx::postgres::PgRow;
@@ -112,6 +116,7 @@ impl Postgres {
         snapshot.execute("set transaction isolation level repeatable read, read only").await?;
         audit::books(&mut snapshot, books).await?;
         audit::payments(&mut snapshot, payments).await?;
+        records::audit(&mut snapshot, payments).await?;
         Ok(snapshot.rollback().await?)
     }
 }

@@ -16,7 +16,7 @@ use crate::store::columns::{
 use crate::store::error::Error;
 use crate::store::keys::Changes;
 
-use super::{copy, messages};
+use super::{copy, messages, records};
 
 /// Transfers from which on they and their entries are sent by COPY.
 const COPY_MIN: usize = 128;
@@ -43,6 +43,7 @@ pub(super) async fn write(conn: &mut PgConnection, changes: &Changes, stamp: Sta
     add_pairs(conn, &changes.pairs.added).await?;
     change_pairs(conn, &changes.pairs.changed).await?;
     messages::write(conn, changes).await?;
+    records::write(conn, changes).await?;
     suspend(conn, &changes.suspended).await?;
     resume(conn, &changes.resumed).await
 }
@@ -185,7 +186,8 @@ async fn add_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<()
         " unnest($1::bytea[], $2::text[], $3::bytea[], $4::text[], $5::bigint[], $6::text[], $7::text[], ",
         "$8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::text[], ",
         "$14::bigint[], $15::bytea[], $16::text[], $17::text[], $18::bigint[], $19::bigint[], ",
-        "$20::bigint[], $21::bigint[], $22::bigint[])",
+        "$20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::text[], $25::text[], $26::text[], ",
+        "$27::bytea[])",
         ""
     );
     let query = sqlx::query(SQL)
@@ -195,7 +197,7 @@ async fn add_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<()
         .bind(column(rows, |row| row.caller.as_ref().map(Msisdn::as_str)))
         .bind(column(rows, |row| i64::from(row.channel)))
         .bind(column(rows, |row| row.product.as_str()))
-        .bind(column(rows, |row| row.target.as_str()))
+        .bind(column(rows, |row| row.target.text()))
         .bind(column(rows, |row| row.amount_minor))
         .bind(column(rows, |row| row.fee_minor))
         .bind(column(rows, |row| row.cost_minor))
@@ -210,7 +212,12 @@ async fn add_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<()
         .bind(column(rows, |row| row.updated_at))
         .bind(column(rows, |row| row.next_check_at))
         .bind(column(rows, |row| i64::from(row.checks)))
-        .bind(column(rows, |row| row.version));
+        .bind(column(rows, |row| row.version))
+        .bind(column(rows, |row| row.tax_minor))
+        .bind(column(rows, |row| row.payee.as_deref()))
+        .bind(column(rows, |row| row.quote.as_deref()))
+        .bind(column(rows, |row| row.provider.as_deref()))
+        .bind(column(rows, |row| row.deal.map(id)));
     run(conn, query).await
 }
 
@@ -357,7 +364,7 @@ async fn add_pairs(conn: &mut PgConnection, rows: &[PairRow]) -> Result<(), Erro
     );
     let query = sqlx::query(SQL)
         .bind(column(rows, |row| id(row.key.account)))
-        .bind(column(rows, |row| row.key.target.as_str()))
+        .bind(column(rows, |row| row.key.target.text()))
         .bind(column(rows, |row| row.key.amount_minor))
         .bind(column(rows, |row| id(row.payment)))
         .bind(column(rows, |row| i64::from(row.state)))
@@ -377,7 +384,7 @@ async fn change_pairs(conn: &mut PgConnection, rows: &[PairRow]) -> Result<(), E
     );
     let query = sqlx::query(SQL)
         .bind(column(rows, |row| id(row.key.account)))
-        .bind(column(rows, |row| row.key.target.as_str()))
+        .bind(column(rows, |row| row.key.target.text()))
         .bind(column(rows, |row| row.key.amount_minor))
         .bind(column(rows, |row| id(row.payment)))
         .bind(column(rows, |row| i64::from(row.state)))

@@ -17,7 +17,7 @@ use crate::store::columns::{
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
 
-use super::{Row, Writing, decode};
+use super::{Row, Writing, decode, records};
 
 /// Lengths of key lists.
 const LENGTHS: &[usize] = &[1, 4, 16, 64, 256, 1024, 4096];
@@ -41,6 +41,7 @@ pub(super) async fn load(writing: &mut Writing, mut keys: Keys, at: i64) -> Resu
     let mut loaded = Loaded { payments, holds, ..Loaded::default() };
     load_ledger(writing, &mut keys, &mut loaded, at).await?;
     load_payment(writing, &keys, &mut loaded).await?;
+    loaded.records = records::load(&mut writing.conn, &keys.records).await?;
     Ok((keys, loaded))
 }
 
@@ -180,9 +181,7 @@ async fn load_by_text(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
             concat!("select ", pair_columns!(), " from pairs where (account, target, amount_minor) in "),
             3,
             &keys.pairs.iter().collect::<Vec<_>>(),
-            |query, key| {
-                query.bind(key.account.0.to_vec()).bind(key.target.as_str().to_owned()).bind(key.amount_minor)
-            },
+            |query, key| query.bind(key.account.0.to_vec()).bind(key.target.text()).bind(key.amount_minor),
             decode::pair,
         )
         .await?;

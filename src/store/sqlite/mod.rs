@@ -5,7 +5,6 @@ mod load;
 mod seen;
 mod write;
 
-#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../audit.rs"]
 mod audit;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
@@ -17,6 +16,9 @@ pub(super) mod outbox;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../records.rs"]
+pub(super) mod records;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -38,6 +40,8 @@ use crate::store::migrate::{Applied, SQLITE, migrator, status};
 
 use self::seen::Seen;
 
+/// What locks the rows that a statement reads.
+const LOCK: &str = "";
 type Db = sqlx::Sqlite;
 type Pool = sqlx::SqlitePool;
 type Row = sqlx::sqlite::SqliteRow;
@@ -164,6 +168,7 @@ impl Sqlite {
         let mut snapshot = conn.begin().await?;
         audit::books(&mut snapshot, books).await?;
         audit::payments(&mut snapshot, payments).await?;
+        records::audit(&mut snapshot, payments).await?;
         Ok(snapshot.rollback().await?)
     }
 }

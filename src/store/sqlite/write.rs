@@ -21,7 +21,7 @@ use crate::store::columns::{
 use crate::store::error::Error;
 use crate::store::keys::Changes;
 
-use super::Writing;
+use super::{Writing, records};
 
 /// Rows of one statement, largest first.
 const ROWS: &[usize] = &[1024, 256, 64, 16, 4, 1];
@@ -41,6 +41,7 @@ pub(super) async fn write(writing: &mut Writing, changes: &Changes, stamp: Stamp
     write_payment(writing, changes).await?;
     write_small(writing, changes).await?;
     write_messages(writing, changes).await?;
+    records::write(&mut writing.conn, changes).await?;
     const STAMP: &str = "insert into writers (id, batch, at) values ($1, $2, $3) \
                          on conflict (id) do update set batch = excluded.batch, at = excluded.at";
     sqlx::query(STAMP)
@@ -93,7 +94,7 @@ async fn write_payment(writing: &mut Writing, changes: &Changes) -> Result<(), E
     const PAYMENTS: Shape = Shape {
         before: concat!("insert into payments (", payment_columns!(), ") values "),
         after: "",
-        columns: 22,
+        columns: 27,
     };
     const MOVED: Shape = Shape {
         before: "update payments set state = v.column2, class = v.column3, carrier_reference = v.column4, \
@@ -345,7 +346,7 @@ fn bind_payment<'q>(query: Query<'q>, row: &PaymentRow) -> Query<'q> {
         .bind(row.caller.as_ref().map(|number| number.as_str().to_owned()))
         .bind(i64::from(row.channel))
         .bind(row.product.clone())
-        .bind(row.target.as_str().to_owned())
+        .bind(row.target.text())
         .bind(row.amount_minor)
         .bind(row.fee_minor)
         .bind(row.cost_minor)
@@ -361,6 +362,11 @@ fn bind_payment<'q>(query: Query<'q>, row: &PaymentRow) -> Query<'q> {
         .bind(row.next_check_at)
         .bind(i64::from(row.checks))
         .bind(row.version)
+        .bind(row.tax_minor)
+        .bind(row.payee.clone())
+        .bind(row.quote.clone())
+        .bind(row.provider.clone())
+        .bind(row.deal.map(|id| id.0.to_vec()))
 }
 
 fn bind_moved<'q>(query: Query<'q>, row: &PaymentRow) -> Query<'q> {
@@ -420,7 +426,7 @@ fn bind_counter<'q>(query: Query<'q>, row: &CounterRow) -> Query<'q> {
 fn bind_pair<'q>(query: Query<'q>, row: &PairRow) -> Query<'q> {
     query
         .bind(row.key.account.0.to_vec())
-        .bind(row.key.target.as_str().to_owned())
+        .bind(row.key.target.text())
         .bind(row.key.amount_minor)
         .bind(row.payment.0.to_vec())
         .bind(i64::from(row.state))

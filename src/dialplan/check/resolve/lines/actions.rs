@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::dialplan::action::{ACTIONS, Action, Effect, Meaning};
+use crate::dialplan::action::{Action, Effect, Meaning, all};
 use crate::dialplan::check::graph::{Node, Pay, said};
 use crate::dialplan::check::resolve::counted;
 use crate::dialplan::check::resolve::lines::{Awaited, Lines, use_nodes};
@@ -19,10 +19,10 @@ impl Lines<'_, '_> {
         let mut parameters = Vec::new();
         match action {
             None => {
-                let known = ACTIONS.iter().map(|action| action.name);
-                let hint = match did_you_mean(&name.value, known.clone()) {
+                let known = || all().map(|action| action.name);
+                let hint = match did_you_mean(&name.value, known()) {
                     Some(close) => format!("did you mean `{close}`?"),
-                    None => format!("actions are {}", known.collect::<Vec<_>>().join(", ")),
+                    None => format!("actions are {}", known().collect::<Vec<_>>().join(", ")),
                 };
                 self.error(Code::F011, name.span, format!("there is no action `{}`", name.value), hint);
                 self.broken = true;
@@ -77,7 +77,7 @@ impl Lines<'_, '_> {
         let paying = match action.effect {
             Effect::Quotes { action, .. } => Action::find(action),
             Effect::MovesMoney { .. } => Some(action),
-            Effect::Reads => None,
+            Effect::Reads | Effect::Changes => None,
         };
         let Some(Effect::MovesMoney { confirmed }) = paying.map(|paying| paying.effect) else { return };
         let given = action.parameters.iter().zip(parameters);
@@ -101,7 +101,7 @@ impl Lines<'_, '_> {
             }
         };
         let confirmed = confirmed.iter().map(|name| (*name, variable(name))).collect();
-        let quoted = ACTIONS.iter().filter_map(|other| match other.effect {
+        let quoted = all().filter_map(|other| match other.effect {
             Effect::Quotes { action: of, values } if of == action.name => Some(values),
             _ => None,
         });
@@ -249,12 +249,12 @@ fn quoted_value(action: &'static Action, field: Option<&'static str>) -> Option<
         Effect::Quotes { values, .. } => field.filter(|name| values.contains(name)),
         // A money action that refuses a duplicate quotes again.
         Effect::MovesMoney { .. } => quotes_of(action.name).find(|name| field == Some(*name)),
-        Effect::Reads => None,
+        Effect::Reads | Effect::Changes => None,
     }
 }
 
 fn quotes_of(paying: &'static str) -> impl Iterator<Item = &'static str> {
-    ACTIONS.iter().flat_map(move |action| match action.effect {
+    all().flat_map(move |action| match action.effect {
         Effect::Quotes { action, values } if action == paying => values.iter().copied(),
         _ => [].iter().copied(),
     })

@@ -91,7 +91,7 @@ pub(super) async fn load(conn: &mut Conn, keys: &BTreeSet<RecordKey>) -> Result<
                 places(length, shape.key)
             );
             // The last key is repeated to fill the statement.
-            let filled = (0..length).filter_map(|n| chunk.get(n).or(chunk.last()));
+            let filled = (0..length).filter_map(|n| chunk.get(n).or_else(|| chunk.last()));
             let cells = filled.flat_map(|key| key.cells.iter());
             for row in query(sql, cells).fetch_all(&mut *conn).await? {
                 found.push(decode(shape, &row)?);

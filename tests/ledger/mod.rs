@@ -6,6 +6,7 @@ mod chance;
 mod history;
 mod messages;
 mod model;
+mod records;
 mod rows;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ mod load;
 mod messages;
 mod write;
 
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../audit.rs"]
 mod audit;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]

@@ -5,6 +5,7 @@ mod load;
 mod seen;
 mod write;
 
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../audit.rs"]
 mod audit;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]

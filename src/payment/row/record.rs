@@ -1,6 +1,6 @@
 //! Rows of tables that need no rules of their own in a batch: a struct, a table, and a compare-and-set by version.
 //!
-//! [`record!`] makes the struct and tells its columns; a unit adds, sets or removes such rows with the ledger commands that
+//! `record!` makes the struct and tells its columns; a unit adds, sets or removes such rows with the ledger commands that
 //! belong to them, and the store reads and writes all of these tables by the same few statements. What may follow what is
 //! judged by whoever makes the row, on the row that he saw: if it changed in between, the unit is stale and he judges anew.
 
@@ -92,7 +92,7 @@ impl Record {
     }
 }
 
-/// A struct that is a row. Made by [`record!`].
+/// A struct that is a row. Made by `record!`.
 pub trait Recorded: Sized {
     /// Its table.
     const SHAPE: &'static Shape;

@@ -19,8 +19,7 @@ impl State {
     pub const fn next(self) -> &'static [Self] {
         match self {
             Self::Created => &[Self::Authorised],
-            // Delivered at once is what stays inside the house: an order, a deposit.
-            Self::Authorised => &[Self::Submitting, Self::Delivered, Self::Refused],
+            Self::Authorised => &[Self::Submitting, Self::Refused],
             Self::Submitting => {
                 &[Self::Submitted, Self::Delivered, Self::Refused, Self::Unknown, Self::NeedsReview]
             }

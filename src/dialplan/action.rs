@@ -6,6 +6,8 @@
 
 pub mod account;
 pub mod bill;
+pub mod charge;
+pub mod order;
 pub mod recharge;
 
 use crate::dialplan::action::bill::BILL;
@@ -168,7 +170,9 @@ const REPEAT: Field = field("repeat", Type::Bool);
 
 /// Every action there is.
 pub fn all() -> impl Iterator<Item = &'static Action> {
-    [account::ACTIONS, recharge::ACTIONS, bill::ACTIONS].into_iter().flatten()
+    [account::ACTIONS, recharge::ACTIONS, bill::ACTIONS, order::ACTIONS, charge::ACTIONS]
+        .into_iter()
+        .flatten()
 }
 
 /// The records that actions make.

@@ -19,7 +19,8 @@ impl State {
     pub const fn next(self) -> &'static [Self] {
         match self {
             Self::Created => &[Self::Authorised],
-            Self::Authorised => &[Self::Submitting, Self::Refused],
+            // Delivered at once is what stays inside the house: an order, a deposit.
+            Self::Authorised => &[Self::Submitting, Self::Delivered, Self::Refused],
             Self::Submitting => {
                 &[Self::Submitted, Self::Delivered, Self::Refused, Self::Unknown, Self::NeedsReview]
             }

@@ -3,7 +3,10 @@
 //! One function for each action; the outcome names and the order of their values are those of the table.
 
 mod account;
+mod bill;
+mod charge;
 mod given;
+mod order;
 mod recharge;
 
 use std::future::Future;
@@ -153,7 +156,10 @@ impl Desk {
         let room = action.split_once('.').map_or(action, |(room, _)| room);
         let (name, values) = match room {
             "topup" | "payment" | "recharge" => recharge::perform(&mut self, action, &mut given).await?,
-            _ => account::perform(&mut self, action).await?,
+            "bill" => bill::perform(&mut self, action, &mut given).await?,
+            "order" => order::perform(&mut self, action, &mut given).await?,
+            "charge" => charge::perform(&mut self, action, &mut given).await?,
+            _ => account::perform(&mut self, action, &mut given).await?,
         };
         Ok(Performed { event: Event::Outcome { name: name.to_owned(), values }, account: self.account })
     }

@@ -16,6 +16,8 @@ mod pool;
 mod resolve;
 mod schedule;
 mod sessions;
+#[expect(dead_code, reason = "orders and charges are paid by it")]
+mod within;
 pub mod writer;
 
 use std::collections::BTreeMap;
@@ -197,7 +199,15 @@ impl Payments {
     async fn open_house(&self) -> Result<(), Error> {
         let currency = self.inner.settings.currency;
         let at = self.now();
-        let mut house = vec![House::Funding, House::Loss, House::Fee, House::Tax];
+        let mut house = vec![
+            House::Funding,
+            House::Loss,
+            House::Fee,
+            House::Tax,
+            House::Intermediary,
+            House::Rounding,
+            House::Bank,
+        ];
         for connector in self.inner.connectors.keys() {
             house.extend([House::Float(connector), House::Commission(connector)]);
         }

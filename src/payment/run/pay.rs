@@ -42,7 +42,8 @@ pub(super) const MARGIN: Duration = Duration::from_secs(30);
 const NOT_BELIEVED: &str = "not_believed";
 
 /// What a PIN check came to.
-enum PinVerdict {
+#[derive(Debug)]
+pub(super) enum PinVerdict {
     /// It is right: [`Op::PinPassed`] with `rehash` belongs into the commit of what it confirms.
     Right { rehash: Option<(String, i32)> },
     /// It is wrong; so many tries are left.
@@ -153,7 +154,7 @@ impl Payments {
     }
 
     /// Counts the try, then hashes: a crash in between costs the caller a try, never us the lock.
-    async fn check_pin(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
+    pub(super) async fn check_pin(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
         let rules = &self.inner.settings.pin;
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;

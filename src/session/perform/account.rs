@@ -3,9 +3,14 @@
 use crate::dialplan::value::Value;
 use crate::payment::answer::Identity;
 use crate::session::Error;
+use crate::session::perform::given::Given;
 use crate::session::perform::{Answer, Desk};
 
-pub(super) async fn perform(desk: &mut Desk, action: &'static str) -> Result<Answer, Error> {
+pub(super) async fn perform(
+    desk: &mut Desk,
+    action: &'static str,
+    _given: &mut Given,
+) -> Result<Answer, Error> {
     match action {
         "caller.identify" => identify(desk).await,
         other => Err(Error::Action(other)),

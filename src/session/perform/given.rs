@@ -4,6 +4,7 @@ use crate::dialplan::event::Argument;
 use crate::dialplan::value::Value;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
+use crate::secret::Secret;
 use crate::session::Error;
 
 /// The arguments that are left.
@@ -13,6 +14,7 @@ pub(super) struct Given {
 }
 
 /// Every one of these fails when the argument is of another type: the checker and the table do not agree then.
+#[expect(dead_code, reason = "not every type is a parameter of an action that is performed")]
 impl Given {
     pub(super) fn new(action: &'static str, arguments: Vec<Argument>) -> Self {
         Self { action, left: arguments.into_iter() }
@@ -26,7 +28,14 @@ impl Given {
         }
     }
 
-    fn value(&mut self) -> Result<Value, Error> {
+    pub(super) fn secret(&mut self) -> Result<Secret, Error> {
+        match self.left.next() {
+            Some(Argument::Secret(secret)) => Ok(secret),
+            Some(Argument::Waived | Argument::Value(_)) | None => Err(Error::Action(self.action)),
+        }
+    }
+
+    pub(super) fn value(&mut self) -> Result<Value, Error> {
         match self.left.next() {
             Some(Argument::Value(value)) => Ok(value),
             Some(Argument::Secret(_) | Argument::Waived) | None => Err(Error::Action(self.action)),
@@ -46,5 +55,20 @@ impl Given {
     pub(super) fn yes(&mut self) -> Result<bool, Error> {
         let Value::Bool(yes) = self.value()? else { return Err(Error::Action(self.action)) };
         Ok(yes)
+    }
+
+    pub(super) fn int(&mut self) -> Result<i64, Error> {
+        let Value::Int(int) = self.value()? else { return Err(Error::Action(self.action)) };
+        Ok(int)
+    }
+
+    pub(super) fn digits(&mut self) -> Result<String, Error> {
+        let Value::Digits(digits) = self.value()? else { return Err(Error::Action(self.action)) };
+        Ok(digits)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, Error> {
+        let Value::Text(text) = self.value()? else { return Err(Error::Action(self.action)) };
+        Ok(text)
     }
 }

@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("smsc", &["smpp", "gsm", "clock", "msisdn"]),
     ("ledger", &["money"]),
     ("dialplan", &["money", "msisdn", "secret", "gsm"]),
-    ("connector", &["money", "msisdn", "clock"]),
+    ("connector", &["money", "msisdn", "secret", "clock"]),
     ("payment", &["ledger", "connector", "store", "money", "msisdn", "secret", "clock"]),
     ("session", &["dialplan", "payment", "store", "money", "msisdn", "secret", "clock"]),
     ("store", &["ledger::row", "payment::row", "session::row", "connector::row", "money", "msisdn", "clock"]),

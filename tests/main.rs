@@ -13,6 +13,7 @@ mod calls;
 mod canary;
 mod commands;
 mod connector;
+mod connectors;
 mod crash;
 mod dialplan;
 mod dialplan_tools;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
+use crate::secret::Secret;
 
 /// What a connector promises and needs. "No double recharge" holds as far as this says (`idempotent_submit`
 /// or `status_query`).
@@ -23,6 +24,8 @@ pub struct Description {
     pub idempotent_submit: bool,
     /// The outcome of a reference can be asked.
     pub status_query: bool,
+    /// It can be asked only by its own reference, so not when the answer that told it was lost.
+    pub status_needs_theirs: bool,
     /// It tells outcomes by callback.
     pub callback: bool,
     /// "No such reference" is definite once a request is this old; `None` when it never is.
@@ -31,6 +34,74 @@ pub struct Description {
     pub timeout: Duration,
     /// How our reference is written for it.
     pub reference: ReferenceForm,
+    /// What amounts it sells, if it tells.
+    pub amounts: Amounts,
+}
+
+/// The amounts that a carrier sells.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amounts {
+    /// It does not tell.
+    #[default]
+    Any,
+    /// These alone.
+    Fixed(Vec<Money>),
+    /// Any step from the least to the most.
+    Range {
+        /// The least.
+        min: Money,
+        /// The most.
+        max: Money,
+        /// Between two of them, counted from the least, in minor units.
+        step_minor: i64,
+    },
+}
+
+impl Amounts {
+    /// Whether an amount is sold.
+    #[must_use]
+    pub fn sells(&self, amount: Money) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Fixed(list) => list.contains(&amount),
+            Self::Range { min, max, step_minor } => {
+                amount.currency == min.currency
+                    && (min.minor..=max.minor).contains(&amount.minor)
+                    && amount
+                        .minor
+                        .checked_sub(min.minor)
+                        .and_then(|above| above.checked_rem(*step_minor))
+                        .is_some_and(|rest| rest == 0)
+            }
+        }
+    }
+
+    /// The nearest amounts that are sold below and above one that is not.
+    #[must_use]
+    pub fn near(&self, amount: Money) -> (Option<Money>, Option<Money>) {
+        match self {
+            Self::Any => (None, None),
+            Self::Fixed(list) => {
+                let same = || list.iter().copied().filter(|m| m.currency == amount.currency);
+                (
+                    same().filter(|m| m.minor <= amount.minor).max_by_key(|m| m.minor),
+                    same().filter(|m| m.minor >= amount.minor).min_by_key(|m| m.minor),
+                )
+            }
+            Self::Range { min, max, step_minor } => {
+                if amount.currency != min.currency || amount.minor < min.minor {
+                    return (None, Some(*min));
+                }
+                let asked = amount.minor.min(max.minor);
+                let rest = asked.saturating_sub(min.minor).checked_rem(*step_minor).unwrap_or(0);
+                let low = asked.saturating_sub(rest);
+                let high = if rest == 0 { low } else { low.saturating_add(*step_minor) };
+                let at = |minor| Money::new(minor, min.currency);
+                (Some(at(low)), (high >= amount.minor && high <= max.minor).then(|| at(high)))
+            }
+        }
+    }
 }
 
 /// How a carrier wants our reference.
@@ -77,6 +148,8 @@ pub struct Order {
     pub state: &'static str,
     /// When the attempt was written.
     pub at: Timestamp,
+    /// The carrier's reference, once it told one; some can only be asked by it.
+    pub carrier_reference: Option<String>,
 }
 
 /// The deduction's state in every request: held, not yet taken.
@@ -103,6 +176,8 @@ pub enum Outcome {
         carrier_reference: Option<String>,
         /// What the carrier took, if it said.
         cost: Option<Money>,
+        /// What the customer must type in to get the credit, for products that are sold so.
+        voucher: Option<Voucher>,
     },
     /// Not recharged, for certain.
     Refused {
@@ -156,6 +231,15 @@ impl Outcome {
             Self::NotSent { .. } | Self::Unknown { .. } | Self::NotFound => None,
         }
     }
+}
+
+/// A code that carries the credit: read out and sent, never logged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Voucher {
+    /// Its serial number, for questions to the carrier.
+    pub serial: Option<String>,
+    /// The code itself.
+    pub code: Secret,
 }
 
 /// Why an outcome is unknown.
@@ -336,6 +420,7 @@ mod tests {
             deduction: "d".to_owned(),
             state: DEDUCTION_RESERVED,
             at: Timestamp(0),
+            carrier_reference: None,
         }
     }
 
@@ -362,6 +447,29 @@ mod tests {
             Echo { amount: Some(Ok(Money::new(5000, cny))), ..Echo::default() }.differs(&order()),
             None
         );
+    }
+
+    #[test]
+    fn amounts_are_sold_or_not() {
+        let cny = |minor| Money::new(minor, Currency::new("CNY").unwrap());
+        let range = Amounts::Range { min: cny(1_000), max: cny(5_100), step_minor: 500 };
+        let fixed = Amounts::Fixed(vec![cny(1_000), cny(5_000)]);
+        let near = |low: Option<i64>, high: Option<i64>| (low.map(cny), high.map(cny));
+        for (amounts, minor, sold, nearest) in [
+            (&range, 1_000, true, near(Some(1_000), Some(1_000))),
+            (&range, 1_250, false, near(Some(1_000), Some(1_500))),
+            (&range, 5_000, true, near(Some(5_000), Some(5_000))),
+            (&range, 5_100, false, near(Some(5_000), None)),
+            (&range, 500, false, near(None, Some(1_000))),
+            (&range, 5_500, false, near(Some(5_000), None)),
+            (&fixed, 5_000, true, near(Some(5_000), Some(5_000))),
+            (&fixed, 2_000, false, near(Some(1_000), Some(5_000))),
+            (&Amounts::Any, 1, true, near(None, None)),
+        ] {
+            assert_eq!(amounts.sells(cny(minor)), sold, "{amounts:?} {minor}");
+            assert_eq!(amounts.near(cny(minor)), nearest, "{amounts:?} {minor}");
+        }
+        assert!(!range.sells(Money::new(1_000, Currency::new("USD").unwrap())));
     }
 
     #[test]

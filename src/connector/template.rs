@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::connector::contract::Order;
+use crate::connector::form;
 use crate::connector::key::Keys;
 
 /// What a slot stands for.
@@ -32,6 +33,10 @@ pub enum Slot {
     Timestamp,
     /// RFC 3339.
     TimestampIso,
+    /// The carrier's reference, in requests that can only be made with it.
+    CarrierReference,
+    /// What the carrier calls the product of this amount.
+    Product,
     /// The deduction's id.
     Deduction,
     /// The deduction's state.
@@ -75,6 +80,8 @@ impl Slot {
             "currency" => Self::Currency,
             "timestamp" => Self::Timestamp,
             "timestamp_iso" => Self::TimestampIso,
+            "carrier_reference" => Self::CarrierReference,
+            "product" => Self::Product,
             "deduction" => Self::Deduction,
             "state" => Self::State,
             "body" => Self::Body,
@@ -117,6 +124,8 @@ pub struct Values<'a> {
     pub country: &'a str,
     /// Credentials.
     pub keys: &'a Keys,
+    /// What the carrier calls the product.
+    pub product: &'a str,
     /// The body, once rendered.
     pub body: &'a str,
     /// The method.
@@ -229,6 +238,8 @@ fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
             None => values.now.0.div_euclid(1_000_000).to_string(),
         },
         Slot::TimestampIso => values.now.to_rfc3339(),
+        Slot::CarrierReference => of_order(|o| o.carrier_reference.clone().unwrap_or_default()),
+        Slot::Product => values.product.to_owned(),
         Slot::Deduction => of_order(|o| o.deduction.clone()),
         Slot::State => of_order(|o| o.state.to_owned()),
         Slot::Body => values.body.to_owned(),
@@ -243,6 +254,48 @@ fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
 /// number.
 #[derive(Clone, Debug)]
 pub struct JsonTemplate(Node);
+
+/// What a request carries.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A JSON document.
+    Json(JsonTemplate),
+    /// Form fields.
+    Form(Vec<(String, Template)>),
+}
+
+impl Body {
+    /// Its media type.
+    #[must_use]
+    pub const fn media_type(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Form(_) => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// Every text template in it.
+    #[must_use]
+    pub fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Json(json) => json.templates(),
+            Self::Form(fields) => fields.iter().map(|(_, template)| template).collect(),
+        }
+    }
+
+    /// The body with its slots filled.
+    #[must_use]
+    pub fn render(&self, values: &Values<'_>) -> String {
+        match self {
+            Self::Json(json) => json.render(values),
+            Self::Form(fields) => {
+                let filled: Vec<(String, String)> =
+                    fields.iter().map(|(name, template)| (name.clone(), template.render(values))).collect();
+                form::write(&filled)
+            }
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Node {
@@ -349,6 +402,7 @@ mod tests {
             deduction: "hold-1".to_owned(),
             state: DEDUCTION_RESERVED,
             at: Timestamp(0),
+            carrier_reference: None,
         };
         let keys = Keys::from([("api".to_owned(), Key::new(b"k3y".to_vec()))]);
         test(&Values {
@@ -356,6 +410,7 @@ mod tests {
             now: Timestamp(1_700_000_000_000_000),
             country: "86",
             keys: &keys,
+            product: "",
             body: "{}",
             method: "POST",
             path: "/x",

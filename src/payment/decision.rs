@@ -234,7 +234,7 @@ mod tests {
     const SCHEDULE: &[Duration] = &[Duration::from_secs(5), Duration::from_secs(15)];
 
     fn delivered_news() -> Outcome {
-        Outcome::Delivered { carrier_reference: None, cost: None }
+        Outcome::Delivered { carrier_reference: None, cost: None, voucher: None }
     }
     fn refused_news() -> Outcome {
         let class = RefusalClass::BadNumber;

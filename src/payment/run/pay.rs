@@ -439,5 +439,6 @@ pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Option<Order>
         deduction: payment.hold.text(),
         state: DEDUCTION_RESERVED,
         at: crate::clock::Timestamp(attempt.created_at),
+        carrier_reference: attempt.carrier_reference.clone(),
     })
 }

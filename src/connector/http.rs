@@ -4,6 +4,8 @@
 //! No retries, no redirects, no proxy: a request leaves once or not at all. What is not certainly unsent or
 //! certainly answered is [`Outcome::Unknown`].
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -20,6 +22,15 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub const CALLBACK_BYTES_MAX: usize = 64 * 1024;
 /// An idle connection is dropped after this time, before most servers drop it under our hands.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// What stands in for HTTP in a simulation.
+pub trait Wire: std::fmt::Debug + Send + Sync {
+    /// Takes a request and gives the status and body of the answer, or what is known without one.
+    fn exchange(&self, request: reqwest::Request) -> Exchange<'_>;
+}
+
+/// See [`Wire::exchange`].
+pub type Exchange<'w> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Outcome>> + Send + 'w>>;
 
 /// Why a connector cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +60,9 @@ pub enum CallbackFault {
 /// One carrier.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    definition: std::sync::Arc<Definition>,
+    definition: Arc<Definition>,
     client: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     clock: Clock,
 }
 
@@ -79,7 +91,13 @@ impl Connector {
             .tcp_nodelay(true)
             .user_agent(concat!("keytone/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { definition: std::sync::Arc::new(definition), client, clock })
+        Ok(Self { definition: Arc::new(definition), client, wire: None, clock })
+    }
+
+    /// The same carrier, asked over `wire` in the time of `clock`.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>, clock: Clock) -> Self {
+        Self { wire: Some(wire), clock, ..self }
     }
 
     /// What it promises.
@@ -111,17 +129,22 @@ impl Connector {
             Ok(prepared) => prepared,
             Err(error) => return Outcome::NotSent { retryable: false, reason: words(&error) },
         };
-        let response = match self.client.execute(prepared).await {
-            Ok(response) => response,
-            Err(error) => return failed(&error),
+        let answered = match &self.wire {
+            Some(wire) => wire.exchange(prepared).await,
+            None => self.exchange(prepared).await,
         };
-        let status = response.status().as_u16();
-        let body = match read_body(response).await {
-            Ok(body) => body,
+        let (status, body) = match answered {
+            Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
         let Reading { outcome, echo } = request.table.read(status, &body, order.amount.currency);
         compare(outcome, &echo, order)
+    }
+
+    async fn exchange(&self, request: reqwest::Request) -> Result<(u16, Vec<u8>), Outcome> {
+        let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
+        let status = response.status().as_u16();
+        Ok((status, read_body(response).await?))
     }
 
     fn prepare(&self, request: &Request, order: &Order) -> Result<reqwest::Request, reqwest::Error> {

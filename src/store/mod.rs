@@ -275,6 +275,10 @@ impl Store {
         let found = match self {
             Self::Sqlite(db) => sqlite::records::find(db.readers(), &key).await,
             Self::Postgres(db) => postgres::records::find(db.pool(), &key).await,
+            Self::Memory(db) => {
+                db.reading().await?;
+                Ok(memory::records::find(&db.tables(), &key))
+            }
         };
         found?.map(|record| read_record(&record)).transpose()
     }
@@ -292,6 +296,10 @@ impl Store {
             }
             Self::Postgres(db) => {
                 postgres::records::select(db.pool(), T::SHAPE, filters, order, descending, limit).await
+            }
+            Self::Memory(db) => {
+                db.reading().await?;
+                Ok(memory::records::select(&db.tables(), wanted))
             }
         };
         found?.iter().map(read_record).collect()

@@ -159,7 +159,7 @@ impl Payments {
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;
         if planted("pin_counted_after_hashing") {
-            return self.check_pin_carelessly(request, pin).await;
+            return self.check_pin_carelessly(account, pin).await;
         }
         crash_point("pin_before");
         let payer = loop {
@@ -197,8 +197,8 @@ impl Payments {
     }
 
     /// The planted mistake of a build that counts a try when it has failed.
-    async fn check_pin_carelessly(&self, request: &PayRequest, pin: &Secret) -> Result<PinVerdict, Error> {
-        let (account, rules) = (request.account, &self.inner.settings.pin);
+    async fn check_pin_carelessly(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
+        let rules = &self.inner.settings.pin;
         let payer = self.inner.store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
         let stored = payer.pin_hash.filter(|_| !payer.pin_locked);
         let Some(stored) = stored else { return Ok(PinVerdict::Locked) };

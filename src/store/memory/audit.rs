@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::row::{Case, EntryRow, Fact, Id, TransferRow};
+use crate::payment::row::record::AUDITED;
 use crate::payment::row::{PairRow, PaymentCase, PaymentFact, PaymentRow};
 
 use super::Tables;
@@ -82,4 +83,8 @@ pub(super) fn payments(tables: &Tables, see: &mut (dyn FnMut(PaymentFact) + Send
         .filter(|pair| !tables.payments.get(&pair.payment).is_some_and(|payment| theirs(pair, payment)));
     strays.for_each(|pair| see(PaymentFact::StrayPair(pair.clone())));
     tables.counters.values().for_each(|row| see(PaymentFact::Counter(row.clone())));
+    for shape in AUDITED {
+        let own = tables.records.values().filter(|row| row.shape == *shape);
+        own.for_each(|row| see(PaymentFact::Record(row.clone())));
+    }
 }

@@ -20,6 +20,7 @@ pub(super) fn load(tables: &Tables, mut keys: Keys, at: i64) -> (Keys, Loaded) {
     load_ledger(tables, &mut keys, &mut loaded, at);
     load_payment(tables, &keys, &mut loaded);
     load_messages(tables, &keys, &mut loaded);
+    loaded.records = keys.records.iter().filter_map(|key| tables.records.get(key)).cloned().collect();
     (keys, loaded)
 }
 
@@ -33,14 +34,15 @@ fn load_ledger(tables: &Tables, keys: &mut Keys, loaded: &mut Loaded, at: i64) {
     }
     loaded.transfers =
         keys.transfers.union(&keys.reversed).filter_map(|id| tables.transfers.get(id)).cloned().collect();
-    let known: Vec<_> = keys.reversed.iter().filter(|id| tables.transfers.contains_key(id)).copied().collect();
+    let known: Vec<_> =
+        keys.reversed.iter().filter(|id| tables.transfers.contains_key(id)).copied().collect();
     for original in known {
         loaded.original_entries.extend(tables.entries_of(original).cloned());
-        let reverses = |row: &&TransferRow| {
-            row.act == REVERSE && row.outcome == 0 && row.refers_to == Some(original)
-        };
+        let reverses =
+            |row: &&TransferRow| row.act == REVERSE && row.outcome == 0 && row.refers_to == Some(original);
         for reversal in tables.transfers.values().filter(reverses) {
-            let named = tables.entries_of(reversal.id).map(|row| EntryRow { transfer: original, ..row.clone() });
+            let named =
+                tables.entries_of(reversal.id).map(|row| EntryRow { transfer: original, ..row.clone() });
             loaded.reversal_entries.extend(named);
         }
     }

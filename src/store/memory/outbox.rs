@@ -20,9 +20,8 @@ pub(in crate::store) fn claim(
     lease_until: i64,
     limit: u32,
 ) -> Result<Vec<OutboxRow>, Error> {
-    let due = |row: &&OutboxRow| {
-        row.state == OutboxState::Waiting && row.due_at <= now && row.expires_at > now
-    };
+    let due =
+        |row: &&OutboxRow| row.state == OutboxState::Waiting && row.due_at <= now && row.expires_at > now;
     let mut chosen: Vec<(i64, Id)> =
         tables.outbox.values().filter(due).map(|row| (row.due_at, row.id)).collect();
     chosen.sort_unstable();
@@ -115,7 +114,11 @@ pub(in crate::store) fn counts(tables: &Tables) -> Result<Vec<OutboxCount>, Erro
     let count = |state: &OutboxState| {
         let of = || tables.outbox.values().filter(|row| row.state == *state);
         let oldest_at = of().map(|row| row.created_at).min()?;
-        Some(OutboxCount { state: *state, messages: i64::try_from(of().count()).unwrap_or(i64::MAX), oldest_at })
+        Some(OutboxCount {
+            state: *state,
+            messages: i64::try_from(of().count()).unwrap_or(i64::MAX),
+            oldest_at,
+        })
     };
     let mut counts: Vec<_> = OutboxState::ALL.iter().filter_map(count).collect();
     counts.sort_by_key(|count| count.state.number());
@@ -139,9 +142,8 @@ pub(in crate::store) fn sessions_by_keys(
     keys: &[&str],
     now: i64,
 ) -> Result<Vec<SessionRow>, Error> {
-    let held = |row: &&SessionRow| {
-        row.expires_at > now && row.key.as_deref().is_some_and(|key| keys.contains(&key))
-    };
+    let held =
+        |row: &&SessionRow| row.expires_at > now && row.key.as_deref().is_some_and(|key| keys.contains(&key));
     Ok(tables.sessions.values().filter(held).cloned().collect())
 }
 

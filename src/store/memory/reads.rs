@@ -241,9 +241,8 @@ pub(in crate::store) fn forget_sessions(
     now: i64,
     keyed_before: i64,
 ) -> Result<u64, Error> {
-    let old = |row: &SessionRow| {
-        row.expires_at <= now && (row.key.is_none() || row.expires_at <= keyed_before)
-    };
+    let old =
+        |row: &SessionRow| row.expires_at <= now && (row.key.is_none() || row.expires_at <= keyed_before);
     let gone: Vec<Id> = tables.sessions.values().filter(|row| old(row)).map(|row| row.id).collect();
     for id in &gone {
         if let Some(key) = tables.sessions.remove(id).and_then(|row| row.key) {

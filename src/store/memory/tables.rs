@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
+use crate::payment::row::record::{Record, RecordKey};
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, InboxRow, OutboxRow, PairKey, PairRow, PartRow,
     PayerRow, PaymentRow, SessionRow, SuspensionRow,
@@ -32,6 +33,8 @@ pub(in crate::store) struct Tables {
     pub(super) inbox: BTreeMap<Id, InboxRow>,
     /// By message and number.
     pub(super) parts: BTreeMap<(Id, i16), PartRow>,
+    /// Rows of tables without rules of their own.
+    pub(super) records: BTreeMap<RecordKey, Record>,
     /// The last batch of each writer.
     pub(super) writers: BTreeMap<Id, i64>,
     /// Payments by their spoken reference.

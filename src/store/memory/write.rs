@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::ledger::row::Id;
+use crate::ledger::row::{AccountRow, Id};
+use crate::payment::row::record::Record;
 use crate::store::Stamp;
 use crate::store::error::Error;
 use crate::store::keys::{Changes, Rows};
@@ -14,6 +15,10 @@ pub(super) fn write(tables: &mut Tables, changes: Changes, stamp: Stamp) -> Resu
     judge(tables, &changes)?;
     write_ledger(tables, &changes);
     write_payment(tables, &changes);
+    for key in &changes.removed {
+        tables.records.remove(key);
+    }
+    put(&mut tables.records, &changes.records, Record::key);
     write_messages(tables, changes);
     tables.writers.insert(stamp.writer, stamp.batch);
     Ok(())
@@ -25,7 +30,7 @@ fn judge(tables: &Tables, changes: &Changes) -> Result<(), Error> {
         if is { Err(Error::Conflict(format!("{what} is there already"))) } else { Ok(()) }
     };
     for row in &changes.accounts.added {
-        let same = |other: &&crate::ledger::row::AccountRow| {
+        let same = |other: &&AccountRow| {
             !row.name.is_empty() && other.name == row.name && other.currency == row.currency
         };
         let name = !row.name.is_empty() && tables.accounts.values().find(same).is_some();
@@ -58,6 +63,14 @@ fn judge(tables: &Tables, changes: &Changes) -> Result<(), Error> {
     for row in &changes.suspended {
         taken("a suspension", tables.suspensions.contains_key(&(row.scope.clone(), row.key.clone())))?;
     }
+    for row in &changes.records.added {
+        let key = row.key();
+        taken(row.shape.table, !changes.removed.contains(&key) && tables.records.contains_key(&key))?;
+    }
+    judge_sessions(tables, changes)
+}
+
+fn judge_sessions(tables: &Tables, changes: &Changes) -> Result<(), Error> {
     for row in changes.sessions.added.iter().chain(&changes.sessions.changed) {
         let holder = row.key.as_ref().and_then(|key| tables.held.get(key)).filter(|id| **id != row.id);
         let lets_go = |id: &Id| {
@@ -65,7 +78,9 @@ fn judge(tables: &Tables, changes: &Changes) -> Result<(), Error> {
                 || changes.released.contains(id)
                 || changes.sessions.changed.iter().any(|other| other.id == *id && other.key != row.key)
         };
-        taken("a session's key", holder.is_some_and(|id| !lets_go(id)))?;
+        if holder.is_some_and(|id| !lets_go(id)) {
+            return Err(Error::Conflict("a session's key is there already".to_owned()));
+        }
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! file must declare (`repeat_after_401`). What is not certainly unsent or certainly answered is
 //! [`Outcome::Unknown`].
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -25,6 +27,15 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub const CALLBACK_BYTES_MAX: usize = 64 * 1024;
 /// An idle connection is dropped after this time, before most servers drop it under our hands.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// What stands in for HTTP in a simulation.
+pub trait Wire: std::fmt::Debug + Send + Sync {
+    /// Takes a request and gives the status and body of the answer, or what is known without one.
+    fn exchange(&self, request: reqwest::Request) -> Exchange<'_>;
+}
+
+/// See [`Wire::exchange`].
+pub type Exchange<'w> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Outcome>> + Send + 'w>>;
 
 /// Why a connector cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +65,12 @@ pub enum CallbackFault {
 /// One carrier.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    definition: std::sync::Arc<Definition>,
+    definition: Arc<Definition>,
     client: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     clock: Clock,
-    gate: std::sync::Arc<Gate>,
-    tokens: std::sync::Arc<Tokens>,
+    gate: Arc<Gate>,
+    tokens: Arc<Tokens>,
 }
 
 /// What came back: the status and the body.
@@ -91,12 +103,20 @@ impl Connector {
             .build()?;
         let gate = Gate::new(definition.limits, definition.breaker, clock.clone());
         Ok(Self {
-            definition: std::sync::Arc::new(definition),
+            definition: Arc::new(definition),
             client,
+            wire: None,
             clock,
-            gate: std::sync::Arc::new(gate),
-            tokens: std::sync::Arc::default(),
+            gate: Arc::new(gate),
+            tokens: Arc::default(),
         })
+    }
+
+    /// The same carrier, asked over `wire` in the time of `clock`.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>, clock: Clock) -> Self {
+        let gate = Arc::new(Gate::new(self.definition.limits, self.definition.breaker, clock.clone()));
+        Self { wire: Some(wire), clock, gate, ..self }
     }
 
     /// What it promises.
@@ -197,12 +217,9 @@ impl Connector {
         if let Some(header) = header {
             prepared.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
         }
-        let answer = match self.client.execute(prepared).await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                read_body(response).await.map(|body| (status, body))
-            }
-            Err(error) => Err(failed(&error)),
+        let answer = match &self.wire {
+            Some(wire) => wire.exchange(prepared).await,
+            None => self.over_http(prepared).await,
         };
         self.gate.record(is_trouble(&answer));
         answer
@@ -229,6 +246,12 @@ impl Connector {
             }
         }
         token.map(Some)
+    }
+
+    async fn over_http(&self, request: reqwest::Request) -> Result<Answer, Outcome> {
+        let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
+        let status = response.status().as_u16();
+        Ok((status, read_body(response).await?))
     }
 
     fn prepare(&self, request: &Request, order: &Order) -> Result<reqwest::Request, reqwest::Error> {

@@ -62,7 +62,7 @@ pub struct PinSettings {
     pub delay: Duration,
     /// Cost of a check.
     pub profile: Profile,
-    /// Checks at once.
+    /// Checks at once; with 0 each is done in place, which keeps everything else waiting: for simulations.
     pub pool: usize,
     /// Checks waiting; more are refused as busy.
     pub queue_max: usize,

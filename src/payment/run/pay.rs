@@ -158,6 +158,9 @@ impl Payments {
         let rules = &self.inner.settings.pin;
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;
+        if planted("pin_counted_after_hashing") {
+            return self.check_pin_carelessly(account, pin).await;
+        }
         crash_point("pin_before");
         let payer = loop {
             let op = Op::PinTry { account, tries_max: rules.tries_max, delay_us };
@@ -191,6 +194,21 @@ impl Payments {
             (false, _) if left <= 0 => PinVerdict::Locked,
             (false, _) => PinVerdict::Wrong { left },
         })
+    }
+
+    /// The planted mistake of a build that counts a try when it has failed.
+    async fn check_pin_carelessly(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
+        let rules = &self.inner.settings.pin;
+        let payer = self.inner.store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
+        let stored = payer.pin_hash.filter(|_| !payer.pin_locked);
+        let Some(stored) = stored else { return Ok(PinVerdict::Locked) };
+        if pin::check(pin, account, &stored, payer.pin_pepper, &self.inner.peppers, rules.profile)?.right {
+            return Ok(PinVerdict::Right { rehash: None });
+        }
+        let op = Op::PinTry { account, tries_max: rules.tries_max, delay_us: 0 };
+        let counted = self.commit(vec![op]).await?;
+        let tries = counted.ok().and_then(|done| done.payer).map_or(rules.tries_max, |row| row.pin_tries);
+        Ok(PinVerdict::Wrong { left: rules.tries_max.saturating_sub(tries) })
     }
 
     /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written. Without a PIN nothing

@@ -12,7 +12,7 @@ use crate::payment::answer::Change;
 use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
 use crate::payment::row::{AttemptRow, PaymentRow};
-use crate::payment::run::crash::crash_point;
+use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Move, Op, Refusal};
 
@@ -115,8 +115,13 @@ impl Payments {
         let now = self.inner.clock.now();
         let posting = self.posting(&payment.connector);
         let cost_minor = self.cost(payment, outcome);
-        let loss = House::Loss.id(payment.currency);
+        let loss = if planted("late_delivery_charges_the_customer") {
+            payment.account
+        } else {
+            House::Loss.id(payment.currency)
+        };
         let commands = match step.act {
+            Act::Post if planted("posts_twice") => vec![posting::again(payment, &posting, cost_minor)],
             Act::Nothing | Act::Post | Act::Void | Act::Reverse => Vec::new(),
             Act::Contest => posting::contest(payment, &posting),
             Act::PostContested => vec![posting::post_contested(payment, &posting)],

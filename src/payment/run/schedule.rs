@@ -241,6 +241,11 @@ impl Payments {
                 order.reference = crate::ledger::row::Id::new(self.now()).text();
                 connector.submit(&order).await
             }
+            Some(connector)
+                if payment.class.as_deref() == Some(INTERRUPTED) && planted("recovery_sends_again") =>
+            {
+                connector.submit(&order).await
+            }
             Some(connector) => match connector.status(&order).await {
                 Some(outcome) => outcome,
                 None if connector.describe().idempotent_submit => connector.submit(&order).await,

@@ -30,6 +30,8 @@ mod proof;
 mod reload;
 mod resume;
 mod rtp_engine;
+#[cfg(debug_assertions)]
+mod simulation;
 mod sip;
 mod smpp;
 mod sms;

@@ -24,6 +24,7 @@ mod language;
 mod ledger;
 mod messages;
 mod mobile;
+mod orders;
 mod payments;
 mod prompts;
 mod proof;

@@ -15,6 +15,7 @@ mod flows;
 mod fmt;
 mod graph;
 mod ledger;
+mod merchant;
 mod payment;
 pub mod prompts;
 mod record;
@@ -77,6 +78,12 @@ enum Command {
     /// Payments
     #[command(subcommand)]
     Payment(payment::Command),
+    /// Merchants: who sells by order
+    #[command(subcommand)]
+    Merchant(merchant::Command),
+    /// Merchants' orders
+    #[command(subcommand)]
+    Order(merchant::OrderCommand),
     /// Text messages
     #[command(subcommand)]
     Sms(sms::Command),
@@ -126,6 +133,8 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
         Command::Payment(command) => payment::run(command).await,
+        Command::Merchant(command) => merchant::run(command).await,
+        Command::Order(command) => merchant::order(command).await,
         Command::Sms(command) => sms::run(command).await,
         Command::Smpp(command) => smpp::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,

@@ -176,7 +176,7 @@ pub fn all() -> impl Iterator<Item = &'static Action> {
 }
 
 /// The records that actions make.
-pub static RECORDS: &[&Record] = &[&BILL];
+pub static RECORDS: &[&Record] = &[&BILL, &order::ORDER];
 
 /// Types as flows and messages write them; of each there may be a list too.
 static WRITTEN: &[(Type, Type)] = &[
@@ -189,6 +189,7 @@ static WRITTEN: &[(Type, Type)] = &[
     (Type::Date, Type::List(&Type::Date)),
     (Type::Time, Type::List(&Type::Time)),
     (Type::Record(&BILL), Type::List(&Type::Record(&BILL))),
+    (Type::Record(&order::ORDER), Type::List(&Type::Record(&order::ORDER))),
 ];
 
 /// The type that a flow writes as `money`, `yes/no`, `bill list`.

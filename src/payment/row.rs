@@ -1,6 +1,7 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
 mod messages;
+pub mod order;
 pub mod record;
 mod target;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::money::Currency;
+use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
@@ -47,6 +47,12 @@ pub struct Settings {
     pub receipt: ReceiptText,
     /// PINs.
     pub pin: PinSettings,
+    /// Whether webhooks may go to private networks and over plain HTTP: for tests and trials only.
+    pub webhooks_private: bool,
+    /// The most of one order, minor units.
+    pub order_limit_minor: i64,
+    /// The most that an account pays for orders in a day, minor units.
+    pub order_day_limit_minor: i64,
 }
 
 /// Rules for PINs.
@@ -107,6 +113,9 @@ impl Settings {
             sole_node: true,
             receipt: receipt::plain,
             pin: PinSettings::default(),
+            webhooks_private: false,
+            order_limit_minor: AMOUNT_MAX_MINOR,
+            order_day_limit_minor: i64::MAX,
         }
     }
 }

@@ -10,13 +10,15 @@ pub mod audit;
 mod callback;
 pub mod crash;
 mod lookup;
+mod merchants;
 mod messages;
+mod orders;
 mod pay;
 mod pool;
 mod resolve;
 mod schedule;
 mod sessions;
-#[expect(dead_code, reason = "orders and charges are paid by it")]
+mod webhooks;
 mod within;
 pub mod writer;
 
@@ -48,6 +50,8 @@ use crate::store::Store;
 
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
+pub use merchants::{MerchantFault, NewMerchant};
+pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.

@@ -100,6 +100,7 @@ impl Payments {
     /// Asks what is due, and gives back what is held past its time, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+        let telling = tokio::spawn(self.clone().tell_merchants(stop.clone()));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
             if rounds.is_multiple_of(FORGET_ROUNDS)
@@ -119,10 +120,16 @@ impl Payments {
             if let Err(error) = self.sweep().await {
                 tracing::warn!(%error, "overdue holds could not be given back");
             }
+            if let Err(error) = self.sweep_orders().await {
+                tracing::warn!(%error, "due orders could not be looked after");
+            }
             tokio::select! {
                 () = tokio::time::sleep(self.inner.settings.poll_every) => {}
                 () = stop.cancelled() => {}
             }
+        }
+        if telling.await.is_err() {
+            tracing::error!("the task that tells merchants has ended");
         }
     }
 

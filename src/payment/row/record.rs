@@ -7,6 +7,7 @@
 use crate::ledger::row::Id;
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+use crate::payment::row::charge::ChargeRow;
 
 /// One value of a row.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -280,7 +281,6 @@ macro_rules! record {
         }
     };
 }
-#[expect(unused_imports, reason = "rows of other files are made with it")]
 pub(crate) use record;
 
 /// How a column of a wanted row stands to a value.
@@ -417,7 +417,7 @@ record! {
 }
 
 /// The tables whose rows `ledger verify` is shown.
-pub static AUDITED: &[&Shape] = &[];
+pub static AUDITED: &[&Shape] = &[ChargeRow::SHAPE];
 
 #[cfg(test)]
 mod tests {

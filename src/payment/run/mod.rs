@@ -16,7 +16,6 @@ mod pool;
 mod resolve;
 mod schedule;
 mod sessions;
-#[expect(dead_code, reason = "orders and charges are paid by it")]
 mod within;
 pub mod writer;
 

@@ -29,6 +29,7 @@ create table charges (
     amount_minor    integer not null check (amount_minor > 0),
     price_minor     integer not null check (price_minor > 0),
     fee_minor       integer not null check (fee_minor >= 0),
+    currency        text    not null,
     state           integer not null check (state between 0 and 10),
     deposit         blob    check (length(deposit) = 16),
     certificate_mac blob    check (length(certificate_mac) = 16),

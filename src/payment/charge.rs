@@ -239,8 +239,7 @@ pub struct Step {
 }
 
 fn end(row: &ChargeRow, now: i64, stage: Stage, movement: Movement) -> Step {
-    let row =
-        ChargeRow { state: stage.number(), due_at: None, ended_at: Some(now), ..row.next_version(now) };
+    let row = ChargeRow { state: stage.number(), due_at: None, ended_at: Some(now), ..row.next_version(now) };
     Step { row, movement, tell: true }
 }
 

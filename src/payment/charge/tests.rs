@@ -1,6 +1,7 @@
 //! Every stage with every input, and histories by chance.
 
 use crate::ledger::row::Id;
+use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::charge::*;
 
@@ -18,6 +19,7 @@ pub(super) fn row(stage: Stage) -> ChargeRow {
         amount_minor: 100,
         price_minor: 90,
         fee_minor: 0,
+        currency: Currency::new("CNY").unwrap(),
         state: stage.number(),
         deposit: None,
         certificate_mac: None,
@@ -132,7 +134,14 @@ fn histories_by_chance_keep_the_money_and_end() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % most
     };
-    let terms = Terms { deposit_within: 50, pay_within: 50, claim_window: 50, confirm_within: 50, alarm_every: 50, ..Terms::default() };
+    let terms = Terms {
+        deposit_within: 50,
+        pay_within: 50,
+        claim_window: 50,
+        confirm_within: 50,
+        alarm_every: 50,
+        ..Terms::default()
+    };
     let mut ends = std::collections::BTreeSet::new();
     for _ in 0..20_000 {
         let (mut now, mut charge) = (0, row(Stage::Requested));

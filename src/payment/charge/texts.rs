@@ -162,7 +162,10 @@ mod tests {
                     row.agent_language = language.to_owned();
                     row.buyer_language = language.to_owned();
                     let told = text(&row, side, cny).unwrap();
-                    assert!(told.contains(&row.number) && !told.contains('{'), "{language} {stage:?}: {told}");
+                    assert!(
+                        told.contains(&row.number) && !told.contains('{'),
+                        "{language} {stage:?}: {told}"
+                    );
                     let pays = (*stage, side) == (Stage::Deposited, Side::Buyer);
                     assert_eq!(told.contains(&row.details), pays, "only then is told where to pay: {told}");
                 }

@@ -1,5 +1,6 @@
 //! The rows of charging: agents and charges.
 
+use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::Id;
 use crate::payment::row::record::record;
@@ -63,6 +64,8 @@ record! {
         price_minor: i64,
         /// What the agent pays for the deposit, minor units.
         fee_minor: i64,
+        /// Of all these.
+        currency: Currency,
         /// See `payment::charge::Stage`.
         state: i16,
         /// The deposit's payment.

@@ -11,6 +11,7 @@
 
 mod calls;
 mod canary;
+mod charges;
 mod commands;
 mod connector;
 mod connectors;

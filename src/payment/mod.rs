@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod assurance;
+pub mod charge;
 pub mod decision;
 pub mod fold;
 pub mod judge;

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
+use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub sole_node: bool,
     /// What a result SMS says.
     pub receipt: ReceiptText,
+    /// Times and limits of charging through the intermediary account.
+    pub charging: Terms,
     /// PINs.
     pub pin: PinSettings,
     /// Whether webhooks may go to private networks and over plain HTTP: for tests and trials only.
@@ -112,6 +115,7 @@ impl Settings {
             sms_validity: SMS_VALIDITY,
             sole_node: true,
             receipt: receipt::plain,
+            charging: Terms::default(),
             pin: PinSettings::default(),
             webhooks_private: false,
             order_limit_minor: AMOUNT_MAX_MINOR,

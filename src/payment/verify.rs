@@ -22,11 +22,13 @@ use crate::ledger::command::act;
 use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
 use crate::payment::answer::Channel;
+use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
 use crate::payment::judge::pair;
 use crate::payment::order;
 use crate::payment::posting;
+use crate::payment::row::charge::ChargeRow;
 use crate::payment::row::order::OrderRow;
 use crate::payment::row::record::Record;
 use crate::payment::row::{
@@ -111,8 +113,12 @@ impl fmt::Display for Standing {
 /// The intermediary account of a row's currency and what of it is this row's, minor units; `None` for rows of no such money.
 #[must_use]
 pub fn frozen_minor(record: &Record) -> Option<(Id, i64)> {
-    let order = record.read::<OrderRow>()?;
-    Some((House::Intermediary.id(order.currency), order.frozen_minor))
+    if let Some(order) = record.read::<OrderRow>() {
+        return Some((House::Intermediary.id(order.currency), order.frozen_minor));
+    }
+    let charge = record.read::<ChargeRow>()?;
+    let kept = Stage::from_number(charge.state).is_some_and(Stage::holds_money);
+    Some((House::Intermediary.id(charge.currency), if kept { charge.amount_minor } else { 0 }))
 }
 
 /// Reads the stream of facts.

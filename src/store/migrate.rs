@@ -18,6 +18,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (4, "messages", include_str!("../../migrations/sqlite/0004_messages.sql")),
     (5, "products", include_str!("../../migrations/sqlite/0005_products.sql")),
     (7, "orders", include_str!("../../migrations/sqlite/0007_orders.sql")),
+    (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -28,6 +29,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (4, "messages", include_str!("../../migrations/postgres/0004_messages.sql")),
     (5, "products", include_str!("../../migrations/postgres/0005_products.sql")),
     (7, "orders", include_str!("../../migrations/postgres/0007_orders.sql")),
+    (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
 ];
 
 /// One step and whether the database has it.

@@ -7,6 +7,7 @@
 use crate::ledger::row::Id;
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+use crate::payment::row::charge::ChargeRow;
 use crate::payment::row::order::OrderRow;
 
 /// One value of a row.
@@ -417,7 +418,7 @@ record! {
 }
 
 /// The tables whose rows `ledger verify` is shown.
-pub static AUDITED: &[&Shape] = &[OrderRow::SHAPE];
+pub static AUDITED: &[&Shape] = &[OrderRow::SHAPE, ChargeRow::SHAPE];
 
 #[cfg(test)]
 mod tests {

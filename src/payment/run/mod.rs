@@ -5,9 +5,11 @@
 //! A caller who hangs up, or a future that is dropped, stops nothing that was confirmed.
 
 mod admin;
+pub mod agents;
 mod ask;
 pub mod audit;
 mod callback;
+pub mod charges;
 pub mod crash;
 mod lookup;
 mod merchants;

@@ -117,6 +117,9 @@ impl Payments {
             if let Err(error) = self.round(&at_once).await {
                 tracing::warn!(%error, "due payments could not be looked for");
             }
+            if let Err(error) = self.charges_due().await {
+                tracing::warn!(%error, "due charges could not be looked after");
+            }
             if let Err(error) = self.sweep().await {
                 tracing::warn!(%error, "overdue holds could not be given back");
             }

@@ -4,7 +4,10 @@
 //! store, the writer and the carriers.
 
 pub mod answer;
+pub mod approval;
 pub mod assurance;
+pub mod audit;
+pub mod csv;
 pub mod decision;
 pub mod fold;
 pub mod judge;
@@ -18,7 +21,10 @@ pub mod row;
 pub mod run;
 pub mod seal;
 pub mod settings;
+pub mod staff;
 pub mod state;
+pub mod statement;
 pub mod storable;
+pub mod tier;
 pub mod unit;
 pub mod verify;

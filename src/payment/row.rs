@@ -2,6 +2,7 @@
 
 mod messages;
 pub mod record;
+pub mod staff;
 mod target;
 
 pub use crate::ledger::row::Id;

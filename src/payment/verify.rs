@@ -21,6 +21,7 @@ use crate::ledger::command::act;
 use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
 use crate::payment::answer::Channel;
+use crate::payment::audit::Chain;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
 use crate::payment::judge::pair;
@@ -110,6 +111,7 @@ pub struct Verifier {
     used: HashMap<(Id, i16, i32), Used>,
     /// Of payments by text message in any state, with their fees.
     by_sms: HashMap<(Id, i32), Used>,
+    chain: Chain,
     report: Report,
 }
 
@@ -129,7 +131,9 @@ impl Verifier {
                 self.fault("I11", "pair", pair.payment, Some(name), what);
             }
             PaymentFact::Counter(counter) => self.counter(&counter),
-            PaymentFact::Record(_) => {}
+            PaymentFact::Record(record) => {
+                self.chain.see(&record);
+            }
         }
     }
 
@@ -141,6 +145,7 @@ impl Verifier {
             let what = format!("missing, its {} payments come to {}", used.payments, used.minor);
             self.fault("I11", "counter", account, Some(format!("scope {scope} day {day}")), what);
         }
+        self.chain.finish(&mut self.report);
         report.join(self.report);
     }
 

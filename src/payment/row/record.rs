@@ -7,6 +7,7 @@
 use crate::ledger::row::Id;
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+use crate::payment::row::staff::{AuditHeadRow, AuditRow};
 
 /// One value of a row.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -417,7 +418,7 @@ record! {
 }
 
 /// The tables whose rows `ledger verify` is shown.
-pub static AUDITED: &[&Shape] = &[];
+pub static AUDITED: &[&Shape] = &[AuditRow::SHAPE, AuditHeadRow::SHAPE];
 
 #[cfg(test)]
 mod tests {

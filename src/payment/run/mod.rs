@@ -5,6 +5,7 @@
 //! A caller who hangs up, or a future that is dropped, stops nothing that was confirmed.
 
 mod admin;
+pub mod close;
 mod ask;
 pub mod audit;
 mod callback;
@@ -13,9 +14,11 @@ mod lookup;
 mod messages;
 mod pay;
 mod pool;
+pub mod reconcile;
 mod resolve;
 mod schedule;
 mod sessions;
+pub mod staff;
 #[expect(dead_code, reason = "orders and charges are paid by it")]
 mod within;
 pub mod writer;
@@ -43,6 +46,7 @@ use crate::payment::run::pool::Pool;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
+use crate::payment::staff::AGENTS;
 use crate::payment::unit::{Done, Op, Posting, Refusal, Unit};
 use crate::store::Store;
 
@@ -207,6 +211,8 @@ impl Payments {
             House::Intermediary,
             House::Rounding,
             House::Bank,
+            House::Trust,
+            House::Commission(AGENTS),
         ];
         for connector in self.inner.connectors.keys() {
             house.extend([House::Float(connector), House::Commission(connector)]);

@@ -17,12 +17,14 @@ mod graph;
 mod ledger;
 mod payment;
 pub mod prompts;
+mod reconcile;
 mod record;
 mod reload;
 mod sandbox;
 mod serve;
 mod smpp;
 mod sms;
+mod staff;
 mod stand_in;
 mod talk;
 mod test;
@@ -42,6 +44,7 @@ Examples:
   keytone reload --config keytone.toml         serves changed dialplans, calls go on
   keytone smpp status --config keytone.toml    each bind to a carrier's SMSC: its state, load and troubles
   keytone sms list --state unknown             texts of which nobody knows whether they left
+  keytone staff requests                       what waits for a second person
   keytone ledger verify --config keytone.toml  proves the books from the rows")]
 struct Cli {
     #[command(subcommand)]
@@ -77,6 +80,11 @@ enum Command {
     /// Payments
     #[command(subcommand)]
     Payment(payment::Command),
+    /// Staff's money work: refunds, reversals, movements, approval, audit log, the day's close
+    #[command(subcommand)]
+    Staff(staff::Command),
+    /// Compare a carrier's statement with the payments
+    Reconcile(reconcile::Arguments),
     /// Text messages
     #[command(subcommand)]
     Sms(sms::Command),
@@ -126,6 +134,8 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
         Command::Payment(command) => payment::run(command).await,
+        Command::Staff(command) => staff::run(command).await,
+        Command::Reconcile(arguments) => reconcile::run(arguments).await,
         Command::Sms(command) => sms::run(command).await,
         Command::Smpp(command) => smpp::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,

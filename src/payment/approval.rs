@@ -102,7 +102,12 @@ pub fn stage(row: &ProposalRow, now: i64) -> Stage {
 ///
 /// # Errors
 /// [`Refusal`]; nothing is to be written then, but for [`Refusal::Expired`], after which [`expire`] may be.
-pub fn decide(row: &ProposalRow, who: &str, decision: Decision<'_>, now: i64) -> Result<ProposalRow, Refusal> {
+pub fn decide(
+    row: &ProposalRow,
+    who: &str,
+    decision: Decision<'_>,
+    now: i64,
+) -> Result<ProposalRow, Refusal> {
     let who = who.trim();
     if who.is_empty() {
         return Err(Refusal::Nobody);

@@ -148,7 +148,9 @@ impl Chain {
                     self.fault(sequence, "is not the row that the head names".to_owned());
                 }
             }
-            (Some(head), None) => self.fault(head.sequence, "the head names it, and the log is empty".to_owned()),
+            (Some(head), None) => {
+                self.fault(head.sequence, "the head names it, and the log is empty".to_owned())
+            }
             (None, Some((sequence, _))) => self.fault(sequence, "the log has no head".to_owned()),
         }
         report.join(self.report);

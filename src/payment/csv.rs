@@ -209,12 +209,8 @@ mod tests {
     fn rows_are_read_by_the_rfc() {
         let text = b"\xef\xbb\xbfa,b\r\n\r\n\"x,\"\"y\",\n\"two\nlines\",z\nlast";
         let rows = read(text);
-        let wanted = [
-            row(1, &["a", "b"]),
-            row(3, &["x,\"y", ""]),
-            row(4, &["two\nlines", "z"]),
-            row(6, &["last"]),
-        ];
+        let wanted =
+            [row(1, &["a", "b"]), row(3, &["x,\"y", ""]), row(4, &["two\nlines", "z"]), row(6, &["last"])];
         assert_eq!(rows, wanted);
         assert_eq!(read(b""), []);
     }

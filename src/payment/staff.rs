@@ -245,9 +245,7 @@ pub fn reversible(payment: &PaymentRow, refunded: Option<&RefundRow>) -> Result<
         return Err(Refusal::NotDelivered(payment.state));
     }
     match refunded {
-        Some(row) if row.refunded_minor > 0 => {
-            Err(Refusal::Refunded { refunded_minor: row.refunded_minor })
-        }
+        Some(row) if row.refunded_minor > 0 => Err(Refusal::Refunded { refunded_minor: row.refunded_minor }),
         Some(_) | None => Ok(()),
     }
 }

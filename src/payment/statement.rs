@@ -77,7 +77,9 @@ impl Ours {
     pub fn status(&self) -> Option<Status> {
         match (self.state, self.class.as_deref()) {
             (State::Delivered, _) | (State::Refused, Some(LATE_DELIVERED)) => Some(Status::Delivered),
-            (State::Reversed, _) | (State::Refused, Some(LATE_REVERSED | TAKEN_BACK)) => Some(Status::Reversed),
+            (State::Reversed, _) | (State::Refused, Some(LATE_REVERSED | TAKEN_BACK)) => {
+                Some(Status::Reversed)
+            }
             (State::Refused | State::Created, _) => Some(Status::Refused),
             (
                 State::Authorised
@@ -225,7 +227,8 @@ fn find(lines: &[Line], ours: &[Ours], drift_us: i64) -> Vec<Found> {
         let (Some(phone), Some(at)) = (line.phone.as_deref(), line.at) else { continue };
         let Some(candidates) = by_number.get_mut(&(phone, line.amount_minor)) else { continue };
         let range = (at.saturating_sub(drift_us), 0)..=(at.saturating_add(drift_us), usize::MAX);
-        let free = candidates.range(range).map(|(key, ())| *key).filter(|(_, n)| taken.get(*n) == Some(&false));
+        let free =
+            candidates.range(range).map(|(key, ())| *key).filter(|(_, n)| taken.get(*n) == Some(&false));
         let nearest = free.min_by_key(|(when, n)| (when.abs_diff(at), *n));
         if let Some(key) = nearest {
             candidates.remove(&key);
@@ -253,7 +256,11 @@ fn judge(line: &Line, ours: &Ours) -> Class {
         None if line.status == Status::Pending => Class::Matched,
         None => Class::StatusDiffers,
         Some(status) if agree(status, line.status) => {
-            if charged && line.amount_minor != ours.amount_minor { Class::AmountDiffers } else { Class::Matched }
+            if charged && line.amount_minor != ours.amount_minor {
+                Class::AmountDiffers
+            } else {
+                Class::Matched
+            }
         }
         Some(_) => Class::StatusDiffers,
     }
@@ -294,9 +301,7 @@ pub fn propose(finding: &Finding, ours: Option<&Ours>, connector: &str, costs: b
                 _ => None,
             }
         }
-        (Class::AmountDiffers, Some(ours)) if costs => {
-            float(theirs_minor.checked_sub(ours.amount_minor)?)
-        }
+        (Class::AmountDiffers, Some(ours)) if costs => float(theirs_minor.checked_sub(ours.amount_minor)?),
         (Class::TheirsOnly | Class::Duplicate, _) if costs && status == Status::Delivered => {
             float(theirs_minor)
         }

@@ -224,7 +224,9 @@ impl Payments {
             match self.write_staff(ops, &entry, None).await? {
                 Ok(()) => return Ok(Ok(row)),
                 Err(refusal) if between(&refusal) => {}
-                Err(crate::payment::unit::Refusal::Exists("closed_days")) => return Ok(Err(NotClosed::Closed)),
+                Err(crate::payment::unit::Refusal::Exists("closed_days")) => {
+                    return Ok(Err(NotClosed::Closed));
+                }
                 Err(refusal) => return Ok(Err(Refused::Books(refusal).into())),
             }
         }

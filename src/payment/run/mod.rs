@@ -5,10 +5,10 @@
 //! A caller who hangs up, or a future that is dropped, stops nothing that was confirmed.
 
 mod admin;
-pub mod close;
 mod ask;
 pub mod audit;
 mod callback;
+pub mod close;
 pub mod crash;
 mod lookup;
 mod messages;

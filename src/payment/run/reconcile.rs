@@ -107,7 +107,8 @@ impl Payments {
         for finding in &found.findings {
             let ours = finding.ours.and_then(|at| found.ours.get(at));
             let Some(act) = statement::propose(finding, ours, asked.connector, asked.costs) else { continue };
-            let subject = ours.map_or_else(|| format!("line {}", finding.line.unwrap_or(0)), |o| o.reference.clone());
+            let subject =
+                ours.map_or_else(|| format!("line {}", finding.line.unwrap_or(0)), |o| o.reference.clone());
             let request = Asked {
                 id: asked.id.derived(&format!("{} {subject} {:?}", act.name(), finding.line)),
                 who: who.to_owned(),
@@ -136,7 +137,8 @@ impl Payments {
             read_at: self.now(),
             version: before.map_or(1, |row| row.version.saturating_add(1)),
         };
-        let done = found.asked.iter().filter(|(_, a)| a.as_ref().is_ok_and(|r| r.state == Stage::Done.number()));
+        let done =
+            found.asked.iter().filter(|(_, a)| a.as_ref().is_ok_and(|r| r.state == Stage::Done.number()));
         let details = serde_json::json!({
             "connector": asked.connector, "lines": row.lines, "found": counts,
             "asked": found.asked.len(), "done": done.count(),

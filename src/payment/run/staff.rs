@@ -233,6 +233,15 @@ impl Payments {
         Ok(self.inner.store.records(&wanted.limit(limit)).await?)
     }
 
+    /// What is left to give back of a payment, minor units.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn refundable_minor(&self, payment: &PaymentRow) -> Result<i64, Error> {
+        let refunded: Option<RefundRow> = self.inner.store.record(&[cell(&payment.id)]).await?;
+        Ok(staff::left_minor(payment, refunded.as_ref()))
+    }
+
     /// The audit log, the latest first; of one subject if it is given.
     ///
     /// # Errors

@@ -160,8 +160,9 @@ impl Profile {
         };
         let zone = match &file.zone {
             None => TimeZone::UTC,
-            Some(name) => TimeZone::get(name)
-                .map_err(|_| Error::Value(format!("there is no time zone \"{name}\"")))?,
+            Some(name) => {
+                TimeZone::get(name).map_err(|_| Error::Value(format!("there is no time zone \"{name}\"")))?
+            }
         };
         let time = match file.time.as_deref() {
             None | Some("rfc3339") => Time::Rfc3339,
@@ -235,13 +236,16 @@ impl Profile {
                 std::io::Read::read_to_end(&mut limited, &mut text)
                     .map_err(|e| Error::Document(e.to_string()))?;
                 if u64::try_from(text.len()).is_ok_and(|len| len > JSON_MAX) {
-                    return Err(Error::Document(format!("longer than {JSON_MAX} bytes; take JSON lines or CSV")));
+                    return Err(Error::Document(format!(
+                        "longer than {JSON_MAX} bytes; take JSON lines or CSV"
+                    )));
                 }
                 let document: serde_json::Value =
                     serde_json::from_slice(&text).map_err(|e| Error::Document(e.to_string()))?;
                 let rows = self.rows.as_deref().map_or(Some(&document), |path| at(&document, path));
                 let rows = rows.and_then(|r| r.as_array());
-                let rows = rows.ok_or_else(|| Error::Document("there is no list where `rows` says".to_owned()))?;
+                let rows =
+                    rows.ok_or_else(|| Error::Document("there is no list where `rows` says".to_owned()))?;
                 for (number, row) in (1_i64..).zip(rows) {
                     self.add(number, &|path| json_text(row, path), market, progress, &mut statement)?;
                 }
@@ -495,7 +499,10 @@ refused = ["FAILED"]
         assert_eq!(whole.lines[0].at, Some(1_700_000_000_000_000));
         let lines = format!("format = \"json_lines\"\ntime = \"unix\"\n{columns}");
         let read_lines = read(&lines, &format!("{row}\n\nnot json\n{row}\n")).unwrap();
-        assert_eq!(read_lines.lines, vec![whole.lines[0].clone(), Line { number: 4, ..whole.lines[0].clone() }]);
+        assert_eq!(
+            read_lines.lines,
+            vec![whole.lines[0].clone(), Line { number: 4, ..whole.lines[0].clone() }]
+        );
         assert_eq!(read_lines.faults.len(), 1);
         assert!(read(&document, "{}").unwrap_err().to_string().contains("rows"));
     }

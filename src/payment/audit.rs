@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(hexadecimal(&log(1).1.hash), FIRST);
     }
 
-    const FIRST: &str = "";
+    const FIRST: &str = "8288dbbee6d1ea006e97581db5d2b0e18a5de7726b56a9a63333834f65eb4a00";
 
     #[test]
     fn what_was_done_to_a_log_is_named() {

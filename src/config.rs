@@ -72,6 +72,10 @@ pub struct Market {
     pub day_limit_minor: i64,
     /// Most for one payment, minor units.
     pub payment_limit_minor: i64,
+    /// The most that one of staff moves alone, minor units; the built-in value without it.
+    pub staff_alone_minor: Option<i64>,
+    /// The most that a customer's account is filled to, minor units; no ceiling without it.
+    pub balance_max_minor: Option<i64>,
     /// An equal recharge this soon after a delivery is asked about.
     pub duplicate_window: Duration,
     /// How long a caller waits for the carrier before "being processed" is said.
@@ -385,6 +389,8 @@ impl Market {
             zone: zone.unwrap_or(jiff::tz::TimeZone::UTC),
             day_limit_minor: day_limit_minor.unwrap_or(0),
             payment_limit_minor: payment_limit_minor.unwrap_or(0),
+            staff_alone_minor: limit(market, "staff_alone", currency, faults),
+            balance_max_minor: limit(market, "balance_max", currency, faults),
             duplicate_window: seconds(market, "duplicate_window_s", 600, 86_400, faults),
             answer_within: seconds(market, "answer_within_s", 8, 60, faults),
             language: market.text("language", faults).map_or_else(|| "en".to_owned(), |t| t.value),

@@ -38,6 +38,7 @@ mod sip;
 mod smpp;
 mod sms;
 mod smsc;
+mod staff;
 mod support;
 mod torture;
 mod ussd;

@@ -4,8 +4,11 @@
 //! store, the writer and the carriers.
 
 pub mod answer;
+pub mod approval;
 pub mod assurance;
+pub mod audit;
 pub mod charge;
+pub mod csv;
 pub mod decision;
 pub mod fold;
 pub mod judge;
@@ -21,8 +24,11 @@ pub mod run;
 pub mod seal;
 pub mod settings;
 pub mod share;
+pub mod staff;
 pub mod state;
+pub mod statement;
 pub mod storable;
+pub mod tier;
 pub mod unit;
 pub mod verify;
 pub mod webhook;

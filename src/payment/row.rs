@@ -4,6 +4,7 @@ pub mod charge;
 mod messages;
 pub mod order;
 pub mod record;
+pub mod staff;
 mod target;
 
 pub use crate::ledger::row::Id;

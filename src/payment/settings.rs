@@ -11,6 +11,7 @@ use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
+use crate::payment::tier::Tiers;
 
 /// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
 pub const SMS_VALIDITY: Duration = Duration::from_secs(24 * 3_600);
@@ -56,6 +57,29 @@ pub struct Settings {
     pub order_limit_minor: i64,
     /// The most that an account pays for orders in a day, minor units.
     pub order_day_limit_minor: i64,
+    /// What staff may do alone.
+    pub staff: StaffSettings,
+}
+
+/// Rules for staff.
+#[derive(Clone, Debug)]
+pub struct StaffSettings {
+    /// What moves more than this needs a second person, minor units.
+    pub alone_minor: i64,
+    /// How long a proposal waits for him.
+    pub proposal_validity: Duration,
+    /// How much accounts may hold.
+    pub tiers: Tiers,
+}
+
+impl Default for StaffSettings {
+    fn default() -> Self {
+        Self {
+            alone_minor: 100_000,
+            proposal_validity: Duration::from_secs(3 * 24 * 3_600),
+            tiers: Tiers::default(),
+        }
+    }
 }
 
 /// Rules for PINs.
@@ -120,6 +144,7 @@ impl Settings {
             webhooks_private: false,
             order_limit_minor: AMOUNT_MAX_MINOR,
             order_day_limit_minor: i64::MAX,
+            staff: StaffSettings::default(),
         }
     }
 }

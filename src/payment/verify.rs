@@ -22,6 +22,7 @@ use crate::ledger::command::act;
 use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
 use crate::payment::answer::Channel;
+use crate::payment::audit::Chain;
 use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
@@ -129,6 +130,7 @@ pub struct Verifier {
     by_sms: HashMap<(Id, i32), Used>,
     /// What rows say is on the intermediary account of each currency.
     frozen: HashMap<Id, i128>,
+    chain: Chain,
     report: Report,
 }
 
@@ -154,6 +156,7 @@ impl Verifier {
 
     /// What is frozen of orders and deposits: the intermediary account must hold it.
     fn record(&mut self, record: &Record) {
+        self.chain.see(record);
         if let Some(order) = record.read::<OrderRow>() {
             if let Some(what) = order::fault(&order) {
                 self.fault("I10", "order", order.id, Some(order.number.clone()), what);
@@ -188,6 +191,7 @@ impl Verifier {
             let what = format!("missing, its {} payments come to {}", used.payments, used.minor);
             self.fault("I11", "counter", account, Some(format!("scope {scope} day {day}")), what);
         }
+        self.chain.finish(&mut self.report);
         report.join(self.report);
     }
 

@@ -19,6 +19,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (5, "products", include_str!("../../migrations/sqlite/0005_products.sql")),
     (7, "orders", include_str!("../../migrations/sqlite/0007_orders.sql")),
     (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
+    (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -30,6 +31,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (5, "products", include_str!("../../migrations/postgres/0005_products.sql")),
     (7, "orders", include_str!("../../migrations/postgres/0007_orders.sql")),
     (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
+    (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
 ];
 
 /// One step and whether the database has it.

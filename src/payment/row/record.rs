@@ -9,6 +9,7 @@ use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::charge::ChargeRow;
 use crate::payment::row::order::OrderRow;
+use crate::payment::row::staff::{AuditHeadRow, AuditRow};
 
 /// One value of a row.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -418,7 +419,7 @@ record! {
 }
 
 /// The tables whose rows `ledger verify` is shown.
-pub static AUDITED: &[&Shape] = &[OrderRow::SHAPE, ChargeRow::SHAPE];
+pub static AUDITED: &[&Shape] = &[OrderRow::SHAPE, ChargeRow::SHAPE, AuditRow::SHAPE, AuditHeadRow::SHAPE];
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ mod ask;
 pub mod audit;
 mod callback;
 pub mod charges;
+pub mod close;
 pub mod crash;
 mod lookup;
 mod merchants;
@@ -17,9 +18,11 @@ mod messages;
 mod orders;
 mod pay;
 mod pool;
+pub mod reconcile;
 mod resolve;
 mod schedule;
 mod sessions;
+pub mod staff;
 mod webhooks;
 mod within;
 pub mod writer;
@@ -47,6 +50,7 @@ use crate::payment::run::pool::Pool;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
+use crate::payment::staff::AGENTS;
 use crate::payment::unit::{Done, Op, Posting, Refusal, Unit};
 use crate::store::Store;
 
@@ -213,6 +217,8 @@ impl Payments {
             House::Intermediary,
             House::Rounding,
             House::Bank,
+            House::Trust,
+            House::Commission(AGENTS),
         ];
         for connector in self.inner.connectors.keys() {
             house.extend([House::Float(connector), House::Commission(connector)]);

@@ -84,7 +84,7 @@ impl Payments {
         Err(Error::Busy)
     }
 
-    fn decide(
+    pub(super) fn decide(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
@@ -104,7 +104,7 @@ impl Payments {
         })
     }
 
-    fn ops(
+    pub(super) fn ops(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
@@ -173,7 +173,7 @@ impl Payments {
         payment.cost_minor
     }
 
-    fn tell(&self, payment: &PaymentRow, outcome: &Outcome, step: &Step) {
+    pub(super) fn tell(&self, payment: &PaymentRow, outcome: &Outcome, step: &Step) {
         let (id, reference) = (payment.id, payment.reference.as_str());
         let (state, class) = (payment.state, payment.class.as_deref().unwrap_or(""));
         if step.alarm {

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod assurance;
+pub mod bill;
 pub mod decision;
 pub mod fold;
 pub mod judge;

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::money::Currency;
 use crate::payment::answer::Channel;
+use crate::payment::bill::Directory;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
@@ -47,6 +48,12 @@ pub struct Settings {
     pub receipt: ReceiptText,
     /// PINs.
     pub pin: PinSettings,
+    /// Who issues bills.
+    pub billers: Directory,
+    /// An account's bills a day, minor units of face value.
+    pub bill_day_limit_minor: i64,
+    /// One payment of a bill, minor units of face value.
+    pub bill_payment_limit_minor: i64,
 }
 
 /// Rules for PINs.
@@ -107,6 +114,9 @@ impl Settings {
             sole_node: true,
             receipt: receipt::plain,
             pin: PinSettings::default(),
+            billers: Directory::default(),
+            bill_day_limit_minor: 1_000_000,
+            bill_payment_limit_minor: 500_000,
         }
     }
 }

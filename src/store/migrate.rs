@@ -17,6 +17,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (3, "sessions", include_str!("../../migrations/sqlite/0003_sessions.sql")),
     (4, "messages", include_str!("../../migrations/sqlite/0004_messages.sql")),
     (5, "products", include_str!("../../migrations/sqlite/0005_products.sql")),
+    (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -26,6 +27,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (3, "sessions", include_str!("../../migrations/postgres/0003_sessions.sql")),
     (4, "messages", include_str!("../../migrations/postgres/0004_messages.sql")),
     (5, "products", include_str!("../../migrations/postgres/0005_products.sql")),
+    (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
 ];
 
 /// One step and whether the database has it.

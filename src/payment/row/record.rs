@@ -280,7 +280,6 @@ macro_rules! record {
         }
     };
 }
-#[expect(unused_imports, reason = "rows of other files are made with it")]
 pub(crate) use record;
 
 /// How a column of a wanted row stands to a value.

@@ -113,7 +113,7 @@ impl Payments {
         step: &Step,
     ) -> Vec<Op> {
         let now = self.inner.clock.now();
-        let posting = self.posting(&payment.connector);
+        let posting = self.posting_of(payment);
         let cost_minor = self.cost(payment, outcome);
         let loss = House::Loss.id(payment.currency);
         let commands = match step.act {

@@ -25,7 +25,8 @@ const DELIVERED: &str = r#"{"status":"DELIVERED","reference":"r-1","id":"C1","am
 fn order() -> Order {
     Order {
         reference: "r-1".to_owned(),
-        msisdn: phone("+8613800000001"),
+        msisdn: Some(phone("+8613800000001")),
+        bill: None,
         amount: Money::new(5_000, cny()),
         deduction: "hold-1".to_owned(),
         state: DEDUCTION_RESERVED,

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and speak on the terminal"
 )]
 
+mod bills;
 mod calls;
 mod canary;
 mod charges;

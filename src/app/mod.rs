@@ -165,6 +165,9 @@ impl Money {
             day_limit_minor: market.day_limit_minor,
             payment_limit_minor: market.payment_limit_minor,
             duplicate_window: market.duplicate_window,
+            billers: config.billers.clone(),
+            bill_day_limit_minor: market.bill_day_limit_minor,
+            bill_payment_limit_minor: market.bill_payment_limit_minor,
             answer_within: market.answer_within,
             pin: PinSettings {
                 digits_min: config.pin.digits_min,

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::connector::bill::{BillOrder, PaidBy};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
 use crate::secret::Secret;
@@ -138,8 +139,10 @@ impl ReferenceForm {
 pub struct Order {
     /// Our reference in the carrier's form; the same for every question about it.
     pub reference: String,
-    /// The number to recharge.
-    pub msisdn: Msisdn,
+    /// The number to recharge; none for a bill.
+    pub msisdn: Option<Msisdn>,
+    /// The bill to pay; none for a recharge.
+    pub bill: Option<BillOrder>,
     /// Face value.
     pub amount: Money,
     /// The id of the hold that reserves the customer's money (the deduction's id).
@@ -255,6 +258,8 @@ pub enum Unclear {
     Unreadable,
     /// The carrier speaks of another number, amount, currency or reference than ours. An alarm.
     Mismatch,
+    /// A bill is paid or expired, and the biller does not say by whose payment. A person must look.
+    WhoPaid,
 }
 
 impl Unclear {
@@ -267,6 +272,7 @@ impl Unclear {
             Self::Unexpected => "unexpected",
             Self::Unreadable => "unreadable",
             Self::Mismatch => "mismatch",
+            Self::WhoPaid => "who_paid",
         }
     }
 }
@@ -299,6 +305,12 @@ pub enum RefusalClass {
     RateLimited,
     /// The carrier suspects fraud.
     Fraud,
+    /// The bill is paid already.
+    AlreadyPaid,
+    /// The bill cannot be paid any more.
+    BillExpired,
+    /// The bill, or its quote, is another than the one that was quoted.
+    BillChanged,
     /// Anything else.
     Other,
 }
@@ -318,6 +330,9 @@ impl RefusalClass {
         Self::CarrierDown,
         Self::RateLimited,
         Self::Fraud,
+        Self::AlreadyPaid,
+        Self::BillExpired,
+        Self::BillChanged,
         Self::Other,
     ];
 
@@ -337,6 +352,9 @@ impl RefusalClass {
             Self::CarrierDown => "carrier_down",
             Self::RateLimited => "rate_limited",
             Self::Fraud => "fraud",
+            Self::AlreadyPaid => "already_paid",
+            Self::BillExpired => "bill_expired",
+            Self::BillChanged => "bill_changed",
             Self::Other => "other",
         }
     }
@@ -376,6 +394,12 @@ pub struct Echo {
     pub amount: Option<Result<Money, String>>,
     /// The currency when it stands alone.
     pub currency: Option<String>,
+    /// The bill's number.
+    pub bill: Option<String>,
+    /// The quote's id.
+    pub quote: Option<String>,
+    /// Under whose reference the bill was paid.
+    pub paid_by: PaidBy,
 }
 
 impl Echo {
@@ -386,13 +410,21 @@ impl Echo {
             return Some("the answer carries another reference".to_owned());
         }
         if let Some(digits) = &self.msisdn {
-            let ours = order.msisdn.digits();
+            let ours = order.msisdn.as_ref().map_or("", Msisdn::digits);
             // Carriers echo national or international forms: the shorter must be the end of the longer, and
             // long enough to be a number.
             let digits = digits.trim_start_matches('0');
             let same = digits == ours || (digits.len() >= 7 && ours.ends_with(digits));
             if !same {
                 return Some("the answer carries another number".to_owned());
+            }
+        }
+        if let Some(bill) = &order.bill {
+            if self.bill.as_ref().is_some_and(|number| *number != bill.number) {
+                return Some("the answer is of another bill".to_owned());
+            }
+            if self.quote.as_ref().is_some_and(|quote| *quote != bill.quote) {
+                return Some("the answer carries another quote".to_owned());
             }
         }
         if self.currency.as_deref().is_some_and(|c| c != order.amount.currency.code()) {
@@ -415,7 +447,8 @@ mod tests {
     fn order() -> Order {
         Order {
             reference: "r1".to_owned(),
-            msisdn: Msisdn::parse("+8613800000001").unwrap(),
+            msisdn: Some(Msisdn::parse("+8613800000001").unwrap()),
+            bill: None,
             amount: Money::new(5000, Currency::new("CNY").unwrap()),
             deduction: "d".to_owned(),
             state: DEDUCTION_RESERVED,
@@ -447,6 +480,16 @@ mod tests {
             Echo { amount: Some(Ok(Money::new(5000, cny))), ..Echo::default() }.differs(&order()),
             None
         );
+        let bill = BillOrder { number: "204818".to_owned(), quote: "q1".to_owned() };
+        let order = Order { msisdn: None, bill: Some(bill), ..order() };
+        let of = |number: &str, quote: &str| Echo {
+            bill: Some(number.to_owned()),
+            quote: Some(quote.to_owned()),
+            ..Echo::default()
+        };
+        assert_eq!(of("204818", "q1").differs(&order), None);
+        assert!(of("204819", "q1").differs(&order).is_some());
+        assert!(of("204818", "q2").differs(&order).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! when money moves. `connector::sandbox::DEFINITION` is a complete example.
 
 mod auth;
+mod bill;
 mod callback;
 mod request;
 mod sale;
@@ -21,6 +22,7 @@ use crate::connector::template::{Place, Slot, Template};
 use crate::money::Currency;
 
 pub use auth::{Auth, Signing, TokenBody, TokenForm};
+pub use bill::Bills;
 pub use callback::{CallbackForm, CallbackSignature};
 pub use request::{Request, method};
 
@@ -46,8 +48,8 @@ pub struct Definition {
     pub auth: Option<Auth>,
     /// How requests are signed.
     pub signing: Option<Signing>,
-    /// The recharge.
-    pub submit: Request,
+    /// The recharge; a biller has none.
+    pub submit: Option<Request>,
     /// The status query.
     pub status: Option<Request>,
     /// The status query by our reference, when [`Definition::status`] needs the carrier's and that is not known.
@@ -58,6 +60,8 @@ pub struct Definition {
     pub limits: Limits,
     /// When it is left alone.
     pub breaker: Thresholds,
+    /// Bills, if it takes payments of them.
+    pub bills: Option<Bills>,
     /// Callbacks.
     pub callback: Option<CallbackForm>,
     /// Credentials by name.
@@ -84,11 +88,13 @@ impl Definition {
             let (amounts, products) = reader.sale(root, currency);
             let (limits, breaker) = (reader.limits(root), reader.breaker(root));
             let submit = root.section("submit", reader.faults);
-            if submit.is_none() {
+            let bills = reader.bills(root);
+            if submit.is_none() && bills.is_none() {
                 root.missing("submit", reader.faults);
             }
             let submit = submit.and_then(|s| reader.request(s, "POST", None));
-            let fallback = submit.as_ref().map(|s| s.table.places.clone());
+            let first = submit.as_ref().or_else(|| bills.as_ref().map(|b| &b.pay));
+            let fallback = first.map(|s| s.table.places.clone());
             let status = root
                 .section("status", reader.faults)
                 .and_then(|s| reader.request(s, "GET", fallback.as_ref()));
@@ -98,7 +104,7 @@ impl Definition {
             let callback =
                 root.section("callback", reader.faults).and_then(|s| reader.callback(s, fallback.as_ref()));
             let mut description = description?;
-            description.status_query = status.is_some();
+            description.status_query = status.is_some() || bills.as_ref().is_some_and(|b| b.status.is_some());
             description.status_needs_theirs =
                 lookup.is_none() && status.as_ref().is_some_and(|s| s.holds(&Slot::CarrierReference));
             description.callback = callback.is_some();
@@ -112,12 +118,13 @@ impl Definition {
                 headers,
                 auth,
                 signing,
-                submit: submit?,
+                submit,
                 status,
                 lookup,
                 products,
                 limits,
                 breaker,
+                bills,
                 callback,
                 keys,
             })

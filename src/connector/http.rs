@@ -5,11 +5,14 @@
 //! file must declare (`repeat_after_401`). What is not certainly unsent or certainly answered is
 //! [`Outcome::Unknown`].
 
+mod bill;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::connector::bill::settle;
 use crate::connector::contract::{Callback, Description, Echo, Order, Outcome, Unclear};
 use crate::connector::definition::{Auth, CallbackSignature, Definition, Request, TokenForm};
 use crate::connector::gate::{Gate, Health};
@@ -133,12 +136,18 @@ impl Connector {
 
     /// Sends a recharge. The attempt must have been written before.
     pub async fn submit(&self, order: &Order) -> Outcome {
-        if !self.definition.description.amounts.sells(order.amount) {
+        let (bills, submit) = (self.definition.bills.as_ref(), self.definition.submit.as_ref());
+        let request = if order.bill.is_some() { bills.map(|b| &b.pay) } else { submit };
+        let Some(request) = request else {
+            let reason = "this connector does not offer that".to_owned();
+            return Outcome::NotSent { retryable: false, reason };
+        };
+        if order.bill.is_none() && !self.definition.description.amounts.sells(order.amount) {
             // Not a refusal of the carrier's: the same request may have been sent when the file said otherwise.
             let reason = format!("this carrier does not sell {}", order.amount);
             return Outcome::NotSent { retryable: false, reason };
         }
-        match self.ask(&self.definition.submit, order).await {
+        match self.ask(request, order).await {
             // A carrier that answers a recharge with "no such reference" has said nothing definite.
             Outcome::NotFound => Outcome::Unknown {
                 why: Unclear::Unexpected,
@@ -151,6 +160,10 @@ impl Connector {
     /// Asks what became of a recharge; `None` when this carrier cannot be asked, or only by its own reference and
     /// that was never told.
     pub async fn status(&self, order: &Order) -> Option<Outcome> {
+        if order.bill.is_some() {
+            let request = self.definition.bills.as_ref()?.status.as_ref()?;
+            return Some(self.question(request, order).await);
+        }
         let status = self.definition.status.as_ref()?;
         // A path of dots would be another path.
         let theirs = order.carrier_reference.as_ref().filter(|r| r.bytes().any(|b| b != b'.'));
@@ -374,6 +387,8 @@ impl Connector {
 /// An outcome whose echo speaks of something else than the order is unknown (and an alarm).
 #[must_use]
 pub fn compare(outcome: Outcome, echo: &Echo, order: &Order) -> Outcome {
+    let outcome =
+        if order.bill.is_some() { settle(outcome, &echo.paid_by, &order.reference) } else { outcome };
     match (&outcome, echo.differs(order)) {
         (
             Outcome::Accepted { .. }

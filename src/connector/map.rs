@@ -7,6 +7,7 @@
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use crate::connector::bill;
 use crate::connector::contract::{Echo, Outcome, RefusalClass, Unclear, Voucher};
 use crate::connector::form;
 use crate::money::{Currency, Money};
@@ -42,7 +43,9 @@ impl Status {
         }
     }
 
-    const fn holds(self, status: u16) -> bool {
+    /// Whether an answer's status is one of these.
+    #[must_use]
+    pub const fn holds(self, status: u16) -> bool {
         match self {
             Self::Exactly(number) => number == status,
             Self::Class(class) => status / 100 == class,
@@ -138,6 +141,12 @@ pub struct Places {
     pub voucher_code: Option<String>,
     /// A voucher's serial number.
     pub voucher_serial: Option<String>,
+    /// The bill's number.
+    pub bill: Option<String>,
+    /// The quote's id.
+    pub quote: Option<String>,
+    /// Under whose reference a bill was paid.
+    pub paid_by: Option<String>,
 }
 
 /// The whole table of one kind of answer.
@@ -237,6 +246,9 @@ impl Table {
                 .map(|t| t.chars().filter(char::is_ascii_digit).collect()),
             amount: subject.at(places.amount.as_ref()).map(|t| self.money(&t, currency)),
             currency: subject.at(places.currency.as_ref()),
+            bill: subject.at(places.bill.as_ref()),
+            quote: subject.at(places.quote.as_ref()),
+            paid_by: bill::paid_by(subject.json, places.paid_by.as_deref()),
         };
         Reading { outcome, echo }
     }

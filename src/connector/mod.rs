@@ -1,6 +1,7 @@
 //! Carriers over HTTP: the contract, the generic connector that a TOML file describes, the numbering plan,
 //! and a sandbox carrier to try and to test with. Moves no money: it asks and tells what was answered.
 
+pub mod bill;
 pub mod breaker;
 pub mod contract;
 pub mod definition;

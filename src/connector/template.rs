@@ -8,9 +8,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::connector::bill::BillOrder;
 use crate::connector::contract::Order;
 use crate::connector::form;
 use crate::connector::key::Keys;
+use crate::msisdn::Msisdn;
 
 /// What a slot stands for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +25,10 @@ pub enum Slot {
     MsisdnDigits,
     /// The number without its country code.
     MsisdnNational,
+    /// The bill's number.
+    BillNumber,
+    /// The biller's quote id.
+    Quote,
     /// `50.00`.
     Amount,
     /// `5000`.
@@ -75,6 +81,8 @@ impl Slot {
             "msisdn" => Self::Msisdn,
             "msisdn_digits" => Self::MsisdnDigits,
             "msisdn_national" => Self::MsisdnNational,
+            "bill_number" => Self::BillNumber,
+            "quote" => Self::Quote,
             "amount" => Self::Amount,
             "amount_minor" => Self::AmountMinor,
             "currency" => Self::Currency,
@@ -223,13 +231,19 @@ impl Template {
 
 fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
     let of_order = |read: fn(&Order) -> String| values.order.map(read).unwrap_or_default();
+    let of_bill = |read: fn(&BillOrder) -> String| {
+        values.order.and_then(|o| o.bill.as_ref()).map(read).unwrap_or_default()
+    };
+    let of_phone = |read: &dyn Fn(&Msisdn) -> String| {
+        values.order.and_then(|o| o.msisdn.as_ref()).map(read).unwrap_or_default()
+    };
     match slot {
         Slot::Reference => of_order(|o| o.reference.clone()),
-        Slot::Msisdn => of_order(|o| o.msisdn.as_str().to_owned()),
-        Slot::MsisdnDigits => of_order(|o| o.msisdn.digits().to_owned()),
-        Slot::MsisdnNational => {
-            values.order.map(|o| o.msisdn.national(values.country).to_owned()).unwrap_or_default()
-        }
+        Slot::Msisdn => of_phone(&|m| m.as_str().to_owned()),
+        Slot::MsisdnDigits => of_phone(&|m| m.digits().to_owned()),
+        Slot::MsisdnNational => of_phone(&|m| m.national(values.country).to_owned()),
+        Slot::BillNumber => of_bill(|b| b.number.clone()),
+        Slot::Quote => of_bill(|b| b.quote.clone()),
         Slot::Amount => of_order(|o| o.amount.amount_text()),
         Slot::AmountMinor => of_order(|o| o.amount.minor.to_string()),
         Slot::Currency => of_order(|o| o.amount.currency.code().to_owned()),
@@ -392,12 +406,12 @@ mod tests {
     use crate::connector::contract::DEDUCTION_RESERVED;
     use crate::connector::key::Key;
     use crate::money::{Currency, Money};
-    use crate::msisdn::Msisdn;
 
     fn with_values<T>(reference: &str, test: impl FnOnce(&Values<'_>) -> T) -> T {
         let order = Order {
             reference: reference.to_owned(),
-            msisdn: Msisdn::parse("+8613800000001").unwrap(),
+            msisdn: Some(Msisdn::parse("+8613800000001").unwrap()),
+            bill: None,
             amount: Money::new(5050, Currency::new("CNY").unwrap()),
             deduction: "hold-1".to_owned(),
             state: DEDUCTION_RESERVED,

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod approval;
 pub mod assurance;
 pub mod audit;
+pub mod bill;
 pub mod charge;
 pub mod csv;
 pub mod decision;

@@ -1,5 +1,6 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
+pub mod bill;
 pub mod charge;
 mod messages;
 pub mod order;

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
+use crate::payment::bill::Directory;
 use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
@@ -51,6 +52,12 @@ pub struct Settings {
     pub charging: Terms,
     /// PINs.
     pub pin: PinSettings,
+    /// Who issues bills.
+    pub billers: Directory,
+    /// An account's bills a day, minor units of face value.
+    pub bill_day_limit_minor: i64,
+    /// One payment of a bill, minor units of face value.
+    pub bill_payment_limit_minor: i64,
     /// Whether webhooks may go to private networks and over plain HTTP: for tests and trials only.
     pub webhooks_private: bool,
     /// The most of one order, minor units.
@@ -145,6 +152,9 @@ impl Settings {
             order_limit_minor: AMOUNT_MAX_MINOR,
             order_day_limit_minor: i64::MAX,
             staff: StaffSettings::default(),
+            billers: Directory::default(),
+            bill_day_limit_minor: 1_000_000,
+            bill_payment_limit_minor: 500_000,
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (7, "orders", include_str!("../../migrations/sqlite/0007_orders.sql")),
     (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
+    (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -32,6 +33,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (7, "orders", include_str!("../../migrations/postgres/0007_orders.sql")),
     (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
+    (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
 ];
 
 /// One step and whether the database has it.

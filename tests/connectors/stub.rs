@@ -144,7 +144,8 @@ pub(super) fn with_clock(text: &str, clock: Clock) -> Connector {
 pub(super) fn order(msisdn: &str, minor: i64, currency: &str) -> Order {
     Order {
         reference: REFERENCE.to_owned(),
-        msisdn: phone(msisdn),
+        msisdn: Some(phone(msisdn)),
+        bill: None,
         amount: Money::new(minor, Currency::new(currency).unwrap()),
         deduction: "hold-1".to_owned(),
         state: DEDUCTION_RESERVED,

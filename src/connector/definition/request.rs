@@ -214,6 +214,9 @@ impl Reader<'_, '_> {
             cost_currency: pointer("cost_currency"),
             voucher_code: pointer("voucher_code"),
             voucher_serial: pointer("voucher_serial"),
+            bill: pointer("bill_number"),
+            quote: pointer("quote"),
+            paid_by: pointer("paid_by"),
         };
         if let Some(Placed { value, span, key }) = answer.text("amount_unit", self.faults) {
             match value.as_str() {

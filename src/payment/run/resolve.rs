@@ -113,7 +113,7 @@ impl Payments {
         step: &Step,
     ) -> Vec<Op> {
         let now = self.inner.clock.now();
-        let posting = self.posting(&payment.connector);
+        let posting = self.posting_of(payment);
         let cost_minor = self.cost(payment, outcome);
         let loss = if planted("late_delivery_charges_the_customer") {
             payment.account

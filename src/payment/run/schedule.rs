@@ -108,6 +108,11 @@ impl Payments {
             {
                 tracing::warn!(%error, "old sessions could not be forgotten");
             }
+            if rounds.is_multiple_of(FORGET_ROUNDS)
+                && let Err(error) = self.forget_quotes().await
+            {
+                tracing::warn!(%error, "old quotes could not be forgotten");
+            }
             if rounds.is_multiple_of(MESSAGE_ROUNDS)
                 && let Err(error) = self.look_after_messages().await
             {

@@ -1,5 +1,6 @@
 //! One seed from the first call to the last callback, through as many deaths as it has.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::carrier;
 use super::check;
 use super::world::{Watch, Wish, World};
-use crate::support::market::{PIN, broken, cny, phone};
+use crate::support::market::{PIN, cny, phone};
 
 /// Where virtual time begins.
 const START: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -37,6 +38,17 @@ pub(super) const DAY_LIMIT: i64 = 25_000;
 /// The customers' numbers; the last one is only guessed at.
 pub(super) const NUMBERS: [&str; 4] =
     ["+8613800000001", "+8613900000002", "+8613000000003", "+8613100000004"];
+
+thread_local! {
+    /// Why the writer stopped the process, if it did.
+    static BROKEN: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The writer found the books broken: the task ends without a word on the terminal, and the run has failed.
+fn broken(why: &str) -> ! {
+    BROKEN.set(Some(why.to_owned()));
+    std::panic::resume_unwind(Box::new("the books are broken"))
+}
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -290,6 +302,7 @@ pub(super) fn seed(seed: u64, bug: Option<&'static str>) -> Result<Told, Vec<Str
         now = at;
         deaths -= i32::from(died && deaths > 0);
         let store = Store::Memory(memory.clone());
+        world.state().faults.extend(BROKEN.take());
         check::books(&world, &store);
         if !world.state().faults.is_empty() || !died && now.0 >= end {
             break;

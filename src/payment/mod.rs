@@ -6,6 +6,8 @@
 pub mod answer;
 pub mod assurance;
 pub mod charge;
+pub mod binding;
+pub mod code;
 pub mod decision;
 pub mod fold;
 pub mod judge;

@@ -8,6 +8,8 @@ use jiff::tz::TimeZone;
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
 use crate::payment::charge::Terms;
+use crate::payment::assurance::Policy;
+use crate::payment::binding::IdentityRules;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
@@ -56,6 +58,10 @@ pub struct Settings {
     pub order_limit_minor: i64,
     /// The most that an account pays for orders in a day, minor units.
     pub order_day_limit_minor: i64,
+    /// Codes, bindings, and what follows from a change of them.
+    pub identity: IdentityRules,
+    /// What an action of an amount needs of a caller.
+    pub policy: Policy,
 }
 
 /// Rules for PINs.
@@ -120,6 +126,8 @@ impl Settings {
             webhooks_private: false,
             order_limit_minor: AMOUNT_MAX_MINOR,
             order_day_limit_minor: i64::MAX,
+            identity: IdentityRules::default(),
+            policy: Policy::default(),
         }
     }
 }

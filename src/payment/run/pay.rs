@@ -115,10 +115,16 @@ impl Payments {
         if !carrier.amounts_minor.contains(&request.amount_minor) {
             return refused(RefusalClass::AmountNotAllowed.name());
         }
-        match Assurance::of(request.caller.as_ref()).demand(request.channel) {
-            Demand::Pin => {}
-            // No way to ask for the code yet: such a caller is told to call from the bound number.
-            Demand::PinAndCode => return refused(NOT_BELIEVED),
+        let assurance = Assurance::of(request.caller.as_ref());
+        let policy = &self.inner.settings.policy;
+        match policy.judge("recharge.pay", request.amount_minor, assurance, request.channel) {
+            Demand::Allow | Demand::Pin => {}
+            // A believed caller gave back a code a short time ago. Any other is told to call from the bound number.
+            Demand::PinAndCode => match &request.caller {
+                Some(caller) if self.proven(caller, Some(request.account)).await?.is_some() => {}
+                _ => return refused(NOT_BELIEVED),
+            },
+            Demand::CallBack | Demand::Refuse => return refused(NOT_BELIEVED),
         }
         if request.channel != Channel::Http
             && let Some(caller) = &request.caller
@@ -226,6 +232,7 @@ impl Payments {
             .connectors
             .get(&draft.connector)
             .map_or(Duration::ZERO, |connector| connector.describe().timeout);
+        let day_limit_minor = self.day_limit(request.account).await?;
         crash_point("authorise_before");
         for _ in 0..REFERENCE_TRIES {
             let now = self.inner.clock.now();
@@ -239,7 +246,7 @@ impl Payments {
             let authorise = Authorise {
                 payment,
                 payment_limit_minor: settings.payment_limit_minor,
-                day_limit_minor: settings.day_limit_minor,
+                day_limit_minor,
                 hold_expires_at: now.after(settings.hold_expiry).0,
                 duplicate_window_us: micros(settings.duplicate_window_on(request.channel)),
                 repeat: request.repeat,

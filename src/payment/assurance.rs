@@ -70,7 +70,9 @@ impl Default for Policy {
             channel: None,
             demand,
         };
-        Self { rules: vec![rule(Assurance::Believed, Demand::Pin), rule(Assurance::None, Demand::PinAndCode)] }
+        Self {
+            rules: vec![rule(Assurance::Believed, Demand::Pin), rule(Assurance::None, Demand::PinAndCode)],
+        }
     }
 }
 
@@ -129,7 +131,11 @@ mod tests {
             ("recharge.pay", 20_001, Channel::Ussd, Demand::Refuse),
             ("bill.pay", 1, Channel::Ussd, Demand::Refuse),
         ] {
-            assert_eq!(policy.judge(action, amount, Assurance::Believed, channel), wanted, "{action} {amount}");
+            assert_eq!(
+                policy.judge(action, amount, Assurance::Believed, channel),
+                wanted,
+                "{action} {amount}"
+            );
         }
         assert_eq!(policy.judge("account.balance", 0, Assurance::None, Channel::Voice), Demand::Refuse);
     }

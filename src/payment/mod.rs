@@ -5,8 +5,8 @@
 
 pub mod answer;
 pub mod assurance;
-pub mod charge;
 pub mod binding;
+pub mod charge;
 pub mod code;
 pub mod decision;
 pub mod fold;

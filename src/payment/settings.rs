@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
-use crate::payment::charge::Terms;
 use crate::payment::assurance::Policy;
 use crate::payment::binding::IdentityRules;
+use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;

@@ -93,7 +93,9 @@ async fn a_number_registers_itself_and_pays_less_on_its_first_day(database: Data
     assert_eq!(market.payments.check_code(&me, None, &code).await.unwrap(), Answered::Expired, "single use");
     let set = market.payments.repeat_pin(&me, None, pin(PIN)).await.unwrap();
     let PinSet::Registered(account) = set else { panic!("{set:?}") };
-    assert!(matches!(market.payments.identify(Some(&me)).await.unwrap(), Identity::Bound { account: a } if a == account));
+    assert!(
+        matches!(market.payments.identify(Some(&me)).await.unwrap(), Identity::Bound { account: a } if a == account)
+    );
     let history = market.payments.binding_history(account).await.unwrap();
     assert_eq!(history.iter().map(|row| row.event.as_str()).collect::<Vec<_>>(), ["bound"]);
 
@@ -111,9 +113,11 @@ async fn a_number_registers_itself_and_pays_less_on_its_first_day(database: Data
     if let Some(file) = market.url.strip_prefix("sqlite:") {
         for name in [file.to_owned(), format!("{file}-wal")] {
             let bytes = std::fs::read(&name).unwrap_or_default();
-            let held = |secret: &str| bytes.windows(secret.len() + 8).any(|w| {
-                w.starts_with(secret.as_bytes()) && w[secret.len()..].starts_with(b" is your")
-            });
+            let held = |secret: &str| {
+                bytes
+                    .windows(secret.len() + 8)
+                    .any(|w| w.starts_with(secret.as_bytes()) && w[secret.len()..].starts_with(b" is your"))
+            };
             assert!(!held(&clear), "the code is in {name}");
             assert!(!bytes.windows(PIN.len()).any(|w| w == PIN.as_bytes()), "the PIN is in {name}");
         }
@@ -167,16 +171,13 @@ async fn a_pin_is_changed_by_the_old_one_or_by_code_and_staff(database: Database
 }
 
 async fn numbers_come_and_go_by_code_and_pin(database: Database) {
-    let (market, _) = open(database).await;
+    let (market, clock) = open(database).await;
     let account = register(&market, ME).await;
     let (me, other) = (phone(ME), phone(OTHER));
     assert_eq!(market.payments.bind_more(account, &other, &pin(PIN)).await.unwrap(), Changed::NoCode);
     market.payments.send_code(&other, Some(account)).await.unwrap();
     let right = code(&market).await;
-    assert_eq!(
-        market.payments.check_code(&other, Some(account), &right).await.unwrap(),
-        Answered::Right
-    );
+    assert_eq!(market.payments.check_code(&other, Some(account), &right).await.unwrap(), Answered::Right);
     let wrong = market.payments.bind_more(account, &other, &pin(NEW_PIN)).await.unwrap();
     assert_eq!(wrong, Changed::WrongPin { left: 4 });
     assert_eq!(market.payments.bind_more(account, &other, &pin(PIN)).await.unwrap(), Changed::Done);
@@ -186,6 +187,7 @@ async fn numbers_come_and_go_by_code_and_pin(database: Database) {
     let events = market.payments.binding_history(account).await.unwrap();
     assert_eq!(events.len(), 3, "two bound, one unbound: {events:?}");
 
+    clock.advance(Duration::from_secs(60));
     let second = register(&market, ME).await;
     assert_ne!(second, account);
     market.payments.send_code(&me, Some(account)).await.unwrap();
@@ -233,7 +235,8 @@ async fn the_policy_decides_what_paying_needs(database: Database) {
         let mut policy = Policy::default();
         policy.rules[0].up_to_minor = Some(5_000);
         let rule = policy.rules[0].clone();
-        let more = keytone::payment::assurance::Rule { up_to_minor: None, demand: Demand::PinAndCode, ..rule };
+        let more =
+            keytone::payment::assurance::Rule { up_to_minor: None, demand: Demand::PinAndCode, ..rule };
         policy.rules.push(more);
         plans.settings.policy = policy;
     })

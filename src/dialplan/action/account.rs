@@ -1,6 +1,8 @@
 //! Actions about the caller, the account and its numbers.
 
-use crate::dialplan::action::{AMOUNT, Action, Effect, Field, LEFT, LIMIT, Meaning, Outcome, PHONE, field, plain};
+use crate::dialplan::action::{
+    AMOUNT, Action, Effect, Field, LEFT, LIMIT, Meaning, Outcome, PHONE, field, plain,
+};
 use crate::dialplan::value::{Record, Type};
 
 const PIN: Field = field("pin", Type::Secret);

@@ -138,10 +138,8 @@ impl Payments {
             };
             let digits = String::from_utf8_lossy(drawn.expose()).into_owned();
             let body = format!("{digits} is your code. It is valid for 5 minutes. Tell it to nobody.");
-            let text = self.sealed(OutboxRow {
-                expires_at: row.expires_at,
-                ..self.sms(Id::new(now), phone, body)
-            })?;
+            let text =
+                self.sealed(OutboxRow { expires_at: row.expires_at, ..self.sms(Id::new(now), phone, body) })?;
             let write = if before.is_some() { Op::set(&row) } else { Op::add(&row) };
             match self.commit(vec![write, Op::Outbox(text)]).await? {
                 Ok(_) => return Ok(CodeSent::Sent),
@@ -363,13 +361,7 @@ impl Payments {
         }
     }
 
-    async fn renew_pin(
-        &self,
-        phone: &Msisdn,
-        account: Id,
-        new: Secret,
-        forget: Op,
-    ) -> Result<PinSet, Error> {
+    async fn renew_pin(&self, phone: &Msisdn, account: Id, new: Secret, forget: Op) -> Result<PinSet, Error> {
         let now = self.now();
         let mut ops = vec![forget];
         let old = self.code_row(phone, OLD_PIN).await?;
@@ -436,8 +428,10 @@ impl Payments {
         if bound.is_none_or(|bound| bound.account != account) {
             return Err(Error::Refused(Refusal::Unknown("binding")));
         }
-        let ops =
-            vec![self.prove(phone, LOST, account, LOST_KEPT).await?, self.history(phone, account, "permitted")];
+        let ops = vec![
+            self.prove(phone, LOST, account, LOST_KEPT).await?,
+            self.history(phone, account, "permitted"),
+        ];
         self.commit(ops).await?.map_err(Error::Refused)?;
         Ok(())
     }
@@ -461,7 +455,12 @@ impl Payments {
     ///
     /// # Errors
     /// When it could not be committed.
-    pub async fn begin_pin_change(&self, phone: &Msisdn, account: Id, old: &Secret) -> Result<Changed, Error> {
+    pub async fn begin_pin_change(
+        &self,
+        phone: &Msisdn,
+        account: Id,
+        old: &Secret,
+    ) -> Result<Changed, Error> {
         let changed = self.confirm_pin(account, old).await?;
         if changed == Changed::Done {
             let op = self.prove(phone, OLD_PIN, account, 0).await?;

@@ -55,9 +55,9 @@ use crate::store::Store;
 pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
+pub use identity::{Changed, CodeSent, PinSet};
 pub use merchants::{MerchantFault, NewMerchant};
 pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
-pub use identity::{Changed, CodeSent, PinSet};
 pub use schedule::Recovered;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.

@@ -22,6 +22,7 @@ mod dialplan_tools;
 mod engine;
 mod house;
 mod http_gateways;
+mod identity;
 mod language;
 mod ledger;
 mod messages;

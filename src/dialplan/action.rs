@@ -10,6 +10,7 @@ pub mod charge;
 pub mod order;
 pub mod recharge;
 
+use crate::dialplan::action::account::PAYMENT;
 pub use crate::dialplan::action::bill::{BILL, BILLER_KIND};
 use crate::dialplan::value::{Family, Record, Type};
 
@@ -176,7 +177,7 @@ pub fn all() -> impl Iterator<Item = &'static Action> {
 }
 
 /// The records that actions make.
-pub static RECORDS: &[&Record] = &[&BILL, &bill::BILLER, &order::ORDER];
+pub static RECORDS: &[&Record] = &[&BILL, &bill::BILLER, &order::ORDER, &PAYMENT];
 
 /// Types as flows and messages write them; of each there may be a list too.
 static WRITTEN: &[(Type, Type)] = &[
@@ -191,6 +192,7 @@ static WRITTEN: &[(Type, Type)] = &[
     (Type::Record(&BILL), Type::List(&Type::Record(&BILL))),
     (Type::Record(&order::ORDER), Type::List(&Type::Record(&order::ORDER))),
     (Type::Record(&bill::BILLER), Type::List(&Type::Record(&bill::BILLER))),
+    (Type::Record(&PAYMENT), Type::List(&Type::Record(&PAYMENT))),
 ];
 
 /// The type that a flow writes as `money`, `yes/no`, `bill list`.

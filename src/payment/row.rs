@@ -2,6 +2,7 @@
 
 pub mod bill;
 pub mod charge;
+pub mod identity;
 mod messages;
 pub mod order;
 pub mod record;

@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
+use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
+use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
@@ -64,6 +66,10 @@ pub struct Settings {
     pub order_limit_minor: i64,
     /// The most that an account pays for orders in a day, minor units.
     pub order_day_limit_minor: i64,
+    /// Codes, bindings, and what follows from a change of them.
+    pub identity: IdentityRules,
+    /// What an action of an amount needs of a caller.
+    pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
 }
@@ -155,6 +161,8 @@ impl Settings {
             billers: Directory::default(),
             bill_day_limit_minor: 1_000_000,
             bill_payment_limit_minor: 500_000,
+            identity: IdentityRules::default(),
+            policy: Policy::default(),
         }
     }
 }

@@ -182,7 +182,11 @@ impl Payments {
         let Some(biller) = settings.billers.by_code(&request.biller) else {
             return refused(RefusalClass::ProductUnavailable.name());
         };
-        if !self.is_believed(request.account, request.caller.as_ref(), request.channel).await? {
+        let caller = request.caller.as_ref();
+        if !self
+            .is_believed("bill.pay", request.amount_minor, request.account, caller, request.channel)
+            .await?
+        {
             return refused(NOT_BELIEVED);
         }
         let Some(quote) = self.quoted(request.account, &request.biller, &request.number).await? else {

@@ -4,6 +4,7 @@
 //! Every step that moves money is one commit of the writer; no transaction is open while a carrier is asked.
 //! A caller who hangs up, or a future that is dropped, stops nothing that was confirmed.
 
+mod account;
 mod admin;
 pub mod agents;
 mod ask;
@@ -13,6 +14,7 @@ mod callback;
 pub mod charges;
 pub mod close;
 pub mod crash;
+mod identity;
 mod lookup;
 mod merchants;
 mod messages;
@@ -55,8 +57,10 @@ use crate::payment::staff::AGENTS;
 use crate::payment::unit::{Done, Op, Posting, Refusal, Unit};
 use crate::store::Store;
 
+pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
+pub use identity::{Changed, CodeSent, PinSet};
 pub use merchants::{MerchantFault, NewMerchant};
 pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;

@@ -111,7 +111,7 @@ impl Payments {
             channel: request.channel,
             repeat: request.repeat,
             payment_limit_minor: settings.payment_limit_minor,
-            day_limit_minor: settings.day_limit_minor,
+            day_limit_minor: self.day_limit(request.account).await?,
         };
         let payment = match self.authorise(intent, draft, passed).await? {
             Ok(payment) => payment,
@@ -146,7 +146,16 @@ impl Payments {
         if !carrier.amounts_minor.contains(&request.amount_minor) {
             return refused(RefusalClass::AmountNotAllowed.name());
         }
-        if !self.is_believed(request.account, request.caller.as_ref(), request.channel).await? {
+        if !self
+            .is_believed(
+                "recharge.pay",
+                request.amount_minor,
+                request.account,
+                request.caller.as_ref(),
+                request.channel,
+            )
+            .await?
+        {
             return refused(NOT_BELIEVED);
         }
         let draft = self.draft(
@@ -166,14 +175,20 @@ impl Payments {
     /// Whether this caller may pay from the account with nothing but its PIN.
     pub(super) async fn is_believed(
         &self,
+        action: &str,
+        amount_minor: i64,
         account: Id,
         caller: Option<&Msisdn>,
         channel: Channel,
     ) -> Result<bool, Error> {
-        match Assurance::of(caller).demand(channel) {
-            Demand::Pin => {}
-            // No way to ask for the code yet: such a caller is told to call from the bound number.
-            Demand::PinAndCode => return Ok(false),
+        match self.inner.settings.policy.judge(action, amount_minor, Assurance::of(caller), channel) {
+            Demand::Allow | Demand::Pin => {}
+            // A believed caller gave back a code a short time ago. Any other is told to call from the bound number.
+            Demand::PinAndCode => match caller {
+                Some(caller) if self.proven(caller, Some(account)).await?.is_some() => {}
+                _ => return Ok(false),
+            },
+            Demand::CallBack | Demand::Refuse => return Ok(false),
         }
         let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(true) };
         let bound = self.inner.store.binding(caller).await?;

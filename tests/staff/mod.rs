@@ -19,6 +19,7 @@ use keytone::payment::statement::{Line, Status};
 use crate::support::market::{Database, Market};
 
 const ME: &str = "+8613800000001";
+const OTHER: &str = "+8613800000002";
 
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
@@ -70,7 +71,8 @@ async fn log(market: &Market) -> Vec<String> {
 async fn delivered(market: &Market, account: Id, amount_minor: i64) -> Id {
     let request = market.request(account, ME, ME, amount_minor);
     let id = request.id;
-    assert_eq!(market.payments.pay(request).await.unwrap().name(), "delivered");
+    let outcome = market.payments.pay(request).await.unwrap();
+    assert_eq!(outcome.name(), "delivered", "{outcome:?}");
     id
 }
 
@@ -233,12 +235,17 @@ async fn a_statement_is_compared_and_put_right_once(database: Database) {
     let account = market.account(ME, 500_000).await;
     let agreed = delivered(&market, account, 5_000).await;
     let differs = delivered(&market, account, 10_000).await;
-    let taken_back = delivered(&market, account, 20_000).await;
+    // The plan sells 50 and 100; another account pays, so that it is no duplicate.
+    let other = market.account(OTHER, 500_000).await;
+    let request = market.request(other, OTHER, OTHER, 10_000);
+    let taken_back = request.id;
+    let outcome = market.payments.pay(request).await.unwrap();
+    assert_eq!(outcome.name(), "delivered", "{outcome:?}");
     let mut lines = Vec::new();
     for (number, (id, cost_minor, status)) in (1_i64..).zip([
         (agreed, 4_850, Status::Delivered),
         (differs, 9_707, Status::Delivered),
-        (taken_back, 19_400, Status::Reversed),
+        (taken_back, 9_700, Status::Reversed),
     ]) {
         let attempt = market.payments.payment(id).await.unwrap().unwrap().attempts[0].reference.clone();
         lines.push(Line {
@@ -275,11 +282,11 @@ async fn a_statement_is_compared_and_put_right_once(database: Database) {
     assert_eq!(read.asked.len(), 3);
     assert!(read.asked.iter().all(|(_, answer)| answer.is_ok()), "{:?}", read.asked);
     assert_eq!(market.payment(taken_back).await.state, State::Reversed);
-    // 7 more for the second, 4,850 for the stranger, and 19,400 back.
-    assert_eq!(market.house(House::Float("sandbox")).await, float + 7 + 4_850 - 19_400);
+    // 7 more for the second, 4,850 for the stranger, and 9,700 back.
+    assert_eq!(market.house(House::Float("sandbox")).await, float + 7 + 4_850 - 9_700);
     let again = market.payments.reconcile(&compared, "ana").await.unwrap().unwrap();
     assert!(again.repeated);
-    assert_eq!(market.house(House::Float("sandbox")).await, float + 7 + 4_850 - 19_400, "once");
+    assert_eq!(market.house(House::Float("sandbox")).await, float + 7 + 4_850 - 9_700, "once");
     let rows = market.store.records(&Select::<StatementRow>::new()).await.unwrap();
     assert_eq!((rows.len(), rows[0].lines), (1, 4));
     let requests = market.store.records(&Select::<ProposalRow>::new()).await.unwrap();

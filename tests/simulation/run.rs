@@ -9,6 +9,7 @@ use keytone::clock::{Clock, Timestamp};
 use keytone::ledger::row::Id;
 use keytone::payment::answer::{Channel, PayOutcome, PayRequest, Pin};
 use keytone::payment::pin::{Peppers, Profile};
+use keytone::payment::row::State as Stage;
 use keytone::payment::run::crash;
 use keytone::payment::run::writer::Writer;
 use keytone::payment::run::{OpenAccount, Parts, Payments};
@@ -213,6 +214,8 @@ async fn live(world: Arc<World>, memory: Memory, clock: Clock, customers: Arc<Cu
         let account = customers.accounts[world.state().wishes[index].customer];
         tokio::spawn(call(Arc::clone(&world), payments.clone(), clock.clone(), account, index));
     }
+    // Callers who were in the middle have been told by then.
+    let rest = clock.now().after(Duration::from_secs(100)).0;
     loop {
         let now = clock.now().0;
         if now >= end {
@@ -230,13 +233,26 @@ async fn live(world: Arc<World>, memory: Memory, clock: Clock, customers: Arc<Cu
                 tokio::task::yield_now().await;
             }
             None => {
-                let next = world.state().events.first_key_value().map_or(end, |((at, _), _)| (*at).min(end));
+                let (next, calm) = {
+                    let state = world.state();
+                    (state.events.first_key_value().map(|((at, _), _)| *at), state.calm)
+                };
+                if calm && next.is_none() && now >= rest && is_settled(&memory).await {
+                    return;
+                }
                 // Not longer than a while: new events may come before the next one that is known.
-                let wait = u64::try_from(next - now).unwrap_or(0).clamp(1_000, 250_000);
-                tokio::time::sleep(Duration::from_micros(wait)).await;
+                let wait = u64::try_from(next.unwrap_or(end).min(end) - now).unwrap_or(0);
+                let longest = if calm { 2_000_000 } else { 250_000 };
+                tokio::time::sleep(Duration::from_micros(wait.clamp(1_000, longest))).await;
             }
         }
     }
+}
+
+/// Whether nothing is on its way any more.
+async fn is_settled(memory: &Memory) -> bool {
+    let open = [Stage::Created, Stage::Authorised, Stage::Submitting, Stage::Submitted, Stage::Unknown];
+    Store::Memory(memory.clone()).open_payments(&open, 1).await.unwrap().is_empty()
 }
 
 /// Lives until `end` or death; whether it died.
@@ -304,7 +320,7 @@ pub(super) fn seed(seed: u64, bug: Option<&'static str>) -> Result<Told, Vec<Str
         let store = Store::Memory(memory.clone());
         world.state().faults.extend(BROKEN.take());
         check::books(&world, &store);
-        if !world.state().faults.is_empty() || !died && now.0 >= end {
+        if !world.state().faults.is_empty() || !died && !stormy {
             break;
         }
         if died {

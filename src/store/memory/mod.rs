@@ -135,7 +135,7 @@ impl Memory {
         let lost = || Error::Unavailable("the answer was lost".to_owned());
         match self.meet(Step::Update).await? {
             Mishap::LostUndone => Err(lost()),
-            Mishap::Lost => change(&mut self.tables()).and(Err(lost())),
+            Mishap::Lost => change(&mut self.tables()).and_then(|_| Err(lost())),
             Mishap::SilenceDone => {
                 change(&mut self.tables())?;
                 std::future::pending().await
@@ -194,7 +194,9 @@ impl OpenBatch {
         let undecided = || Error::Undecided("the answer was lost".to_owned());
         let ended = match memory.meet(Step::Commit).await? {
             Mishap::LostUndone => Err(undecided()),
-            Mishap::Lost => write::write(&mut memory.tables(), changes, stamp).and(Err(undecided())),
+            Mishap::Lost => {
+                write::write(&mut memory.tables(), changes, stamp).and_then(|()| Err(undecided()))
+            }
             Mishap::SilenceDone => {
                 write::write(&mut memory.tables(), changes, stamp)?;
                 std::future::pending().await

@@ -55,16 +55,11 @@ fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
 impl Payments {
     /// Sends what merchants are to be told until `stop`.
     pub(super) async fn tell_merchants(self, stop: CancellationToken) {
-        let client = match client(self.inner.settings.webhooks_private) {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::error!(%error, "merchants cannot be told: no HTTP client");
-                return;
-            }
-        };
+        // Made when the first merchant is to be told: it reads every certificate root of the machine.
+        let mut client = None;
         let at_once = Arc::new(Semaphore::new(AT_ONCE));
         while !stop.is_cancelled() {
-            if let Err(error) = self.tell_round(&client, &at_once).await {
+            if let Err(error) = self.tell_round(&mut client, &at_once).await {
                 tracing::warn!(%error, "due webhooks could not be looked for");
             }
             tokio::select! {
@@ -74,10 +69,22 @@ impl Payments {
         }
     }
 
-    async fn tell_round(&self, client: &reqwest::Client, at_once: &Arc<Semaphore>) -> Result<(), Error> {
+    async fn tell_round(
+        &self,
+        made: &mut Option<reqwest::Client>,
+        at_once: &Arc<Semaphore>,
+    ) -> Result<(), Error> {
         let now = self.now();
         let due = Select::<WebhookRow>::new().below("due_at", &now.saturating_add(1)).order("due_at");
-        for row in self.inner.store.records(&due.limit(ROUND_MAX)).await? {
+        let due = self.inner.store.records(&due.limit(ROUND_MAX)).await?;
+        if made.is_none() && !due.is_empty() {
+            match client(self.inner.settings.webhooks_private) {
+                Ok(client) => *made = Some(client),
+                Err(error) => tracing::error!(%error, "merchants cannot be told: no HTTP client"),
+            }
+        }
+        let Some(client) = made else { return Ok(()) };
+        for row in due {
             let Ok(permit) = Arc::clone(at_once).acquire_owned().await else { return Ok(()) };
             let Some((sending, attempt)) = webhook::begin(&row, self.now()) else { continue };
             crash_point("webhook_before");

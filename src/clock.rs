@@ -50,7 +50,7 @@ impl Timestamp {
     }
 }
 
-/// Where the time comes from: the machine, or a test's hand.
+/// Where the time comes from: the machine, a test's hand, or the runtime's timers.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
@@ -59,6 +59,7 @@ enum Source {
     #[default]
     Machine,
     Manual(Arc<Manual>),
+    Runtime(Timestamp, tokio::time::Instant),
 }
 
 #[derive(Debug)]
@@ -81,6 +82,14 @@ impl Clock {
         Self(Source::Manual(Arc::new(Manual { origin: monotonic(), start, moved_us: AtomicI64::new(0) })))
     }
 
+    /// A clock that stands at `start` now and moves with the timers of the runtime: where those are paused, it is virtual.
+    /// Call it inside the runtime.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn of_runtime(start: Timestamp) -> Self {
+        Self(Source::Runtime(start, tokio::time::Instant::now()))
+    }
+
     /// Moves a manual clock on; the machine's clock is left alone.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {
@@ -94,6 +103,7 @@ impl Clock {
         match &self.0 {
             Source::Machine => wall(),
             Source::Manual(m) => Timestamp(m.start.0.saturating_add(m.moved_us.load(Ordering::SeqCst))),
+            Source::Runtime(start, origin) => start.after(origin.elapsed()),
         }
     }
 
@@ -106,6 +116,7 @@ impl Clock {
                 m.origin
                     + Duration::from_micros(u64::try_from(m.moved_us.load(Ordering::SeqCst)).unwrap_or(0))
             }
+            Source::Runtime(_, origin) => origin.into_std() + origin.elapsed(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Everything has a default but what only the operator can know: the market and who is trusted.
 
+mod bill;
 pub mod gateway;
 pub mod smpp;
 mod ussd;
@@ -16,6 +17,7 @@ use crate::connector::document::{self, Fault, Faults, Section};
 use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
+use crate::payment::bill::Directory;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -37,6 +39,8 @@ pub struct Config {
     pub market: Market,
     /// PIN rules.
     pub pin: PinRules,
+    /// Who issues bills.
+    pub billers: Directory,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -72,6 +76,14 @@ pub struct Market {
     pub day_limit_minor: i64,
     /// Most for one payment, minor units.
     pub payment_limit_minor: i64,
+    /// The most that one of staff moves alone, minor units; the built-in value without it.
+    pub staff_alone_minor: Option<i64>,
+    /// The most that a customer's account is filled to, minor units; no ceiling without it.
+    pub balance_max_minor: Option<i64>,
+    /// An account's bills a day, minor units; without it as much as five days of recharges.
+    pub bill_day_limit_minor: i64,
+    /// Most for one bill, minor units.
+    pub bill_payment_limit_minor: i64,
     /// An equal recharge this soon after a delivery is asked about.
     pub duplicate_window: Duration,
     /// How long a caller waits for the carrier before "being processed" is said.
@@ -103,6 +115,8 @@ pub struct PinRules {
 /// payments.
 const WITHOUT_PIN_A_DAY: i64 = 3;
 
+/// An account's bills a day, unless the configuration says so: so many times its recharges.
+const BILLS_A_DAY: i64 = 5;
 /// Telephones that may reach drafts, at most.
 pub const TESTERS_MAX: usize = 1000;
 /// Bytes of one parameter of a flow, at most.
@@ -226,6 +240,7 @@ impl Config {
         }
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
+        let billers = bill::read(root, market.currency, faults);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -258,6 +273,7 @@ impl Config {
             connectors: node.connectors,
             market,
             pin,
+            billers,
             dialplan,
             control,
             sip,
@@ -379,12 +395,20 @@ impl Market {
         }
         let day_limit_minor = limit(market, "day_limit", currency, faults);
         let payment_limit_minor = limit(market, "payment_limit", currency, faults).or(day_limit_minor);
+        let bill_day_limit_minor = limit(market, "bill_day_limit", currency, faults)
+            .unwrap_or_else(|| day_limit_minor.unwrap_or(0).saturating_mul(BILLS_A_DAY));
+        let bill_payment_limit_minor =
+            limit(market, "bill_payment_limit", currency, faults).unwrap_or(bill_day_limit_minor);
         Self {
             country: country.map(|c| c.value).unwrap_or_default(),
             currency: currency.unwrap_or(NO_CURRENCY),
             zone: zone.unwrap_or(jiff::tz::TimeZone::UTC),
             day_limit_minor: day_limit_minor.unwrap_or(0),
             payment_limit_minor: payment_limit_minor.unwrap_or(0),
+            staff_alone_minor: limit(market, "staff_alone", currency, faults),
+            balance_max_minor: limit(market, "balance_max", currency, faults),
+            bill_day_limit_minor,
+            bill_payment_limit_minor,
             duplicate_window: seconds(market, "duplicate_window_s", 600, 86_400, faults),
             answer_within: seconds(market, "answer_within_s", 8, 60, faults),
             language: market.text("language", faults).map_or_else(|| "en".to_owned(), |t| t.value),

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod money;
 pub mod msisdn;
 pub mod payment;
+pub mod random;
 pub mod rtp;
 pub mod secret;
 pub mod session;

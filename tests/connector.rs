@@ -25,11 +25,13 @@ const DELIVERED: &str = r#"{"status":"DELIVERED","reference":"r-1","id":"C1","am
 fn order() -> Order {
     Order {
         reference: "r-1".to_owned(),
-        msisdn: phone("+8613800000001"),
+        msisdn: Some(phone("+8613800000001")),
+        bill: None,
         amount: Money::new(5_000, cny()),
         deduction: "hold-1".to_owned(),
         state: DEDUCTION_RESERVED,
         at: Timestamp(0),
+        carrier_reference: None,
     }
 }
 
@@ -196,7 +198,10 @@ async fn once_bytes_have_left_only_an_answer_is_definite() {
 #[tokio::test]
 async fn definite_answers_are_definite() {
     let delivered = submitted(After::Write(http(200, DELIVERED))).await;
-    assert_eq!(delivered, Outcome::Delivered { carrier_reference: Some("C1".to_owned()), cost: None });
+    assert_eq!(
+        delivered,
+        Outcome::Delivered { carrier_reference: Some("C1".to_owned()), cost: None, voucher: None }
+    );
     let barred = submitted(After::Write(http(422, r#"{"status":"BARRED","reference":"r-1"}"#))).await;
     assert!(matches!(barred, Outcome::Refused { class: RefusalClass::SubscriberBarred, .. }), "{barred:?}");
     let pending = submitted(After::Write(http(202, r#"{"status":"PENDING"}"#))).await;

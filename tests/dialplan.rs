@@ -61,11 +61,14 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
     }
 }
 
+/// The flows that ship.
+const FLOWS: [&str; 4] = ["account.flow", "bill.flow", "orders.flow", "recharge.flow"];
+
 fn shipped() -> Sources {
     let mut clips = BTreeSet::new();
     wav_files(&root().join("prompts"), "", &mut clips);
     Sources {
-        flows: vec![source("recharge.flow", "dialplans/recharge.flow")],
+        flows: FLOWS.iter().map(|name| source(name, format!("dialplans/{name}"))).collect(),
         messages: vec![source("messages/en.msg", "dialplans/messages/en.msg")],
         numbers: vec![source("en/numbers.say", "prompts/en/numbers.say")],
         clips: Some(clips),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// rooms after the slash.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("random", &[]),
     ("money", &[]),
     ("msisdn", &[]),
     ("secret", &[]),
@@ -16,10 +17,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gsm", &[]),
     ("smpp", &["gsm"]),
     ("smsc", &["smpp", "gsm", "clock", "msisdn"]),
-    ("ledger", &["money"]),
+    ("ledger", &["money", "random"]),
     ("dialplan", &["money", "msisdn", "secret", "gsm"]),
-    ("connector", &["money", "msisdn", "clock"]),
-    ("payment", &["ledger", "connector", "store", "money", "msisdn", "secret", "clock"]),
+    ("connector", &["money", "msisdn", "secret", "clock"]),
+    ("payment", &["ledger", "connector", "store", "money", "msisdn", "secret", "clock", "random"]),
     ("session", &["dialplan", "payment", "store", "money", "msisdn", "secret", "clock"]),
     ("store", &["ledger::row", "payment::row", "session::row", "connector::row", "money", "msisdn", "clock"]),
     ("voice", &["sip", "rtp", "session", "msisdn", "clock"]),

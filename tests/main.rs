@@ -9,30 +9,38 @@
     reason = "tests fail by panicking and speak on the terminal"
 )]
 
+mod bills;
 mod calls;
 mod canary;
+mod charges;
 mod commands;
 mod connector;
+mod connectors;
 mod crash;
 mod dialplan;
 mod dialplan_tools;
 mod engine;
 mod house;
 mod http_gateways;
+mod identity;
 mod language;
 mod ledger;
 mod messages;
 mod mobile;
+mod orders;
 mod payments;
 mod prompts;
 mod proof;
 mod reload;
 mod resume;
 mod rtp_engine;
+#[cfg(debug_assertions)]
+mod simulation;
 mod sip;
 mod smpp;
 mod sms;
 mod smsc;
+mod staff;
 mod support;
 mod torture;
 mod ussd;

@@ -33,7 +33,8 @@ use crate::money::Money as Amount;
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::writer::Writer;
 use crate::payment::run::{Parts, Payments};
-use crate::payment::settings::{PinSettings, Settings};
+use crate::payment::settings::{PinSettings, Settings, StaffSettings};
+use crate::payment::tier::{Tier, Tiers};
 use crate::rtp::{Engine, EngineConfig};
 use crate::session::registry::{Edition, Registry};
 use crate::sip;
@@ -164,6 +165,9 @@ impl Money {
             day_limit_minor: market.day_limit_minor,
             payment_limit_minor: market.payment_limit_minor,
             duplicate_window: market.duplicate_window,
+            billers: config.billers.clone(),
+            bill_day_limit_minor: market.bill_day_limit_minor,
+            bill_payment_limit_minor: market.bill_payment_limit_minor,
             answer_within: market.answer_within,
             pin: PinSettings {
                 digits_min: config.pin.digits_min,
@@ -175,11 +179,24 @@ impl Money {
                 sms_without_pin_day_minor: config.pin.sms_without_pin_day_minor,
                 ..PinSettings::default()
             },
+            staff: staff_rules(market.staff_alone_minor, market.balance_max_minor),
             sole_node: config.database.starts_with("sqlite:"),
             ..Settings::demo(market.currency)
         };
         let peppers = peppers::read(&config.pepper_file)?;
         Ok(Self { database: config.database.clone(), settings, definitions, plan, peppers })
+    }
+}
+
+fn staff_rules(alone_minor: Option<i64>, balance_max_minor: Option<i64>) -> StaffSettings {
+    let usual = StaffSettings::default();
+    // The one tier of a market that names none; more are the business of whoever knows customers.
+    let tiers =
+        balance_max_minor.map(|minor| Tier { name: "basic".to_owned(), balance_max_minor: Some(minor) });
+    StaffSettings {
+        alone_minor: alone_minor.unwrap_or(usual.alone_minor),
+        tiers: Tiers(tiers.into_iter().collect()),
+        ..usual
     }
 }
 

@@ -15,14 +15,17 @@ mod flows;
 mod fmt;
 mod graph;
 mod ledger;
+mod merchant;
 mod payment;
 pub mod prompts;
+mod reconcile;
 mod record;
 mod reload;
 mod sandbox;
 mod serve;
 mod smpp;
 mod sms;
+mod staff;
 mod stand_in;
 mod talk;
 mod test;
@@ -42,6 +45,7 @@ Examples:
   keytone reload --config keytone.toml         serves changed dialplans, calls go on
   keytone smpp status --config keytone.toml    each bind to a carrier's SMSC: its state, load and troubles
   keytone sms list --state unknown             texts of which nobody knows whether they left
+  keytone staff requests                       what waits for a second person
   keytone ledger verify --config keytone.toml  proves the books from the rows")]
 struct Cli {
     #[command(subcommand)]
@@ -77,6 +81,17 @@ enum Command {
     /// Payments
     #[command(subcommand)]
     Payment(payment::Command),
+    /// Merchants: who sells by order
+    #[command(subcommand)]
+    Merchant(merchant::Command),
+    /// Merchants' orders
+    #[command(subcommand)]
+    Order(merchant::OrderCommand),
+    /// Staff's money work: refunds, reversals, movements, approval, audit log, the day's close
+    #[command(subcommand)]
+    Staff(staff::Command),
+    /// Compare a carrier's statement with the payments
+    Reconcile(reconcile::Arguments),
     /// Text messages
     #[command(subcommand)]
     Sms(sms::Command),
@@ -126,6 +141,10 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
         Command::Payment(command) => payment::run(command).await,
+        Command::Merchant(command) => merchant::run(command).await,
+        Command::Order(command) => merchant::order(command).await,
+        Command::Staff(command) => staff::run(command).await,
+        Command::Reconcile(arguments) => reconcile::run(arguments).await,
         Command::Sms(command) => sms::run(command).await,
         Command::Smpp(command) => smpp::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,

@@ -26,6 +26,15 @@ Examples:
   keytone sandbox carrier --faults-per-mille 200 --seed 7 --callback http://127.0.0.1:8080/callback/sandbox
   curl http://127.0.0.1:9100/log")]
     Carrier(Carrier),
+    /// A biller that answers for bills, signs its answers and books payments, with scripted faults and a durable log
+    #[command(after_help = "\
+The first four digits of a number are what the bill comes to, in minor units; the last three choose a fault (--faults).
+
+Examples:
+  keytone sandbox biller --listen 127.0.0.1:9101 --log biller.log
+  keytone sandbox biller --callback http://127.0.0.1:8080/callback/sandbox-biller
+  keytone sandbox biller --connector > biller.toml")]
+    Biller(Biller),
     /// An SMSC with handsets that send texts, dial codes and answer screens, and with scripted faults
     #[command(after_help = "\
 An ESME binds with system id keytone and password sandbox. Handsets are moved by HTTP, in JSON:
@@ -81,6 +90,25 @@ pub(super) struct Carrier {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct Biller {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The file in which it remembers every payment
+    #[arg(long, default_value = "sandbox-biller.log", value_name = "FILE")]
+    log: PathBuf,
+    /// Where its signed callbacks go; none are sent without it
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
+    /// Print the table of faults by number and stop
+    #[arg(long)]
+    faults: bool,
+    /// Print the connector file that talks to it, and stop
+    #[arg(long)]
+    connector: bool,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct Smsc {
     /// Address and port for ESMEs; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
@@ -117,6 +145,7 @@ pub(super) struct Smsc {
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Carrier(arguments) => carrier(arguments).await,
+        Command::Biller(arguments) => biller(arguments).await,
         Command::Smsc(arguments) => smsc(arguments).await,
     }
 }
@@ -153,6 +182,26 @@ async fn carrier(carrier: Carrier) -> anyhow::Result<ExitCode> {
     config.faults_per_mille = carrier.faults_per_mille;
     config.seed = carrier.seed;
     sandbox::serve(config, listener, until_interrupted()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn biller(biller: Biller) -> anyhow::Result<ExitCode> {
+    if biller.faults {
+        for (suffix, what) in sandbox::biller::FAULTS {
+            say(format!("  …{suffix}  {what}"));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if biller.connector {
+        say(sandbox::biller::definition_toml(&format!("http://{}", biller.listen)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let listener = tokio::net::TcpListener::bind(biller.listen).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    say_json(&json!({ "ready": true, "url": url, "log": format!("{url}/log") }))?;
+    let mut config = sandbox::biller::Config::new(biller.log, Clock::machine());
+    config.callback_url = biller.callback;
+    sandbox::biller::serve(config, listener, until_interrupted()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

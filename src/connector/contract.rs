@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::connector::bill::{BillOrder, PaidBy};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
+use crate::secret::Secret;
 
 /// What a connector promises and needs. "No double recharge" holds as far as this says (`idempotent_submit`
 /// or `status_query`).
@@ -23,6 +25,8 @@ pub struct Description {
     pub idempotent_submit: bool,
     /// The outcome of a reference can be asked.
     pub status_query: bool,
+    /// It can be asked only by its own reference, so not when the answer that told it was lost.
+    pub status_needs_theirs: bool,
     /// It tells outcomes by callback.
     pub callback: bool,
     /// "No such reference" is definite once a request is this old; `None` when it never is.
@@ -31,6 +35,74 @@ pub struct Description {
     pub timeout: Duration,
     /// How our reference is written for it.
     pub reference: ReferenceForm,
+    /// What amounts it sells, if it tells.
+    pub amounts: Amounts,
+}
+
+/// The amounts that a carrier sells.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amounts {
+    /// It does not tell.
+    #[default]
+    Any,
+    /// These alone.
+    Fixed(Vec<Money>),
+    /// Any step from the least to the most.
+    Range {
+        /// The least.
+        min: Money,
+        /// The most.
+        max: Money,
+        /// Between two of them, counted from the least, in minor units.
+        step_minor: i64,
+    },
+}
+
+impl Amounts {
+    /// Whether an amount is sold.
+    #[must_use]
+    pub fn sells(&self, amount: Money) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Fixed(list) => list.contains(&amount),
+            Self::Range { min, max, step_minor } => {
+                amount.currency == min.currency
+                    && (min.minor..=max.minor).contains(&amount.minor)
+                    && amount
+                        .minor
+                        .checked_sub(min.minor)
+                        .and_then(|above| above.checked_rem(*step_minor))
+                        .is_some_and(|rest| rest == 0)
+            }
+        }
+    }
+
+    /// The nearest amounts that are sold below and above one that is not.
+    #[must_use]
+    pub fn near(&self, amount: Money) -> (Option<Money>, Option<Money>) {
+        match self {
+            Self::Any => (None, None),
+            Self::Fixed(list) => {
+                let same = || list.iter().copied().filter(|m| m.currency == amount.currency);
+                (
+                    same().filter(|m| m.minor <= amount.minor).max_by_key(|m| m.minor),
+                    same().filter(|m| m.minor >= amount.minor).min_by_key(|m| m.minor),
+                )
+            }
+            Self::Range { min, max, step_minor } => {
+                if amount.currency != min.currency || amount.minor < min.minor {
+                    return (None, Some(*min));
+                }
+                let asked = amount.minor.min(max.minor);
+                let rest = asked.saturating_sub(min.minor).checked_rem(*step_minor).unwrap_or(0);
+                let low = asked.saturating_sub(rest);
+                let high = if rest == 0 { low } else { low.saturating_add(*step_minor) };
+                let at = |minor| Money::new(minor, min.currency);
+                (Some(at(low)), (high >= amount.minor && high <= max.minor).then(|| at(high)))
+            }
+        }
+    }
 }
 
 /// How a carrier wants our reference.
@@ -67,8 +139,10 @@ impl ReferenceForm {
 pub struct Order {
     /// Our reference in the carrier's form; the same for every question about it.
     pub reference: String,
-    /// The number to recharge.
-    pub msisdn: Msisdn,
+    /// The number to recharge; none for a bill.
+    pub msisdn: Option<Msisdn>,
+    /// The bill to pay; none for a recharge.
+    pub bill: Option<BillOrder>,
     /// Face value.
     pub amount: Money,
     /// The id of the hold that reserves the customer's money (the deduction's id).
@@ -77,6 +151,8 @@ pub struct Order {
     pub state: &'static str,
     /// When the attempt was written.
     pub at: Timestamp,
+    /// The carrier's reference, once it told one; some can only be asked by it.
+    pub carrier_reference: Option<String>,
 }
 
 /// The deduction's state in every request: held, not yet taken.
@@ -103,6 +179,8 @@ pub enum Outcome {
         carrier_reference: Option<String>,
         /// What the carrier took, if it said.
         cost: Option<Money>,
+        /// What the customer must type in to get the credit, for products that are sold so.
+        voucher: Option<Voucher>,
     },
     /// Not recharged, for certain.
     Refused {
@@ -158,6 +236,15 @@ impl Outcome {
     }
 }
 
+/// A code that carries the credit: read out and sent, never logged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Voucher {
+    /// Its serial number, for questions to the carrier.
+    pub serial: Option<String>,
+    /// The code itself.
+    pub code: Secret,
+}
+
 /// Why an outcome is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unclear {
@@ -171,6 +258,8 @@ pub enum Unclear {
     Unreadable,
     /// The carrier speaks of another number, amount, currency or reference than ours. An alarm.
     Mismatch,
+    /// A bill is paid or expired, and the biller does not say by whose payment. A person must look.
+    WhoPaid,
 }
 
 impl Unclear {
@@ -183,6 +272,7 @@ impl Unclear {
             Self::Unexpected => "unexpected",
             Self::Unreadable => "unreadable",
             Self::Mismatch => "mismatch",
+            Self::WhoPaid => "who_paid",
         }
     }
 }
@@ -215,6 +305,12 @@ pub enum RefusalClass {
     RateLimited,
     /// The carrier suspects fraud.
     Fraud,
+    /// The bill is paid already.
+    AlreadyPaid,
+    /// The bill cannot be paid any more.
+    BillExpired,
+    /// The bill, or its quote, is another than the one that was quoted.
+    BillChanged,
     /// Anything else.
     Other,
 }
@@ -234,6 +330,9 @@ impl RefusalClass {
         Self::CarrierDown,
         Self::RateLimited,
         Self::Fraud,
+        Self::AlreadyPaid,
+        Self::BillExpired,
+        Self::BillChanged,
         Self::Other,
     ];
 
@@ -253,6 +352,9 @@ impl RefusalClass {
             Self::CarrierDown => "carrier_down",
             Self::RateLimited => "rate_limited",
             Self::Fraud => "fraud",
+            Self::AlreadyPaid => "already_paid",
+            Self::BillExpired => "bill_expired",
+            Self::BillChanged => "bill_changed",
             Self::Other => "other",
         }
     }
@@ -292,6 +394,12 @@ pub struct Echo {
     pub amount: Option<Result<Money, String>>,
     /// The currency when it stands alone.
     pub currency: Option<String>,
+    /// The bill's number.
+    pub bill: Option<String>,
+    /// The quote's id.
+    pub quote: Option<String>,
+    /// Under whose reference the bill was paid.
+    pub paid_by: PaidBy,
 }
 
 impl Echo {
@@ -302,13 +410,21 @@ impl Echo {
             return Some("the answer carries another reference".to_owned());
         }
         if let Some(digits) = &self.msisdn {
-            let ours = order.msisdn.digits();
+            let ours = order.msisdn.as_ref().map_or("", Msisdn::digits);
             // Carriers echo national or international forms: the shorter must be the end of the longer, and
             // long enough to be a number.
             let digits = digits.trim_start_matches('0');
             let same = digits == ours || (digits.len() >= 7 && ours.ends_with(digits));
             if !same {
                 return Some("the answer carries another number".to_owned());
+            }
+        }
+        if let Some(bill) = &order.bill {
+            if self.bill.as_ref().is_some_and(|number| *number != bill.number) {
+                return Some("the answer is of another bill".to_owned());
+            }
+            if self.quote.as_ref().is_some_and(|quote| *quote != bill.quote) {
+                return Some("the answer carries another quote".to_owned());
             }
         }
         if self.currency.as_deref().is_some_and(|c| c != order.amount.currency.code()) {
@@ -331,11 +447,13 @@ mod tests {
     fn order() -> Order {
         Order {
             reference: "r1".to_owned(),
-            msisdn: Msisdn::parse("+8613800000001").unwrap(),
+            msisdn: Some(Msisdn::parse("+8613800000001").unwrap()),
+            bill: None,
             amount: Money::new(5000, Currency::new("CNY").unwrap()),
             deduction: "d".to_owned(),
             state: DEDUCTION_RESERVED,
             at: Timestamp(0),
+            carrier_reference: None,
         }
     }
 
@@ -362,6 +480,39 @@ mod tests {
             Echo { amount: Some(Ok(Money::new(5000, cny))), ..Echo::default() }.differs(&order()),
             None
         );
+        let bill = BillOrder { number: "204818".to_owned(), quote: "q1".to_owned() };
+        let order = Order { msisdn: None, bill: Some(bill), ..order() };
+        let of = |number: &str, quote: &str| Echo {
+            bill: Some(number.to_owned()),
+            quote: Some(quote.to_owned()),
+            ..Echo::default()
+        };
+        assert_eq!(of("204818", "q1").differs(&order), None);
+        assert!(of("204819", "q1").differs(&order).is_some());
+        assert!(of("204818", "q2").differs(&order).is_some());
+    }
+
+    #[test]
+    fn amounts_are_sold_or_not() {
+        let cny = |minor| Money::new(minor, Currency::new("CNY").unwrap());
+        let range = Amounts::Range { min: cny(1_000), max: cny(5_100), step_minor: 500 };
+        let fixed = Amounts::Fixed(vec![cny(1_000), cny(5_000)]);
+        let near = |low: Option<i64>, high: Option<i64>| (low.map(cny), high.map(cny));
+        for (amounts, minor, sold, nearest) in [
+            (&range, 1_000, true, near(Some(1_000), Some(1_000))),
+            (&range, 1_250, false, near(Some(1_000), Some(1_500))),
+            (&range, 5_000, true, near(Some(5_000), Some(5_000))),
+            (&range, 5_100, false, near(Some(5_000), None)),
+            (&range, 500, false, near(None, Some(1_000))),
+            (&range, 5_500, false, near(Some(5_000), None)),
+            (&fixed, 5_000, true, near(Some(5_000), Some(5_000))),
+            (&fixed, 2_000, false, near(Some(1_000), Some(5_000))),
+            (&Amounts::Any, 1, true, near(None, None)),
+        ] {
+            assert_eq!(amounts.sells(cny(minor)), sold, "{amounts:?} {minor}");
+            assert_eq!(amounts.near(cny(minor)), nearest, "{amounts:?} {minor}");
+        }
+        assert!(!range.sells(Money::new(1_000, Currency::new("USD").unwrap())));
     }
 
     #[test]

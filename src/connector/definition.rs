@@ -3,15 +3,28 @@
 //! [`Definition::parse`] tells every fault at once with its line; what it returns needs no further checks
 //! when money moves. `connector::sandbox::DEFINITION` is a complete example.
 
+mod auth;
+mod bill;
+mod callback;
+mod request;
+mod sale;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::connector::contract::{Description, ReferenceForm, RefusalClass};
+use crate::connector::breaker::Thresholds;
+use crate::connector::contract::{Amounts, Description, ReferenceForm};
 use crate::connector::document;
 use crate::connector::document::{Fault, Faults, Placed, Section};
 use crate::connector::key::{Encoding, Key, Keys, Source};
-use crate::connector::map::{Places, Rule, Status, Table, Verdict};
-use crate::connector::template::{JsonTemplate, Place, Slot, Template};
+use crate::connector::pace::Limits;
+use crate::connector::template::{Place, Slot, Template};
 use crate::money::Currency;
+
+pub use auth::{Auth, Signing, TokenBody, TokenForm};
+pub use bill::Bills;
+pub use callback::{CallbackForm, CallbackSignature};
+pub use request::{Request, method};
 
 /// A request may take at most this long, in milliseconds.
 const TIMEOUT_MAX_MS: i64 = 120_000;
@@ -31,76 +44,28 @@ pub struct Definition {
     pub connect_timeout: Duration,
     /// Headers of every request.
     pub headers: Vec<(String, Template)>,
+    /// What goes into the `Authorization` header.
+    pub auth: Option<Auth>,
     /// How requests are signed.
     pub signing: Option<Signing>,
-    /// The recharge.
-    pub submit: Request,
+    /// The recharge; a biller has none.
+    pub submit: Option<Request>,
     /// The status query.
     pub status: Option<Request>,
+    /// The status query by our reference, when [`Definition::status`] needs the carrier's and that is not known.
+    pub lookup: Option<Request>,
+    /// What the carrier calls its products, by amounts in minor units of the first currency.
+    pub products: BTreeMap<i64, String>,
+    /// How fast it may be asked.
+    pub limits: Limits,
+    /// When it is left alone.
+    pub breaker: Thresholds,
+    /// Bills, if it takes payments of them.
+    pub bills: Option<Bills>,
     /// Callbacks.
     pub callback: Option<CallbackForm>,
     /// Credentials by name.
     pub keys: Keys,
-}
-
-/// One kind of request.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// `GET`, `POST` or `PUT`.
-    pub method: &'static str,
-    /// Path after the base.
-    pub path: Template,
-    /// JSON body.
-    pub body: Option<JsonTemplate>,
-    /// What its answers mean.
-    pub table: Table,
-}
-
-/// How requests are signed: HMAC-SHA256 over a string, into a header.
-#[derive(Clone, Debug)]
-pub struct Signing {
-    /// The string.
-    pub over: Template,
-    /// The credential's name.
-    pub key: String,
-    /// How the signature is written.
-    pub encoding: Encoding,
-    /// The header.
-    pub header: String,
-    /// Its value.
-    pub value: Template,
-    /// A header that carries the timestamp, seconds since 1970.
-    pub timestamp_header: Option<String>,
-}
-
-/// How callbacks are read.
-#[derive(Clone, Debug)]
-pub struct CallbackForm {
-    /// How they are signed; without it a callback is only a hint to ask the status.
-    pub signature: Option<CallbackSignature>,
-    /// What they mean. The HTTP status counts as 200.
-    pub table: Table,
-    /// What a taken callback is answered.
-    pub reply_status: u16,
-    /// JSON.
-    pub reply_body: String,
-}
-
-/// How a callback is signed.
-#[derive(Clone, Debug)]
-pub struct CallbackSignature {
-    /// The string.
-    pub over: Template,
-    /// The credential's name.
-    pub key: String,
-    /// How the signature is written.
-    pub encoding: Encoding,
-    /// The header that carries it.
-    pub header: String,
-    /// The header that carries the timestamp, seconds since 1970.
-    pub timestamp_header: String,
-    /// How far the timestamp may lie from now.
-    pub tolerance: Duration,
 }
 
 impl Definition {
@@ -117,21 +82,33 @@ impl Definition {
             let country = root.text("country", reader.faults).map(|p| p.value).unwrap_or_default();
             let connect_timeout = reader.millis(root, "connect_timeout_ms", 2_000, TIMEOUT_MAX_MS);
             let headers = reader.headers(root);
+            let auth = root.section("auth", reader.faults).and_then(|s| reader.auth(s));
             let signing = root.section("signing", reader.faults).and_then(|s| reader.signing(s));
+            let currency = description.as_ref().and_then(|d| d.currencies.first().copied());
+            let (amounts, products) = reader.sale(root, currency);
+            let (limits, breaker) = (reader.limits(root), reader.breaker(root));
             let submit = root.section("submit", reader.faults);
-            if submit.is_none() {
+            let bills = reader.bills(root);
+            if submit.is_none() && bills.is_none() {
                 root.missing("submit", reader.faults);
             }
             let submit = submit.and_then(|s| reader.request(s, "POST", None));
-            let fallback = submit.as_ref().map(|s| s.table.places.clone());
+            let first = submit.as_ref().or_else(|| bills.as_ref().map(|b| &b.pay));
+            let fallback = first.map(|s| s.table.places.clone());
             let status = root
                 .section("status", reader.faults)
                 .and_then(|s| reader.request(s, "GET", fallback.as_ref()));
+            let lookup = root
+                .section("lookup", reader.faults)
+                .and_then(|s| reader.lookup(s, status.as_ref(), fallback.as_ref()));
             let callback =
                 root.section("callback", reader.faults).and_then(|s| reader.callback(s, fallback.as_ref()));
             let mut description = description?;
-            description.status_query = status.is_some();
+            description.status_query = status.is_some() || bills.as_ref().is_some_and(|b| b.status.is_some());
+            description.status_needs_theirs =
+                lookup.is_none() && status.as_ref().is_some_and(|s| s.holds(&Slot::CarrierReference));
             description.callback = callback.is_some();
+            description.amounts = amounts;
             let keys = reader.keys;
             Some(Self {
                 description,
@@ -139,9 +116,15 @@ impl Definition {
                 country,
                 connect_timeout,
                 headers,
+                auth,
                 signing,
-                submit: submit?,
+                submit,
                 status,
+                lookup,
+                products,
+                limits,
+                breaker,
+                bills,
                 callback,
                 keys,
             })
@@ -238,20 +221,14 @@ impl Reader<'_, '_> {
             not_found_after,
             timeout,
             reference,
+            status_needs_theirs: false,
+            amounts: Amounts::Any,
         })
     }
 
     fn base_url(&mut self, root: &mut Section<'_>) -> Option<String> {
         let Placed { value, span, key } = root.need_text("base_url", self.faults)?;
-        let sound = reqwest::Url::parse(&value).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.host().is_some()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none()
-        });
-        if !sound {
+        if !is_web_address(&value) {
             self.faults.add(
                 &span,
                 &key,
@@ -299,9 +276,13 @@ impl Reader<'_, '_> {
     }
 
     fn key_name(&mut self, section: &mut Section<'_>) -> Option<String> {
-        let key = section.need_text("key", self.faults)?;
-        self.check_secrets(&key, std::iter::once(key.value.as_str()));
-        Some(key.value)
+        self.secret_name(section, "key")
+    }
+
+    fn secret_name(&mut self, section: &mut Section<'_>, key: &str) -> Option<String> {
+        let name = section.need_text(key, self.faults)?;
+        self.check_secrets(&name, std::iter::once(name.value.as_str()));
+        Some(name.value)
     }
 
     fn encoding(&mut self, section: &mut Section<'_>) -> Encoding {
@@ -326,240 +307,17 @@ impl Reader<'_, '_> {
         }
         Some(value)
     }
-
-    fn signing(&mut self, mut section: Section<'_>) -> Option<Signing> {
-        let over = section.need_text("over", self.faults);
-        let over = over.and_then(|t| self.template(&t, Place::Signed));
-        let key = self.key_name(&mut section);
-        let encoding = self.encoding(&mut section);
-        if !section.has("header") {
-            section.missing("header", self.faults);
-        }
-        let header = self.header_name(&mut section, "header");
-        let value = match section.text("value", self.faults) {
-            Some(text) => self.template(&text, Place::Signature),
-            None => Template::parse("{signature}", Place::Signature).ok(),
-        };
-        let timestamp_header = self.header_name(&mut section, "timestamp_header");
-        section.finish(self.faults);
-        Some(Signing { over: over?, key: key?, encoding, header: header?, value: value?, timestamp_header })
-    }
-
-    fn request(&mut self, mut section: Section<'_>, usual: &str, base: Option<&Places>) -> Option<Request> {
-        let method = match section.text("method", self.faults) {
-            None => method(usual),
-            Some(Placed { value, span, key }) => {
-                let found = method(&value);
-                if found.is_none() {
-                    self.faults.add(&span, &key, "expected GET, POST or PUT");
-                }
-                found
-            }
-        };
-        let path = section.need_text("path", self.faults);
-        if let Some(path) = path.as_ref().filter(|p| !p.value.starts_with('/')) {
-            self.faults.add(&path.span, &path.key, "expected a path that begins with /");
-        }
-        let path = path.and_then(|t| self.template(&t, Place::Path));
-        let body_text = section.text("body", self.faults);
-        let body = body_text.as_ref().and_then(|text| self.body(text));
-        if let Some(path) = &path
-            && base.is_none()
-        {
-            let named = path.holds(&Slot::Reference)
-                || body.as_ref().is_some_and(|b| b.templates().iter().any(|t| t.holds(&Slot::Reference)));
-            if body.is_some() && !named {
-                let wanted = "expected {reference} in the path or the body";
-                self.faults.add(&section.span, &section.key, wanted);
-            }
-        }
-        let table = self.table(&mut section, base);
-        section.finish(self.faults);
-        Some(Request { method: method?, path: path?, body, table })
-    }
-
-    fn body(&mut self, text: &Placed<String>) -> Option<JsonTemplate> {
-        match JsonTemplate::parse(&text.value) {
-            Ok(body) => {
-                for template in body.templates() {
-                    self.check_secrets(text, template.secrets());
-                }
-                Some(body)
-            }
-            Err(faults) => {
-                for fault in faults {
-                    self.faults.add(&text.span, &text.key, fault);
-                }
-                None
-            }
-        }
-    }
-
-    fn table(&mut self, section: &mut Section<'_>, base: Option<&Places>) -> Table {
-        let places = match section.section("answer", self.faults) {
-            Some(mut answer) => {
-                let places = self.places(&mut answer);
-                answer.finish(self.faults);
-                places
-            }
-            None => base.cloned().unwrap_or_default(),
-        };
-        let mut rules = Vec::new();
-        let written = section.sections("rule", self.faults);
-        if written.is_empty() {
-            section.missing("rule", self.faults);
-        }
-        for mut rule in written {
-            rules.extend(self.rule(&mut rule, &places));
-            rule.finish(self.faults);
-        }
-        Table { places, rules }
-    }
-
-    fn places(&mut self, answer: &mut Section<'_>) -> Places {
-        let mut pointer = |key: &str| {
-            let Placed { value, span, key } = answer.text(key, self.faults)?;
-            // RFC 6901 §3: a pointer is empty or begins with a slash.
-            if !value.starts_with('/') {
-                self.faults.add(&span, &key, "expected a JSON pointer such as /status");
-                return None;
-            }
-            Some(value)
-        };
-        let mut places = Places {
-            code: pointer("code"),
-            carrier_reference: pointer("carrier_reference"),
-            reference: pointer("reference"),
-            msisdn: pointer("msisdn"),
-            amount: pointer("amount"),
-            minor: false,
-            currency: pointer("currency"),
-            cost: pointer("cost"),
-        };
-        if let Some(Placed { value, span, key }) = answer.text("amount_unit", self.faults) {
-            match value.as_str() {
-                "minor" => places.minor = true,
-                "major" => {}
-                _ => self.faults.add(&span, &key, "expected \"major\" or \"minor\""),
-            }
-        }
-        places
-    }
-
-    fn rule(&mut self, rule: &mut Section<'_>, places: &Places) -> Option<Rule> {
-        let mut statuses = Vec::new();
-        for text in rule.texts("http", self.faults) {
-            match Status::parse(&text.value) {
-                Ok(status) => statuses.push(status),
-                Err(fault) => self.faults.add(&text.span, &text.key, fault),
-            }
-        }
-        let codes: Vec<String> = rule.texts("code", self.faults).into_iter().map(|p| p.value).collect();
-        if !codes.is_empty() && places.code.is_none() {
-            self.faults.add(
-                &rule.span,
-                &rule.key,
-                "compares a code, but answer.code does not say where it is",
-            );
-        }
-        if codes.is_empty() && statuses.is_empty() {
-            self.faults.add(
-                &rule.span,
-                &rule.key,
-                "expected http or code: a rule for everything hides the rest",
-            );
-        }
-        let class = rule.text("class", self.faults);
-        let outcome = rule.need_text("outcome", self.faults)?;
-        let refused = outcome.value == "refused";
-        let class = match class {
-            Some(text) => {
-                let class = RefusalClass::from_name(&text.value);
-                if class.is_none() {
-                    self.faults.add(&text.span, &text.key, format!("expected one of {}", class_names()));
-                }
-                if !refused {
-                    self.faults.add(&text.span, &text.key, "has a meaning only with outcome = \"refused\"");
-                }
-                class
-            }
-            None if refused => {
-                rule.missing("class", self.faults);
-                None
-            }
-            None => None,
-        };
-        let verdict = match outcome.value.as_str() {
-            "accepted" => Verdict::Accepted,
-            "delivered" => Verdict::Delivered,
-            "refused" => Verdict::Refused(class?),
-            "reversed" => Verdict::Reversed,
-            "not_found" => Verdict::NotFound,
-            "unknown" => Verdict::Unknown,
-            _ => {
-                let wanted = "expected accepted, delivered, refused, reversed, not_found or unknown";
-                self.faults.add(&outcome.span, &outcome.key, wanted);
-                return None;
-            }
-        };
-        Some(Rule { statuses, codes, verdict })
-    }
-
-    fn callback(&mut self, mut section: Section<'_>, base: Option<&Places>) -> Option<CallbackForm> {
-        let signature = section.section("signature", self.faults).and_then(|s| self.callback_signature(s));
-        let table = self.table(&mut section, base);
-        if table.places.reference.is_none() {
-            section.missing("answer.reference", self.faults);
-        }
-        let reply_status = section.integer("reply_status", 200..=299, self.faults);
-        let reply_body = section.text("reply_body", self.faults);
-        section.finish(self.faults);
-        Some(CallbackForm {
-            signature,
-            table,
-            reply_status: reply_status.and_then(|p| u16::try_from(p.value).ok()).unwrap_or(200),
-            reply_body: reply_body.map_or_else(|| "{}".to_owned(), |p| p.value),
-        })
-    }
-
-    fn callback_signature(&mut self, mut section: Section<'_>) -> Option<CallbackSignature> {
-        let over = section.need_text("over", self.faults);
-        if let Some(over) = over.as_ref().filter(|o| !o.value.contains("{timestamp}")) {
-            self.faults.add(
-                &over.span,
-                &over.key,
-                "expected {timestamp}, or an old callback could be replayed",
-            );
-        }
-        let over = over.and_then(|t| self.template(&t, Place::Signed));
-        let key = self.key_name(&mut section);
-        let encoding = self.encoding(&mut section);
-        for name in ["header", "timestamp_header"] {
-            if !section.has(name) {
-                section.missing(name, self.faults);
-            }
-        }
-        let header = self.header_name(&mut section, "header");
-        let timestamp_header = self.header_name(&mut section, "timestamp_header");
-        let tolerance = self.millis(&mut section, "tolerance_ms", 300_000, SETTLE_MAX_MS);
-        section.finish(self.faults);
-        Some(CallbackSignature {
-            over: over?,
-            key: key?,
-            encoding,
-            header: header?,
-            timestamp_header: timestamp_header?,
-            tolerance,
-        })
-    }
 }
 
-fn method(name: &str) -> Option<&'static str> {
-    ["GET", "POST", "PUT"].into_iter().find(|m| *m == name)
-}
-
-fn class_names() -> String {
-    RefusalClass::ALL.iter().map(|c| c.name()).collect::<Vec<_>>().join(", ")
+fn is_web_address(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
 }
 
 /// Whether a text may name a connector, an operator or a route.

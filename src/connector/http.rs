@@ -1,18 +1,28 @@
 //! Asks a carrier over HTTP, as its [`Definition`] says, and tells what was never sent from what may have
 //! been.
 //!
-//! No retries, no redirects, no proxy: a request leaves once or not at all. What is not certainly unsent or
-//! certainly answered is [`Outcome::Unknown`].
+//! No retries, no redirects, no proxy: a request leaves once or not at all, with one exception that a connector's
+//! file must declare (`repeat_after_401`). What is not certainly unsent or certainly answered is
+//! [`Outcome::Unknown`].
 
+mod bill;
+
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::connector::bill::settle;
 use crate::connector::contract::{Callback, Description, Echo, Order, Outcome, Unclear};
-use crate::connector::definition::{CallbackSignature, Definition, Request};
+use crate::connector::definition::{Auth, CallbackSignature, Definition, Request, TokenForm};
+use crate::connector::gate::{Gate, Health};
 use crate::connector::key;
 use crate::connector::map::Reading;
-use crate::connector::template::Values;
+use crate::connector::template::{Slot, Values};
+use crate::connector::token;
+use crate::connector::token::{NoToken, Tokens};
 use crate::money::Currency;
+use crate::secret::Secret;
 
 /// An answer is read up to this many bytes; a longer one is unknown.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -20,6 +30,15 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub const CALLBACK_BYTES_MAX: usize = 64 * 1024;
 /// An idle connection is dropped after this time, before most servers drop it under our hands.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// What stands in for HTTP in a simulation.
+pub trait Wire: std::fmt::Debug + Send + Sync {
+    /// Takes a request and gives the status and body of the answer, or what is known without one.
+    fn exchange(&self, request: reqwest::Request) -> Exchange<'_>;
+}
+
+/// See [`Wire::exchange`].
+pub type Exchange<'w> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Outcome>> + Send + 'w>>;
 
 /// Why a connector cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +68,16 @@ pub enum CallbackFault {
 /// One carrier.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    definition: std::sync::Arc<Definition>,
+    definition: Arc<Definition>,
     client: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     clock: Clock,
+    gate: Arc<Gate>,
+    tokens: Arc<Tokens>,
 }
+
+/// What came back: the status and the body.
+type Answer = (u16, Vec<u8>);
 
 /// A callback as it came, and whether its sender was proved.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -79,7 +104,22 @@ impl Connector {
             .tcp_nodelay(true)
             .user_agent(concat!("keytone/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { definition: std::sync::Arc::new(definition), client, clock })
+        let gate = Gate::new(definition.limits, definition.breaker, clock.clone());
+        Ok(Self {
+            definition: Arc::new(definition),
+            client,
+            wire: None,
+            clock,
+            gate: Arc::new(gate),
+            tokens: Arc::default(),
+        })
+    }
+
+    /// The same carrier, asked over `wire` in the time of `clock`.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>, clock: Clock) -> Self {
+        let gate = Arc::new(Gate::new(self.definition.limits, self.definition.breaker, clock.clone()));
+        Self { wire: Some(wire), clock, gate, ..self }
     }
 
     /// What it promises.
@@ -88,9 +128,26 @@ impl Connector {
         &self.definition.description
     }
 
+    /// How it fares: its breaker, what is under way, its token.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.gate.health()
+    }
+
     /// Sends a recharge. The attempt must have been written before.
     pub async fn submit(&self, order: &Order) -> Outcome {
-        match self.ask(&self.definition.submit, order).await {
+        let (bills, submit) = (self.definition.bills.as_ref(), self.definition.submit.as_ref());
+        let request = if order.bill.is_some() { bills.map(|b| &b.pay) } else { submit };
+        let Some(request) = request else {
+            let reason = "this connector does not offer that".to_owned();
+            return Outcome::NotSent { retryable: false, reason };
+        };
+        if order.bill.is_none() && !self.definition.description.amounts.sells(order.amount) {
+            // Not a refusal of the carrier's: the same request may have been sent when the file said otherwise.
+            let reason = format!("this carrier does not sell {}", order.amount);
+            return Outcome::NotSent { retryable: false, reason };
+        }
+        match self.ask(request, order).await {
             // A carrier that answers a recharge with "no such reference" has said nothing definite.
             Outcome::NotFound => Outcome::Unknown {
                 why: Unclear::Unexpected,
@@ -100,28 +157,114 @@ impl Connector {
         }
     }
 
-    /// Asks what became of a recharge; `None` when this carrier cannot be asked.
+    /// Asks what became of a recharge; `None` when this carrier cannot be asked, or only by its own reference and
+    /// that was never told.
     pub async fn status(&self, order: &Order) -> Option<Outcome> {
-        let request = self.definition.status.as_ref()?;
-        Some(self.ask(request, order).await)
+        if order.bill.is_some() {
+            let request = self.definition.bills.as_ref()?.status.as_ref()?;
+            return Some(self.question(request, order).await);
+        }
+        let status = self.definition.status.as_ref()?;
+        // A path of dots would be another path.
+        let theirs = order.carrier_reference.as_ref().filter(|r| r.bytes().any(|b| b != b'.'));
+        let request = if theirs.is_none() && status.holds(&Slot::CarrierReference) {
+            self.definition.lookup.as_ref()?
+        } else {
+            status
+        };
+        Some(self.question(request, order).await)
     }
 
+    /// Sends a request that moves money.
     async fn ask(&self, request: &Request, order: &Order) -> Outcome {
-        let prepared = match self.prepare(request, order) {
-            Ok(prepared) => prepared,
-            Err(error) => return Outcome::NotSent { retryable: false, reason: words(&error) },
+        let may_repeat = self.token_form().is_some_and(|form| form.repeat_after_401);
+        self.send(request, order, may_repeat).await
+    }
+
+    /// Sends a request that moves nothing, and so may be sent again with a fresh token whatever the carrier documents.
+    async fn question(&self, request: &Request, order: &Order) -> Outcome {
+        self.send(request, order, true).await
+    }
+
+    async fn send(&self, request: &Request, order: &Order, may_repeat: bool) -> Outcome {
+        let _pass = match self.gate.enter().await {
+            Ok(pass) => pass,
+            Err(reason) => return Outcome::NotSent { retryable: true, reason },
         };
-        let response = match self.client.execute(prepared).await {
-            Ok(response) => response,
-            Err(error) => return failed(&error),
+        let token = match self.token().await {
+            Ok(token) => token,
+            Err(fault) => return without_token(&fault),
         };
+        let mut answer = self.exchange(request, order, token.as_ref()).await;
+        if let (Ok((401, _)), Some(stale)) = (&answer, &token) {
+            self.tokens.forget(stale).await;
+            if may_repeat {
+                // The first was answered before it was looked at: if the second cannot leave, nothing has been asked.
+                match self.token().await {
+                    Ok(fresh) => answer = self.exchange(request, order, fresh.as_ref()).await,
+                    Err(fault) => return without_token(&fault),
+                }
+            }
+        }
+        match answer {
+            Ok((status, body)) => {
+                let Reading { outcome, echo } =
+                    request.table.read_for(status, &body, order.amount.currency, &order.reference);
+                compare(outcome, &echo, order)
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// One request and its answer, or what its absence means.
+    async fn exchange(
+        &self,
+        request: &Request,
+        order: &Order,
+        token: Option<&Secret>,
+    ) -> Result<Answer, Outcome> {
+        let not_built = |reason: String| Outcome::NotSent { retryable: false, reason };
+        let definition = &self.definition;
+        let mut prepared = self.prepare(request, order).map_err(|error| not_built(words(&error)))?;
+        let header = token::header(definition.auth.as_ref(), &definition.keys, token).map_err(not_built)?;
+        if let Some(header) = header {
+            prepared.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
+        }
+        let answer = match &self.wire {
+            Some(wire) => wire.exchange(prepared).await,
+            None => self.over_http(prepared).await,
+        };
+        self.gate.record(is_trouble(&answer));
+        answer
+    }
+
+    fn token_form(&self) -> Option<&TokenForm> {
+        match &self.definition.auth {
+            Some(Auth::Token(form)) => Some(form),
+            Some(Auth::Basic { .. }) | None => None,
+        }
+    }
+
+    async fn token(&self) -> Result<Option<Secret>, NoToken> {
+        let Some(form) = self.token_form() else { return Ok(None) };
+        let token = self.tokens.get(&self.client, &self.definition, form, &self.clock).await;
+        match &token {
+            Ok(_) => self.gate.record_token(None),
+            Err(fault) => {
+                let (connector, reason) = (&self.definition.description.id, fault.reason());
+                tracing::error!(%connector, reason, "no token");
+                self.gate.record_token(Some(reason.to_owned()));
+                // Only one that was not reached tells of the way there; a half-open breaker must hear of either.
+                self.gate.record(matches!(fault, NoToken::Unreached(_)));
+            }
+        }
+        token.map(Some)
+    }
+
+    async fn over_http(&self, request: reqwest::Request) -> Result<Answer, Outcome> {
+        let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
         let status = response.status().as_u16();
-        let body = match read_body(response).await {
-            Ok(body) => body,
-            Err(outcome) => return outcome,
-        };
-        let Reading { outcome, echo } = request.table.read(status, &body, order.amount.currency);
-        compare(outcome, &echo, order)
+        Ok((status, read_body(response).await?))
     }
 
     fn prepare(&self, request: &Request, order: &Order) -> Result<reqwest::Request, reqwest::Error> {
@@ -131,6 +274,7 @@ impl Connector {
             now: self.clock.now(),
             country: &definition.country,
             keys: &definition.keys,
+            product: definition.products.get(&order.amount.minor).map_or("", String::as_str),
             body: "",
             method: request.method,
             path: "",
@@ -145,7 +289,7 @@ impl Connector {
             _ => reqwest::Method::POST,
         };
         let mut builder = self.client.request(method, format!("{}{path}", definition.base_url));
-        for (name, template) in &definition.headers {
+        for (name, template) in definition.headers.iter().chain(&request.headers) {
             builder = builder.header(name, template.render(&values));
         }
         values.path = &path;
@@ -160,8 +304,8 @@ impl Connector {
             let signed = Values { signature: &signature, ..values };
             builder = builder.header(&signing.header, signing.value.render(&signed));
         }
-        if let Some(body) = body {
-            builder = builder.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
+        if let (Some(text), Some(form)) = (body, &request.body) {
+            builder = builder.header(reqwest::header::CONTENT_TYPE, form.media_type()).body(text);
         }
         builder.build()
     }
@@ -180,7 +324,13 @@ impl Connector {
             self.check(signature, headers, body)?;
         }
         let currency = self.definition.description.currencies.first().copied();
-        let Reading { outcome, echo } = form.table.read(200, body, currency.unwrap_or(Currency::NONE));
+        let currency = currency.unwrap_or(Currency::NONE);
+        let read = if form.form {
+            form.table.read_form(200, body, currency)
+        } else {
+            form.table.read(200, body, currency)
+        };
+        let Reading { outcome, echo } = read;
         let reference = echo.reference.clone().ok_or(CallbackFault::Unreadable)?;
         let callback = Callback { reference, outcome, echo };
         Ok(Received { callback, verified: form.signature.is_some() })
@@ -208,6 +358,7 @@ impl Connector {
             now,
             country: "",
             keys: &self.definition.keys,
+            product: "",
             body: text,
             method: "POST",
             path: "",
@@ -236,6 +387,8 @@ impl Connector {
 /// An outcome whose echo speaks of something else than the order is unknown (and an alarm).
 #[must_use]
 pub fn compare(outcome: Outcome, echo: &Echo, order: &Order) -> Outcome {
+    let outcome =
+        if order.bill.is_some() { settle(outcome, &echo.paid_by, &order.reference) } else { outcome };
     match (&outcome, echo.differs(order)) {
         (
             Outcome::Accepted { .. }
@@ -246,6 +399,23 @@ pub fn compare(outcome: Outcome, echo: &Echo, order: &Order) -> Outcome {
         ) => Outcome::Unknown { why: Unclear::Mismatch, detail },
         _ => outcome,
     }
+}
+
+/// Whether an exchange met a trouble of the way there rather than of the request: no connection, silence, half an
+/// answer, or a proxy that says so (RFC 9110 §15.6.3 to 15.6.5).
+const fn is_trouble(answer: &Result<Answer, Outcome>) -> bool {
+    match answer {
+        Ok((status, _)) => matches!(*status, 502..=504),
+        Err(Outcome::NotSent { retryable, .. }) => *retryable,
+        Err(Outcome::Unknown { why, .. }) => matches!(why, Unclear::Timeout | Unclear::Broken),
+        Err(_) => false,
+    }
+}
+
+/// Without a token nothing of the request has left. It is no refusal: a question that could not be asked must never be
+/// taken for an answer about the recharge.
+fn without_token(fault: &NoToken) -> Outcome {
+    Outcome::NotSent { retryable: fault.retryable(), reason: fault.reason().to_owned() }
 }
 
 fn failed(error: &reqwest::Error) -> Outcome {
@@ -261,7 +431,7 @@ fn failed(error: &reqwest::Error) -> Outcome {
     Outcome::Unknown { why, detail: words(error) }
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Outcome> {
+pub(super) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Outcome> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -284,7 +454,7 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Outcome> 
 }
 
 /// An error with its causes, without the URL (whose path may carry a number).
-fn words(error: &reqwest::Error) -> String {
+pub(super) fn words(error: &reqwest::Error) -> String {
     use std::error::Error as _;
     let mut text = match (error.is_builder(), error.is_timeout(), error.is_connect()) {
         (true, _, _) => "the request could not be built".to_owned(),

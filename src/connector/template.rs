@@ -8,8 +8,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
+use crate::connector::bill::BillOrder;
 use crate::connector::contract::Order;
+use crate::connector::form;
 use crate::connector::key::Keys;
+use crate::msisdn::Msisdn;
 
 /// What a slot stands for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +25,10 @@ pub enum Slot {
     MsisdnDigits,
     /// The number without its country code.
     MsisdnNational,
+    /// The bill's number.
+    BillNumber,
+    /// The biller's quote id.
+    Quote,
     /// `50.00`.
     Amount,
     /// `5000`.
@@ -32,6 +39,10 @@ pub enum Slot {
     Timestamp,
     /// RFC 3339.
     TimestampIso,
+    /// The carrier's reference, in requests that can only be made with it.
+    CarrierReference,
+    /// What the carrier calls the product of this amount.
+    Product,
     /// The deduction's id.
     Deduction,
     /// The deduction's state.
@@ -70,11 +81,15 @@ impl Slot {
             "msisdn" => Self::Msisdn,
             "msisdn_digits" => Self::MsisdnDigits,
             "msisdn_national" => Self::MsisdnNational,
+            "bill_number" => Self::BillNumber,
+            "quote" => Self::Quote,
             "amount" => Self::Amount,
             "amount_minor" => Self::AmountMinor,
             "currency" => Self::Currency,
             "timestamp" => Self::Timestamp,
             "timestamp_iso" => Self::TimestampIso,
+            "carrier_reference" => Self::CarrierReference,
+            "product" => Self::Product,
             "deduction" => Self::Deduction,
             "state" => Self::State,
             "body" => Self::Body,
@@ -117,6 +132,8 @@ pub struct Values<'a> {
     pub country: &'a str,
     /// Credentials.
     pub keys: &'a Keys,
+    /// What the carrier calls the product.
+    pub product: &'a str,
     /// The body, once rendered.
     pub body: &'a str,
     /// The method.
@@ -214,13 +231,19 @@ impl Template {
 
 fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
     let of_order = |read: fn(&Order) -> String| values.order.map(read).unwrap_or_default();
+    let of_bill = |read: fn(&BillOrder) -> String| {
+        values.order.and_then(|o| o.bill.as_ref()).map(read).unwrap_or_default()
+    };
+    let of_phone = |read: &dyn Fn(&Msisdn) -> String| {
+        values.order.and_then(|o| o.msisdn.as_ref()).map(read).unwrap_or_default()
+    };
     match slot {
         Slot::Reference => of_order(|o| o.reference.clone()),
-        Slot::Msisdn => of_order(|o| o.msisdn.as_str().to_owned()),
-        Slot::MsisdnDigits => of_order(|o| o.msisdn.digits().to_owned()),
-        Slot::MsisdnNational => {
-            values.order.map(|o| o.msisdn.national(values.country).to_owned()).unwrap_or_default()
-        }
+        Slot::Msisdn => of_phone(&|m| m.as_str().to_owned()),
+        Slot::MsisdnDigits => of_phone(&|m| m.digits().to_owned()),
+        Slot::MsisdnNational => of_phone(&|m| m.national(values.country).to_owned()),
+        Slot::BillNumber => of_bill(|b| b.number.clone()),
+        Slot::Quote => of_bill(|b| b.quote.clone()),
         Slot::Amount => of_order(|o| o.amount.amount_text()),
         Slot::AmountMinor => of_order(|o| o.amount.minor.to_string()),
         Slot::Currency => of_order(|o| o.amount.currency.code().to_owned()),
@@ -229,6 +252,8 @@ fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
             None => values.now.0.div_euclid(1_000_000).to_string(),
         },
         Slot::TimestampIso => values.now.to_rfc3339(),
+        Slot::CarrierReference => of_order(|o| o.carrier_reference.clone().unwrap_or_default()),
+        Slot::Product => values.product.to_owned(),
         Slot::Deduction => of_order(|o| o.deduction.clone()),
         Slot::State => of_order(|o| o.state.to_owned()),
         Slot::Body => values.body.to_owned(),
@@ -243,6 +268,48 @@ fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
 /// number.
 #[derive(Clone, Debug)]
 pub struct JsonTemplate(Node);
+
+/// What a request carries.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A JSON document.
+    Json(JsonTemplate),
+    /// Form fields.
+    Form(Vec<(String, Template)>),
+}
+
+impl Body {
+    /// Its media type.
+    #[must_use]
+    pub const fn media_type(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Form(_) => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// Every text template in it.
+    #[must_use]
+    pub fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Json(json) => json.templates(),
+            Self::Form(fields) => fields.iter().map(|(_, template)| template).collect(),
+        }
+    }
+
+    /// The body with its slots filled.
+    #[must_use]
+    pub fn render(&self, values: &Values<'_>) -> String {
+        match self {
+            Self::Json(json) => json.render(values),
+            Self::Form(fields) => {
+                let filled: Vec<(String, String)> =
+                    fields.iter().map(|(name, template)| (name.clone(), template.render(values))).collect();
+                form::write(&filled)
+            }
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Node {
@@ -339,16 +406,17 @@ mod tests {
     use crate::connector::contract::DEDUCTION_RESERVED;
     use crate::connector::key::Key;
     use crate::money::{Currency, Money};
-    use crate::msisdn::Msisdn;
 
     fn with_values<T>(reference: &str, test: impl FnOnce(&Values<'_>) -> T) -> T {
         let order = Order {
             reference: reference.to_owned(),
-            msisdn: Msisdn::parse("+8613800000001").unwrap(),
+            msisdn: Some(Msisdn::parse("+8613800000001").unwrap()),
+            bill: None,
             amount: Money::new(5050, Currency::new("CNY").unwrap()),
             deduction: "hold-1".to_owned(),
             state: DEDUCTION_RESERVED,
             at: Timestamp(0),
+            carrier_reference: None,
         };
         let keys = Keys::from([("api".to_owned(), Key::new(b"k3y".to_vec()))]);
         test(&Values {
@@ -356,6 +424,7 @@ mod tests {
             now: Timestamp(1_700_000_000_000_000),
             country: "86",
             keys: &keys,
+            product: "",
             body: "{}",
             method: "POST",
             path: "/x",

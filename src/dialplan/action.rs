@@ -10,7 +10,8 @@ pub mod charge;
 pub mod order;
 pub mod recharge;
 
-use crate::dialplan::action::bill::BILL;
+use crate::dialplan::action::account::PAYMENT;
+pub use crate::dialplan::action::bill::{BILL, BILLER_KIND};
 use crate::dialplan::value::{Family, Record, Type};
 
 /// A named and typed place: a parameter, or one value of an outcome.
@@ -148,7 +149,7 @@ pub static REFUSAL: Family = Family {
 };
 
 /// The families of words that messages may speak.
-pub static FAMILIES: &[&Family] = &[&REFUSAL];
+pub static FAMILIES: &[&Family] = &[&REFUSAL, &BILLER_KIND];
 
 const fn field(name: &'static str, ty: Type) -> Field {
     Field { name, ty }
@@ -176,7 +177,7 @@ pub fn all() -> impl Iterator<Item = &'static Action> {
 }
 
 /// The records that actions make.
-pub static RECORDS: &[&Record] = &[&BILL];
+pub static RECORDS: &[&Record] = &[&BILL, &bill::BILLER, &order::ORDER, &PAYMENT];
 
 /// Types as flows and messages write them; of each there may be a list too.
 static WRITTEN: &[(Type, Type)] = &[
@@ -189,6 +190,9 @@ static WRITTEN: &[(Type, Type)] = &[
     (Type::Date, Type::List(&Type::Date)),
     (Type::Time, Type::List(&Type::Time)),
     (Type::Record(&BILL), Type::List(&Type::Record(&BILL))),
+    (Type::Record(&order::ORDER), Type::List(&Type::Record(&order::ORDER))),
+    (Type::Record(&bill::BILLER), Type::List(&Type::Record(&bill::BILLER))),
+    (Type::Record(&PAYMENT), Type::List(&Type::Record(&PAYMENT))),
 ];
 
 /// The type that a flow writes as `money`, `yes/no`, `bill list`.

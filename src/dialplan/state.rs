@@ -4,9 +4,10 @@ mod compact;
 
 use std::collections::BTreeMap;
 
+use crate::dialplan::action::Action;
 use crate::dialplan::civil::Moment;
 use crate::dialplan::event::Channel;
-use crate::dialplan::program::Program;
+use crate::dialplan::program::{Op, Program};
 use crate::dialplan::value::Value;
 use crate::msisdn::Msisdn;
 
@@ -181,6 +182,15 @@ impl State {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.wait == Wait::Over
+    }
+
+    /// The action at which it stands, if it stands at one.
+    #[must_use]
+    pub fn awaited(&self, program: &Program) -> Option<&'static Action> {
+        match program.op(self.at.step, self.at.op) {
+            Some(Op::Do { action, .. }) => Some(action),
+            _ => None,
+        }
     }
 
     /// The value of a variable, if it is set.

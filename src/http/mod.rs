@@ -4,6 +4,7 @@
 pub mod form;
 pub mod guard;
 mod incoming;
+mod orders;
 pub mod sms;
 pub mod ussd;
 
@@ -53,6 +54,7 @@ pub fn router<M: Clone + Send + Sync + 'static>(payments: Payments, gateways: Ga
         .route("/callback/{connector}", post(callback))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(orders::router())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(payments)
         .merge(of_gateways.layer(DefaultBodyLimit::max(incoming::BODY_BYTES_MAX)))

@@ -31,8 +31,10 @@ pub enum House<'a> {
     Biller(&'a str),
     /// What an outside account provider owes us.
     Receivable(&'a str),
-    /// Money at our bank.
+    /// Money of our own at our bank.
     Bank,
+    /// Money at the bank that is kept for customers and merchants.
+    Trust,
 }
 
 impl House<'_> {
@@ -51,6 +53,7 @@ impl House<'_> {
             Self::Biller(biller) => format!("biller:{biller}"),
             Self::Receivable(provider) => format!("receivable:{provider}"),
             Self::Bank => "bank".to_owned(),
+            Self::Trust => "trust".to_owned(),
         }
     }
 
@@ -68,7 +71,7 @@ impl House<'_> {
             Self::Rounding => Kind::Rounding,
             Self::Biller(_) => Kind::Biller,
             Self::Receivable(_) => Kind::Receivable,
-            Self::Bank => Kind::Bank,
+            Self::Bank | Self::Trust => Kind::Bank,
         }
     }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::money::Currency;
+use crate::random;
 
 /// A 128-bit id, version 7 of RFC 9562 when made by us: later ids sort after earlier ones.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,13 +29,13 @@ impl Id {
     /// A new id for the time `at` (microseconds since 1970) with random bits from the operating system.
     #[must_use]
     pub fn new(at: i64) -> Self {
-        let mut random = [0_u8; 10];
-        if getrandom::fill(&mut random).is_err() {
+        let mut bits = [0_u8; 10];
+        if random::fill(&mut bits).is_err() {
             // Without randomness an id could repeat, and a repeated id could hide a payment: stop.
             std::process::abort();
         }
         let millis = u64::try_from(at / 1000).unwrap_or(0);
-        Self(*uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().as_bytes())
+        Self(*uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid().as_bytes())
     }
 
     /// The id derived from this one for a named purpose, always the same for the same inputs: the hold of a payment,

@@ -162,6 +162,69 @@ pub struct PayRequest {
     pub repeat: bool,
 }
 
+/// A bill as its biller answers for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BillFound {
+    /// The biller's name.
+    pub biller: String,
+    /// Whose bill it is, masked.
+    pub name: String,
+    /// Where, masked.
+    pub address: String,
+    /// What is due, minor units.
+    pub amount_minor: i64,
+    /// The least that may be paid, minor units.
+    pub least_minor: i64,
+    /// The most that may be paid, minor units.
+    pub most_minor: i64,
+    /// Added to what is paid, minor units.
+    pub fee_minor: i64,
+    /// When it is due, days since 1970-01-01.
+    pub due: Option<i64>,
+}
+
+/// Answer of `bill.inquire`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BillAnswer {
+    /// It may be paid.
+    Found(BillFound),
+    /// No biller of this code.
+    NoBiller,
+    /// No bill of this biller can have this number.
+    BadNumber,
+    /// The biller has no such bill.
+    NotFound,
+    /// It is paid.
+    AlreadyPaid,
+    /// It cannot be paid any more.
+    Expired,
+    /// The biller gave no answer that may be shown.
+    Down,
+}
+
+/// What `bill.pay` is asked to do.
+#[derive(Clone, Debug)]
+pub struct BillRequest {
+    /// As [`PayRequest::id`].
+    pub id: Id,
+    /// Who pays.
+    pub account: Id,
+    /// The caller's number, if it is believed. Gets the SMS.
+    pub caller: Option<Msisdn>,
+    /// The channel.
+    pub channel: Channel,
+    /// The biller's code.
+    pub biller: String,
+    /// The bill's number.
+    pub number: String,
+    /// What the caller confirmed, minor units.
+    pub amount_minor: i64,
+    /// The fee that the caller confirmed, minor units.
+    pub fee_minor: i64,
+    /// The PIN, or none.
+    pub pin: Pin,
+}
+
 /// Answer of `recharge.pay`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PayOutcome {

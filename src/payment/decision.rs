@@ -105,6 +105,8 @@ enum News<'a> {
     Absent,
     Unclear(&'a str),
     Mismatch,
+    /// A bill is paid or expired, and nobody says by whose payment: no schedule can tell.
+    Silent,
 }
 
 fn news<'a>(seen: &Seen<'a>) -> News<'a> {
@@ -114,6 +116,7 @@ fn news<'a>(seen: &Seen<'a>) -> News<'a> {
         Outcome::Reversed { .. } => News::Reversed,
         Outcome::Accepted { .. } => News::Pending,
         Outcome::Unknown { why: Unclear::Mismatch, .. } => News::Mismatch,
+        Outcome::Unknown { why: Unclear::WhoPaid, .. } => News::Silent,
         Outcome::Unknown { why, .. } => News::Unclear(why.name()),
         // A status query that was not sent says nothing of the recharge; a recharge that was not sent is
         // certain.
@@ -175,6 +178,10 @@ fn open(seen: &Seen<'_>, news: News<'_>) -> Option<Step> {
             State::NeedsReview => None,
             _ => wait(seen, State::Unknown, Some(Unclear::Mismatch.name()), true),
         },
+        News::Silent => match seen.state {
+            State::NeedsReview => None,
+            _ => step(State::NeedsReview, Some(Unclear::WhoPaid.name()), Act::Nothing, true),
+        },
     }
 }
 
@@ -202,7 +209,8 @@ fn delivered(seen: &Seen<'_>, news: News<'_>) -> Option<Step> {
         | News::NeverSent
         | News::Absent
         | News::Unclear(_)
-        | News::Mismatch => None,
+        | News::Mismatch
+        | News::Silent => None,
     }
 }
 
@@ -221,7 +229,8 @@ fn refused(seen: &Seen<'_>, news: News<'_>) -> Option<Step> {
             | News::NeverSent
             | News::Absent
             | News::Unclear(_)
-            | News::Mismatch,
+            | News::Mismatch
+            | News::Silent,
             _,
         ) => None,
     }
@@ -234,7 +243,7 @@ mod tests {
     const SCHEDULE: &[Duration] = &[Duration::from_secs(5), Duration::from_secs(15)];
 
     fn delivered_news() -> Outcome {
-        Outcome::Delivered { carrier_reference: None, cost: None }
+        Outcome::Delivered { carrier_reference: None, cost: None, voucher: None }
     }
     fn refused_news() -> Outcome {
         let class = RefusalClass::BadNumber;
@@ -274,6 +283,7 @@ mod tests {
             Outcome::NotFound,
             unknown(Unclear::Timeout),
             unknown(Unclear::Mismatch),
+            unknown(Unclear::WhoPaid),
         ];
         let classes = [None, Some(CONTESTED), Some(LATE_DELIVERED), Some(TAKEN_BACK)];
         for state in State::ALL {
@@ -353,6 +363,21 @@ mod tests {
         };
         assert_eq!(at(0), (State::Unknown, Some(SCHEDULE[1]), false));
         assert_eq!(at(1), (State::NeedsReview, None, true));
+    }
+
+    #[test]
+    fn a_bill_that_is_paid_by_nobody_knows_whom_goes_to_a_person_at_once() {
+        let silent = unknown(Unclear::WhoPaid);
+        for state in [State::Submitting, State::Submitted, State::Unknown] {
+            for source in [Source::Reply, Source::Status, Source::Callback] {
+                let step = decide(&seen(state, &silent, source)).unwrap();
+                assert_eq!((step.to, step.act, step.alarm), (State::NeedsReview, Act::Nothing, true));
+                assert_eq!(step.class.as_deref(), Some("who_paid"));
+            }
+        }
+        for state in [State::NeedsReview, State::Delivered, State::Refused, State::Reversed] {
+            assert_eq!(decide(&seen(state, &silent, Source::Callback)), None, "{state:?}");
+        }
     }
 
     #[test]

@@ -4,11 +4,19 @@
 //! store, the writer and the carriers.
 
 pub mod answer;
+pub mod approval;
 pub mod assurance;
+pub mod audit;
+pub mod bill;
+pub mod binding;
+pub mod charge;
+pub mod code;
+pub mod csv;
 pub mod decision;
 pub mod fold;
 pub mod judge;
 pub mod limits;
+pub mod order;
 pub mod outbox;
 pub mod pin;
 pub mod posting;
@@ -18,7 +26,12 @@ pub mod row;
 pub mod run;
 pub mod seal;
 pub mod settings;
+pub mod share;
+pub mod staff;
 pub mod state;
+pub mod statement;
 pub mod storable;
+pub mod tier;
 pub mod unit;
 pub mod verify;
+pub mod webhook;

@@ -29,6 +29,13 @@ pub fn legs(payment: &PaymentRow, posting: &Posting, cost_minor: i64) -> Vec<Leg
     ])
 }
 
+/// The delivery once more: only for the mistake of a build that books it twice.
+#[must_use]
+pub fn again(payment: &PaymentRow, posting: &Posting, cost_minor: i64) -> Command {
+    let act = Act::Transfer { legs: legs(payment, posting, cost_minor) };
+    Command::new(payment.id.derived("post again"), Some(payment.id), act)
+}
+
 /// The same legs with their signs turned.
 #[must_use]
 pub fn turned(legs: &[Leg]) -> Vec<Leg> {

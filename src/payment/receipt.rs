@@ -2,7 +2,7 @@
 //! send a better one. Pure.
 
 use crate::money::Money;
-use crate::payment::row::{PaymentRow, State};
+use crate::payment::row::{PaymentRow, State, Target};
 
 /// Writes the SMS of a payment that has just been resolved; `None` sends none.
 pub type ReceiptText = fn(&PaymentRow) -> Option<String>;
@@ -11,7 +11,11 @@ pub type ReceiptText = fn(&PaymentRow) -> Option<String>;
 #[must_use]
 pub fn plain(payment: &PaymentRow) -> Option<String> {
     let amount = Money::new(payment.amount_minor, payment.currency);
-    let target = payment.target.phone()?.as_str();
+    let target = match &payment.target {
+        Target::Phone(phone) => phone.as_str(),
+        Target::Bill { number, .. } => return bill(payment, number),
+        Target::Deal(_) => return None,
+    };
     let reference = &payment.reference;
     match payment.state {
         State::Delivered => Some(format!("{target} was recharged with {amount}. Ref {reference}.")),
@@ -21,6 +25,28 @@ pub fn plain(payment: &PaymentRow) -> Option<String> {
         State::Reversed => Some(format!(
             "The carrier took back the recharge of {target} with {amount}. The money is on your account \
              again. Ref {reference}."
+        )),
+        State::Created
+        | State::Authorised
+        | State::Submitting
+        | State::Submitted
+        | State::Unknown
+        | State::NeedsReview => None,
+    }
+}
+
+fn bill(payment: &PaymentRow, number: &str) -> Option<String> {
+    let amount = Money::new(payment.amount_minor, payment.currency);
+    let payee = payment.payee.as_deref().unwrap_or("the biller");
+    let reference = &payment.reference;
+    match payment.state {
+        State::Delivered => Some(format!("Bill {number} of {payee}: {amount} is paid. Ref {reference}.")),
+        State::Refused => Some(format!(
+            "Bill {number} of {payee}: {amount} was not paid. Nothing was deducted. Ref {reference}."
+        )),
+        State::Reversed => Some(format!(
+            "Bill {number} of {payee}: the payment of {amount} was given back. The money is on your account again. \
+             Ref {reference}."
         )),
         State::Created
         | State::Authorised

@@ -34,7 +34,7 @@ pub fn from_bits(bits: u64) -> String {
 #[must_use]
 pub fn fresh() -> Option<String> {
     let mut bits = [0_u8; 8];
-    getrandom::fill(&mut bits).ok()?;
+    crate::random::fill(&mut bits).ok()?;
     Some(from_bits(u64::from_le_bytes(bits)))
 }
 

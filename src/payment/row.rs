@@ -1,7 +1,12 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
+pub mod bill;
+pub mod charge;
+pub mod identity;
 mod messages;
+pub mod order;
 pub mod record;
+pub mod staff;
 mod target;
 
 pub use crate::ledger::row::Id;

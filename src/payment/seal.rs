@@ -71,7 +71,7 @@ impl Seals {
     pub fn seal(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
         let key = self.keys.get(&self.current).ok_or(Error::NoPepper(self.current))?;
         let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|_| Error::Random)?;
+        crate::random::fill(&mut nonce).map_err(|_| Error::Random)?;
         let mut text = Zeroizing::new(plain.to_vec());
         let nonce_used = Nonce::assume_unique_for_key(nonce);
         // Only a text of 256 GiB is refused.

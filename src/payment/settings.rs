@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::money::Currency;
+use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::answer::Channel;
+use crate::payment::assurance::Policy;
+use crate::payment::bill::Directory;
+use crate::payment::binding::IdentityRules;
+use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
+use crate::payment::tier::Tiers;
 
 /// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
 pub const SMS_VALIDITY: Duration = Duration::from_secs(24 * 3_600);
@@ -45,8 +50,49 @@ pub struct Settings {
     pub sole_node: bool,
     /// What a result SMS says.
     pub receipt: ReceiptText,
+    /// Times and limits of charging through the intermediary account.
+    pub charging: Terms,
     /// PINs.
     pub pin: PinSettings,
+    /// Who issues bills.
+    pub billers: Directory,
+    /// An account's bills a day, minor units of face value.
+    pub bill_day_limit_minor: i64,
+    /// One payment of a bill, minor units of face value.
+    pub bill_payment_limit_minor: i64,
+    /// Whether webhooks may go to private networks and over plain HTTP: for tests and trials only.
+    pub webhooks_private: bool,
+    /// The most of one order, minor units.
+    pub order_limit_minor: i64,
+    /// The most that an account pays for orders in a day, minor units.
+    pub order_day_limit_minor: i64,
+    /// Codes, bindings, and what follows from a change of them.
+    pub identity: IdentityRules,
+    /// What an action of an amount needs of a caller.
+    pub policy: Policy,
+    /// What staff may do alone.
+    pub staff: StaffSettings,
+}
+
+/// Rules for staff.
+#[derive(Clone, Debug)]
+pub struct StaffSettings {
+    /// What moves more than this needs a second person, minor units.
+    pub alone_minor: i64,
+    /// How long a proposal waits for him.
+    pub proposal_validity: Duration,
+    /// How much accounts may hold.
+    pub tiers: Tiers,
+}
+
+impl Default for StaffSettings {
+    fn default() -> Self {
+        Self {
+            alone_minor: 100_000,
+            proposal_validity: Duration::from_secs(3 * 24 * 3_600),
+            tiers: Tiers::default(),
+        }
+    }
 }
 
 /// Rules for PINs.
@@ -62,7 +108,7 @@ pub struct PinSettings {
     pub delay: Duration,
     /// Cost of a check.
     pub profile: Profile,
-    /// Checks at once.
+    /// Checks at once; with 0 each is done in place, which keeps everything else waiting: for simulations.
     pub pool: usize,
     /// Checks waiting; more are refused as busy.
     pub queue_max: usize,
@@ -106,7 +152,17 @@ impl Settings {
             sms_validity: SMS_VALIDITY,
             sole_node: true,
             receipt: receipt::plain,
+            charging: Terms::default(),
             pin: PinSettings::default(),
+            webhooks_private: false,
+            order_limit_minor: AMOUNT_MAX_MINOR,
+            order_day_limit_minor: i64::MAX,
+            staff: StaffSettings::default(),
+            billers: Directory::default(),
+            bill_day_limit_minor: 1_000_000,
+            bill_payment_limit_minor: 500_000,
+            identity: IdentityRules::default(),
+            policy: Policy::default(),
         }
     }
 }

@@ -17,14 +17,21 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::ledger::apply::hold_state;
+use crate::ledger::chart::House;
 use crate::ledger::command::act;
 use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
 use crate::payment::answer::Channel;
+use crate::payment::audit::Chain;
+use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
 use crate::payment::judge::pair;
+use crate::payment::order;
 use crate::payment::posting;
+use crate::payment::row::charge::ChargeRow;
+use crate::payment::row::order::OrderRow;
+use crate::payment::row::record::Record;
 use crate::payment::row::{
     ACCOUNT_DAY, BILL_DAY, CounterRow, DEPOSIT_DAY, ORDER_DAY, PairRow, PaymentCase, PaymentFact, PaymentRow,
     State, WITHOUT_PIN, day_scope,
@@ -104,12 +111,26 @@ impl fmt::Display for Standing {
     }
 }
 
+/// The intermediary account of a row's currency and what of it is this row's, minor units; `None` for rows of no such money.
+#[must_use]
+pub fn frozen_minor(record: &Record) -> Option<(Id, i64)> {
+    if let Some(order) = record.read::<OrderRow>() {
+        return Some((House::Intermediary.id(order.currency), order.frozen_minor));
+    }
+    let charge = record.read::<ChargeRow>()?;
+    let kept = Stage::from_number(charge.state).is_some_and(Stage::holds_money);
+    Some((House::Intermediary.id(charge.currency), if kept { charge.amount_minor } else { 0 }))
+}
+
 /// Reads the stream of facts.
 #[derive(Debug, Default)]
 pub struct Verifier {
     used: HashMap<(Id, i16, i32), Used>,
     /// Of payments by text message in any state, with their fees.
     by_sms: HashMap<(Id, i32), Used>,
+    /// What rows say is on the intermediary account of each currency.
+    frozen: HashMap<Id, i128>,
+    chain: Chain,
     report: Report,
 }
 
@@ -129,7 +150,36 @@ impl Verifier {
                 self.fault("I11", "pair", pair.payment, Some(name), what);
             }
             PaymentFact::Counter(counter) => self.counter(&counter),
-            PaymentFact::Record(_) => {}
+            PaymentFact::Record(record) => self.record(&record),
+        }
+    }
+
+    /// What is frozen of orders and deposits: the intermediary account must hold it.
+    fn record(&mut self, record: &Record) {
+        self.chain.see(record);
+        if let Some(order) = record.read::<OrderRow>() {
+            if let Some(what) = order::fault(&order) {
+                self.fault("I10", "order", order.id, Some(order.number.clone()), what);
+            }
+        }
+        if let Some((account, minor)) = frozen_minor(record) {
+            let frozen = self.frozen.entry(account).or_default();
+            *frozen = frozen.saturating_add(i128::from(minor));
+        }
+    }
+
+    /// What the rows seen so far say is on an intermediary account, minor units.
+    #[must_use]
+    pub fn frozen_on(&self, account: Id) -> i128 {
+        self.frozen.get(&account).copied().unwrap_or_default()
+    }
+
+    /// An intermediary account of the books against the rows that tell of its money. Call it when all are seen.
+    pub fn intermediary(&mut self, account: Id, balance_minor: i64) {
+        let frozen = self.frozen_on(account);
+        if i128::from(balance_minor) != frozen {
+            let what = format!("holds {balance_minor}, but orders and charges come to {frozen}");
+            self.fault("I10", "account", account, Some("intermediary".to_owned()), what);
         }
     }
 
@@ -141,6 +191,7 @@ impl Verifier {
             let what = format!("missing, its {} payments come to {}", used.payments, used.minor);
             self.fault("I11", "counter", account, Some(format!("scope {scope} day {day}")), what);
         }
+        self.chain.finish(&mut self.report);
         report.join(self.report);
     }
 

@@ -113,7 +113,11 @@ impl Session {
     /// The outcome of a payment that was under way when its caller dropped.
     pub(super) fn paid(&self, outcome: &PayOutcome) -> Event {
         let money = |minor| Value::Money(Money::new(minor, self.payments.settings().currency));
-        let (name, values) = paid(outcome, money);
+        let action = self.state.as_ref().and_then(|state| state.awaited(&self.program));
+        let (name, values) = match action.map(|action| action.name) {
+            Some("bill.pay") => bill::told(outcome, money),
+            _ => paid(outcome, money),
+        };
         Event::Outcome { name: name.to_owned(), values }
     }
 }

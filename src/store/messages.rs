@@ -3,7 +3,7 @@
 use crate::ledger::row::Id;
 use crate::payment::row::{OutboxRow, OutboxState, PartRow, SessionRow};
 use crate::store::error::Error;
-use crate::store::{Store, postgres, sqlite};
+use crate::store::{Store, memory, postgres, sqlite};
 
 /// Which messages to list; newest first. A search by recipient or route looks through all from `since` on.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,10 @@ macro_rules! read {
         match $store {
             Store::Sqlite(db) => sqlite::outbox::$name(db.readers(), $($argument),*).await,
             Store::Postgres(db) => postgres::outbox::$name(db.pool(), $($argument),*).await,
+            Store::Memory(db) => {
+                db.reading().await?;
+                memory::outbox::$name(&db.tables(), $($argument),*)
+            }
         }
     };
 }
@@ -47,6 +51,7 @@ macro_rules! update {
         match $store {
             Store::Sqlite(db) => sqlite::outbox::$name(&mut *db.conn().await?, $($argument),*).await,
             Store::Postgres(db) => postgres::outbox::$name(&mut *db.conn().await?, $($argument),*).await,
+            Store::Memory(db) => db.update(|tables| memory::outbox::$name(tables, $($argument),*)).await,
         }
     };
 }

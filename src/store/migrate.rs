@@ -17,6 +17,11 @@ pub(crate) const SQLITE: &[Step] = &[
     (3, "sessions", include_str!("../../migrations/sqlite/0003_sessions.sql")),
     (4, "messages", include_str!("../../migrations/sqlite/0004_messages.sql")),
     (5, "products", include_str!("../../migrations/sqlite/0005_products.sql")),
+    (6, "identity", include_str!("../../migrations/sqlite/0006_identity.sql")),
+    (7, "orders", include_str!("../../migrations/sqlite/0007_orders.sql")),
+    (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
+    (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
+    (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -26,6 +31,11 @@ pub(crate) const POSTGRES: &[Step] = &[
     (3, "sessions", include_str!("../../migrations/postgres/0003_sessions.sql")),
     (4, "messages", include_str!("../../migrations/postgres/0004_messages.sql")),
     (5, "products", include_str!("../../migrations/postgres/0005_products.sql")),
+    (6, "identity", include_str!("../../migrations/postgres/0006_identity.sql")),
+    (7, "orders", include_str!("../../migrations/postgres/0007_orders.sql")),
+    (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
+    (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
+    (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
 ];
 
 /// One step and whether the database has it.

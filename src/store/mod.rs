@@ -7,6 +7,7 @@
 mod columns;
 pub mod error;
 pub mod keys;
+pub mod memory;
 mod messages;
 mod migrate;
 mod postgres;
@@ -76,6 +77,8 @@ pub enum Store {
     Sqlite(sqlite::Sqlite),
     /// A server, shared by nodes.
     Postgres(postgres::Postgres),
+    /// This process alone, and only while it lives.
+    Memory(memory::Memory),
 }
 
 /// Loaded and locked rows, to be committed or given up. Dropped without either, nothing is written.
@@ -92,6 +95,7 @@ pub struct Batch {
 enum Open {
     Sqlite(sqlite::OpenBatch),
     Postgres(postgres::OpenBatch),
+    Memory(memory::OpenBatch),
 }
 
 impl Batch {
@@ -103,6 +107,7 @@ impl Batch {
         match self.open {
             Open::Sqlite(open) => open.commit(changes, stamp).await,
             Open::Postgres(open) => open.commit(changes, stamp).await,
+            Open::Memory(open) => open.commit(changes, stamp).await,
         }
     }
 
@@ -114,6 +119,10 @@ impl Batch {
         match self.open {
             Open::Sqlite(open) => open.rollback().await,
             Open::Postgres(open) => open.rollback().await,
+            Open::Memory(open) => {
+                drop(open);
+                Ok(())
+            }
         }
     }
 }
@@ -128,6 +137,10 @@ macro_rules! read {
         match $store {
             Store::Sqlite(db) => sqlite::reads::$name(db.readers(), $($argument),*).await,
             Store::Postgres(db) => postgres::reads::$name(db.pool(), $($argument),*).await,
+            Store::Memory(db) => {
+                db.reading().await?;
+                memory::reads::$name(&db.tables(), $($argument),*)
+            }
         }
     };
 }
@@ -138,6 +151,7 @@ macro_rules! update {
         match $store {
             Store::Sqlite(db) => sqlite::reads::$name(db.updater(), $($argument),*).await,
             Store::Postgres(db) => postgres::reads::$name(db.pool(), $($argument),*).await,
+            Store::Memory(db) => db.update(|tables| memory::reads::$name(tables, $($argument),*)).await,
         }
     };
 }
@@ -157,6 +171,12 @@ impl Store {
         }
     }
 
+    /// An empty database in memory.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::Memory(memory::Memory::default())
+    }
+
     /// Makes the tables, or brings them up to date.
     ///
     /// # Errors
@@ -165,6 +185,8 @@ impl Store {
         match self {
             Self::Sqlite(db) => db.migrate().await,
             Self::Postgres(db) => db.migrate().await,
+            // It is born with the tables of this version.
+            Self::Memory(_) => Ok(()),
         }
     }
 
@@ -176,6 +198,7 @@ impl Store {
         match self {
             Self::Sqlite(db) => db.migrations().await,
             Self::Postgres(db) => db.migrations().await,
+            Self::Memory(_) => Ok(Vec::new()),
         }
     }
 
@@ -184,6 +207,7 @@ impl Store {
         match self {
             Self::Sqlite(db) => db.close().await,
             Self::Postgres(db) => db.close().await,
+            Self::Memory(_) => {}
         }
     }
 
@@ -202,6 +226,10 @@ impl Store {
                 let (keys, loaded, open) = db.begin(keys, at).await?;
                 Ok(Batch { keys, loaded, open: Open::Postgres(open) })
             }
+            Self::Memory(db) => {
+                let (keys, loaded, open) = db.begin(keys, at).await?;
+                Ok(Batch { keys, loaded, open: Open::Memory(open) })
+            }
         }
     }
 
@@ -211,7 +239,11 @@ impl Store {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn committed(&self, stamp: Stamp) -> Result<bool, Error> {
-        read!(self, committed, stamp.writer, stamp.batch)
+        match self {
+            Self::Sqlite(db) => sqlite::reads::committed(db.readers(), stamp.writer, stamp.batch).await,
+            Self::Postgres(db) => postgres::reads::committed(db.pool(), stamp.writer, stamp.batch).await,
+            Self::Memory(db) => db.committed(stamp).await,
+        }
     }
 
     /// Shows every row of the books to `books` and of payments to `payments`, as one moment saw them, in the orders
@@ -227,6 +259,10 @@ impl Store {
         match self {
             Self::Sqlite(db) => db.facts(books, payments).await,
             Self::Postgres(db) => db.facts(books, payments).await,
+            Self::Memory(db) => {
+                db.facts(books, payments);
+                Ok(())
+            }
         }
     }
 
@@ -239,6 +275,10 @@ impl Store {
         let found = match self {
             Self::Sqlite(db) => sqlite::records::find(db.readers(), &key).await,
             Self::Postgres(db) => postgres::records::find(db.pool(), &key).await,
+            Self::Memory(db) => {
+                db.reading().await?;
+                Ok(memory::records::find(&db.tables(), &key))
+            }
         };
         found?.map(|record| read_record(&record)).transpose()
     }
@@ -256,6 +296,10 @@ impl Store {
             }
             Self::Postgres(db) => {
                 postgres::records::select(db.pool(), T::SHAPE, filters, order, descending, limit).await
+            }
+            Self::Memory(db) => {
+                db.reading().await?;
+                Ok(memory::records::select(&db.tables(), wanted))
             }
         };
         found?.iter().map(read_record).collect()

@@ -9,7 +9,7 @@ use keytone::payment::row::{InboxRow, OutboxRow, OutboxState, PartRow, SessionRo
 use keytone::payment::unit::{Op, OutboxSettled, Refusal};
 
 use super::messages::{id, message, part, receive, save, session, together};
-use super::{Fresh, on_both, start};
+use super::{Fresh, on_all, start};
 
 /// What the tables hold, by a plain model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -152,4 +152,4 @@ async fn random_units_do_what_a_plain_model_does(fresh: Fresh) {
     assert!(refused > 50, "too few refusals: {refused}");
 }
 
-on_both!(random_units_do_what_a_plain_model_does);
+on_all!(random_units_do_what_a_plain_model_does);

@@ -10,7 +10,7 @@ use keytone::money::Currency;
 use keytone::payment::unit::{Op, Refusal, Unit};
 
 use super::model::Model;
-use super::{Fresh, START, on_both, start, verify};
+use super::{Fresh, START, on_all, start, verify};
 
 /// SplitMix64: small, and the same everywhere.
 struct Dice(u64);
@@ -311,7 +311,7 @@ async fn two_writers_keep_one_set_of_books(fresh: Fresh) {
     let rows: Vec<AccountRow> = (0..4).map(|_| customer(dice.id(), cny, START.0)).collect();
     let funding = House::Funding.row(cny, START.0);
     let (first, _, first_task) = start(&fresh.store);
-    let other = keytone::store::Store::open(&fresh.url).await.unwrap();
+    let other = fresh.again().await;
     let (second, _, second_task) = start(&other);
     let mut ops: Vec<Op> = rows.iter().cloned().map(Op::OpenAccount).collect();
     ops.push(Op::OpenAccount(funding.clone()));
@@ -365,7 +365,7 @@ async fn writers_in_turn_see_each_other(fresh: Fresh) {
     let mut dice = Dice(11);
     let (row, funding) = (customer(dice.id(), cny, START.0), House::Funding.row(cny, START.0));
     let (first, _, _first_task) = start(&fresh.store);
-    let other = keytone::store::Store::open(&fresh.url).await.unwrap();
+    let other = fresh.again().await;
     let (second, _, _second_task) = start(&other);
     let open = vec![Op::OpenAccount(row.clone()), Op::OpenAccount(funding.clone())];
     first.commit(Unit { ops: open }).await.unwrap().unwrap();
@@ -396,7 +396,7 @@ async fn an_id_that_two_full_batches_use_is_used_once(fresh: Fresh) {
     let cny = Currency::new("CNY").unwrap();
     let mut dice = Dice(13);
     let (first, _, _first_task) = start(&fresh.store);
-    let other = keytone::store::Store::open(&fresh.url).await.unwrap();
+    let other = fresh.again().await;
     let (second, _, _second_task) = start(&other);
     let rows: Vec<AccountRow> = (0..4).map(|_| customer(dice.id(), cny, START.0)).collect();
     let funding = House::Funding.row(cny, START.0);
@@ -430,7 +430,7 @@ async fn an_id_that_two_full_batches_use_is_used_once(fresh: Fresh) {
     assert_eq!(report.transfers, (IDS + 1) as u64);
 }
 
-on_both!(
+on_all!(
     random_histories_agree_with_the_model,
     two_writers_keep_one_set_of_books,
     writers_in_turn_see_each_other,

@@ -1,4 +1,4 @@
-//! The ledger and its store: one suite, run on SQLite and on PostgreSQL.
+//! The ledger and its store: one suite, run on SQLite, on PostgreSQL and in memory.
 
 mod audit;
 mod books;
@@ -29,6 +29,16 @@ struct Fresh {
     _dir: Option<tempfile::TempDir>,
 }
 
+impl Fresh {
+    /// What another node has in its hands.
+    async fn again(&self) -> Store {
+        match &self.store {
+            Store::Memory(_) => self.store.clone(),
+            Store::Sqlite(_) | Store::Postgres(_) => Store::open(&self.url).await.unwrap(),
+        }
+    }
+}
+
 async fn sqlite() -> Fresh {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("keytone.db").display());
@@ -42,6 +52,11 @@ async fn postgres() -> Fresh {
     let store = Store::open(&url).await.unwrap();
     store.migrate().await.unwrap();
     Fresh { store, url, _dir: None }
+}
+
+/// What cannot be told to a database in memory by its address is tested on the others alone.
+fn memory() -> Fresh {
+    Fresh { store: Store::memory(), url: String::new(), _dir: None }
 }
 
 fn fail(why: &str) -> ! {
@@ -86,4 +101,17 @@ macro_rules! on_both {
         }
     };
 }
-use on_both;
+
+/// The same test on both databases and in memory.
+macro_rules! on_all {
+    ($($name:ident),* $(,)?) => {
+        crate::ledger::on_both!($($name),*);
+        mod in_memory {
+            $(#[test]
+            fn $name() {
+                crate::ledger::run(async { super::$name(crate::ledger::memory()).await });
+            })*
+        }
+    };
+}
+use {on_all, on_both};

@@ -20,7 +20,7 @@ pub struct Record {
     pub reference: String,
     /// The carrier's reference.
     pub id: String,
-    /// The number with `+`.
+    /// The number with `+`; of a biller, the bill's number.
     pub msisdn: String,
     /// The amount as asked.
     pub amount: String,

@@ -4,6 +4,7 @@
 //! It shares no memory and no table with the daemon: what it remembers is the other half of the truth that a
 //! checker compares with our books.
 
+pub mod biller;
 mod book;
 mod fault;
 mod server;

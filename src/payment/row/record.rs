@@ -7,6 +7,9 @@
 use crate::ledger::row::Id;
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
+use crate::payment::row::charge::ChargeRow;
+use crate::payment::row::order::OrderRow;
+use crate::payment::row::staff::{AuditHeadRow, AuditRow};
 
 /// One value of a row.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -280,7 +283,6 @@ macro_rules! record {
         }
     };
 }
-#[expect(unused_imports, reason = "rows of other files are made with it")]
 pub(crate) use record;
 
 /// How a column of a wanted row stands to a value.
@@ -417,7 +419,7 @@ record! {
 }
 
 /// The tables whose rows `ledger verify` is shown.
-pub static AUDITED: &[&Shape] = &[];
+pub static AUDITED: &[&Shape] = &[OrderRow::SHAPE, ChargeRow::SHAPE, AuditRow::SHAPE, AuditHeadRow::SHAPE];
 
 #[cfg(test)]
 mod tests {

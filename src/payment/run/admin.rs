@@ -116,7 +116,12 @@ impl Payments {
         Ok(id)
     }
 
-    async fn new_pin(&self, account: Id, new: Secret, numbers: &[Msisdn]) -> Result<(String, i32), Error> {
+    pub(super) async fn new_pin(
+        &self,
+        account: Id,
+        new: Secret,
+        numbers: &[Msisdn],
+    ) -> Result<(String, i32), Error> {
         let rules = &self.inner.settings.pin;
         pin::judge(&new, numbers, rules.digits_min, rules.digits_max)?;
         let (peppers, profile) = (self.inner.peppers.clone(), rules.profile);
@@ -129,7 +134,8 @@ impl Payments {
     /// When the number is bound to another account, or the account does not exist.
     pub async fn bind(&self, account: Id, msisdn: &Msisdn) -> Result<(), Error> {
         let row = BindingRow { msisdn: msisdn.clone(), account, bound_at: self.now() };
-        self.commit(vec![Op::Bind(row)]).await?.map_err(Error::Refused)?;
+        let history = self.history(msisdn, account, "bound");
+        self.commit(vec![Op::Bind(row), history]).await?.map_err(Error::Refused)?;
         Ok(())
     }
 
@@ -139,7 +145,8 @@ impl Payments {
     /// When it is not bound to it.
     pub async fn unbind(&self, account: Id, msisdn: &Msisdn) -> Result<(), Error> {
         let row = BindingRow { msisdn: msisdn.clone(), account, bound_at: 0 };
-        self.commit(vec![Op::Unbind(row)]).await?.map_err(Error::Refused)?;
+        let history = self.history(msisdn, account, "unbound");
+        self.commit(vec![Op::Unbind(row), history]).await?.map_err(Error::Refused)?;
         Ok(())
     }
 
@@ -226,7 +233,11 @@ impl Payments {
         self.change_payer(account, unlock).await
     }
 
-    async fn change_payer(&self, account: Id, change: impl Fn(&mut PayerRow)) -> Result<(), Error> {
+    pub(super) async fn change_payer(
+        &self,
+        account: Id,
+        change: impl Fn(&mut PayerRow),
+    ) -> Result<(), Error> {
         for _ in 0..STALE_MAX {
             let mut payer = self.inner.store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
             change(&mut payer);

@@ -24,7 +24,10 @@ impl Payments {
     pub async fn identify(&self, caller: Option<&Msisdn>) -> Result<Identity, Error> {
         let Some(phone) = caller else { return Ok(Identity::NoNumber) };
         if let Some(binding) = self.inner.store.binding(phone).await? {
-            return Ok(Identity::Bound { account: binding.account });
+            // A recycled number is heard of as one without an account, until it passes a code.
+            if !self.is_recycled(phone).await? {
+                return Ok(Identity::Bound { account: binding.account });
+            }
         }
         Ok(if self.inner.plan.is_mobile(phone) {
             Identity::Unbound { phone: phone.clone() }
@@ -58,6 +61,7 @@ impl Payments {
         repeat: bool,
     ) -> Result<Quote, Error> {
         let Found::Carrier(carrier) = self.inner.plan.find(phone) else { return Ok(Quote::NoRoute) };
+        let day_limit_minor = self.day_limit(account).await?;
         if !carrier.amounts_minor.contains(&amount_minor) {
             return Ok(Quote::NotDesignated);
         }
@@ -78,7 +82,7 @@ impl Payments {
             amount_minor,
             used_minor: used.map_or(0, |c| c.used_minor),
             payment_limit_minor: settings.payment_limit_minor,
-            day_limit_minor: settings.day_limit_minor,
+            day_limit_minor,
             user_day_limit_minor: payer.user_day_limit_minor,
             user_payment_limit_minor: payer.user_payment_limit_minor,
         });

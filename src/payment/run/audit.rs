@@ -1,6 +1,7 @@
 //! `keytone ledger verify`: reads every row of the books and of payments from one snapshot and has the rules of both
 //! rooms prove them.
 
+use crate::ledger::row::{Fact, Kind};
 use crate::ledger::verify;
 use crate::ledger::verify::Report;
 use crate::payment::verify::Verifier;
@@ -14,7 +15,19 @@ use crate::store::Store;
 pub async fn verify(store: &Store) -> Result<Report, Error> {
     let mut books = verify::Verifier::default();
     let mut payments = Verifier::default();
-    store.facts(&mut |fact| books.see(fact), &mut |fact| payments.see(fact)).await?;
+    let mut intermediaries = Vec::new();
+    let mut see = |fact: Fact| {
+        if let Fact::Account(account) = &fact
+            && account.kind == Kind::Intermediary
+        {
+            intermediaries.push((account.id, account.balance_minor));
+        }
+        books.see(fact);
+    };
+    store.facts(&mut see, &mut |fact| payments.see(fact)).await?;
+    for (account, balance_minor) in intermediaries {
+        payments.intermediary(account, balance_minor);
+    }
     let mut report = books.finish();
     payments.finish(&mut report);
     Ok(report)

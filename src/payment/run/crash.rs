@@ -3,6 +3,10 @@
 //!
 //! Both exist only in builds with debug assertions: in a release the environment is not even read.
 
+#[cfg(debug_assertions)]
+use std::cell::RefCell;
+#[cfg(debug_assertions)]
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where the process is to be killed: `name`, or `name:n` for the n-th time that it is passed.
@@ -34,9 +38,40 @@ pub const POINTS: &[&str] = &[
 /// The times that the wanted point was passed.
 static PASSED: AtomicU32 = AtomicU32::new(0);
 
+/// What a simulation does where this thread passes a crash point or may make a mistake.
+#[cfg(debug_assertions)]
+pub trait Watcher {
+    /// The thread passes a crash point. May unwind: that ends the task, as the end of the process would.
+    fn passes(&self, point: &str);
+
+    /// Whether a mistake is planted.
+    fn makes(&self, mistake: &str) -> bool;
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static WATCHER: RefCell<Option<Rc<dyn Watcher>>> = const { RefCell::new(None) };
+}
+
+/// From here on this thread asks `watcher` in place of the environment.
+#[cfg(debug_assertions)]
+pub fn watch(watcher: Option<Rc<dyn Watcher>>) {
+    WATCHER.with_borrow_mut(|slot| *slot = watcher);
+}
+
+#[cfg(debug_assertions)]
+fn watcher() -> Option<Rc<dyn Watcher>> {
+    WATCHER.with_borrow(Option::clone)
+}
+
 /// Kills the process with SIGKILL if the environment asks for it here.
 pub fn crash_point(name: &str) {
     if !ENABLED {
+        return;
+    }
+    #[cfg(debug_assertions)]
+    if let Some(watcher) = watcher() {
+        watcher.passes(name);
         return;
     }
     let wanted = std::env::var(CRASH_VARIABLE).ok();
@@ -58,9 +93,23 @@ fn die() -> ! {
     std::process::abort();
 }
 
-/// Whether a mistake is planted: `send_before_hold` or `new_reference_on_retry`.
+/// Every mistake that can be planted here.
+pub const MISTAKES: &[&str] = &[
+    "send_before_hold",
+    "new_reference_on_retry",
+    "recovery_sends_again",
+    "posts_twice",
+    "late_delivery_charges_the_customer",
+    "pin_counted_after_hashing",
+];
+
+/// Whether a mistake is planted, one of [`MISTAKES`].
 #[must_use]
 pub fn planted(mistake: &str) -> bool {
+    #[cfg(debug_assertions)]
+    if let Some(watcher) = watcher() {
+        return watcher.makes(mistake);
+    }
     ENABLED && std::env::var(BREAK_VARIABLE).is_ok_and(|wanted| wanted == mistake)
 }
 

@@ -71,7 +71,9 @@ impl Payments {
     /// When the database cannot be asked.
     pub async fn outbox_claim(&self, lease: Duration, limit: u32) -> Result<Vec<OutboxRow>, Error> {
         let now = self.inner.clock.now();
-        Ok(self.inner.store.outbox_claim(self.inner.owner, now.0, now.after(lease).0, limit).await?)
+        let claimed =
+            self.inner.store.outbox_claim(self.inner.owner, now.0, now.after(lease).0, limit).await?;
+        Ok(claimed.into_iter().map(|row| self.unsealed(row)).collect())
     }
 
     /// Settles one message. `false` when there is none of this id or its state does not allow it, which news that comes

@@ -4,19 +4,29 @@
 //! Every step that moves money is one commit of the writer; no transaction is open while a carrier is asked.
 //! A caller who hangs up, or a future that is dropped, stops nothing that was confirmed.
 
+mod account;
 mod admin;
+pub mod agents;
 mod ask;
 pub mod audit;
+mod bills;
 mod callback;
+pub mod charges;
+pub mod close;
 pub mod crash;
+mod identity;
 mod lookup;
+mod merchants;
 mod messages;
+mod orders;
 mod pay;
 mod pool;
+pub mod reconcile;
 mod resolve;
 mod schedule;
 mod sessions;
-#[expect(dead_code, reason = "orders and charges are paid by it")]
+pub mod staff;
+mod webhooks;
 mod within;
 pub mod writer;
 
@@ -37,17 +47,22 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::Change;
 use crate::payment::pin;
 use crate::payment::pin::Peppers;
-use crate::payment::row::{OutboxRow, OutboxState, PaymentRow};
+use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
+use crate::payment::staff::AGENTS;
 use crate::payment::unit::{Done, Op, Posting, Refusal, Unit};
 use crate::store::Store;
 
+pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
+pub use identity::{Changed, CodeSent, PinSet};
+pub use merchants::{MerchantFault, NewMerchant};
+pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.
@@ -82,6 +97,9 @@ pub enum Error {
     /// A route of the numbering plan names a connector that is not there.
     #[error("the numbering plan names the connector \"{0}\", which is not there")]
     RouteWithoutConnector(String),
+    /// A biller's connector is not there, or takes no bills.
+    #[error("the biller \"{0}\" has no connector that takes bills")]
+    BillerWithoutConnector(String),
     /// The plan or a connector has another currency than the market.
     #[error("{0} has another currency than the market")]
     Currency(String),
@@ -169,9 +187,17 @@ impl Payments {
         for route in plan.routes() {
             let connector = connectors
                 .get(&route.connector)
+                .filter(|connector| connector.takes_recharges())
                 .ok_or_else(|| Error::RouteWithoutConnector(route.connector.clone()))?;
             if !connector.describe().currencies.contains(&settings.currency) {
                 return Err(Error::Currency(format!("the connector {}", route.connector)));
+            }
+        }
+        for biller in settings.billers.all() {
+            let connector = connectors.get(&biller.connector).filter(|c| c.takes_bills());
+            let connector = connector.ok_or_else(|| Error::BillerWithoutConnector(biller.id.clone()))?;
+            if !connector.describe().currencies.contains(&settings.currency) {
+                return Err(Error::Currency(format!("the connector {}", biller.connector)));
             }
         }
         let pool = Pool::new(settings.pin.pool, settings.pin.queue_max);
@@ -207,9 +233,14 @@ impl Payments {
             House::Intermediary,
             House::Rounding,
             House::Bank,
+            House::Trust,
+            House::Commission(AGENTS),
         ];
         for connector in self.inner.connectors.keys() {
             house.extend([House::Float(connector), House::Commission(connector)]);
+        }
+        for biller in self.inner.settings.billers.all() {
+            house.push(House::Biller(&biller.id));
         }
         let ops = house.iter().map(|h| Op::OpenAccount(h.row(currency, at))).collect();
         self.commit(ops).await?.map_err(Error::Refused)?;
@@ -301,6 +332,17 @@ impl Payments {
 
     async fn commit(&self, ops: Vec<Op>) -> Result<Result<Done, Refusal>, Error> {
         Ok(self.inner.writer.commit(Unit { ops }).await?)
+    }
+
+    /// Who shares what a payment comes to: the biller of a bill, else the connector's float.
+    fn posting_of(&self, payment: &PaymentRow) -> Posting {
+        let posting = self.posting(&payment.connector);
+        match &payment.target {
+            Target::Bill { biller, .. } => {
+                Posting { counterparty: House::Biller(biller).id(payment.currency), ..posting }
+            }
+            Target::Phone(_) | Target::Deal(_) => posting,
+        }
     }
 
     fn posting(&self, connector: &str) -> Posting {

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+use crate::connector::bill::BillOrder;
 use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome, RefusalClass};
 use crate::connector::numbering::Found;
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
+use crate::msisdn::Msisdn;
 use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest, Pin};
 use crate::payment::assurance::{Assurance, Demand};
 use crate::payment::decision::Source;
@@ -24,7 +26,7 @@ use crate::payment::limits;
 use crate::payment::pin;
 use crate::payment::posting;
 use crate::payment::reference;
-use crate::payment::row::{AttemptRow, Id, PaymentRow, State};
+use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};
@@ -39,7 +41,20 @@ const SUBMIT_TRIES: u32 = 5;
 /// Given to a carrier's request over its own timeout before somebody else takes the payment up.
 pub(super) const MARGIN: Duration = Duration::from_secs(30);
 /// The class of a caller whose number is not believed.
-const NOT_BELIEVED: &str = "not_believed";
+pub(super) const NOT_BELIEVED: &str = "not_believed";
+
+/// How a payment is to be judged with its hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Intent {
+    /// The channel.
+    pub channel: Channel,
+    /// Whether an equal payment a short time ago is no reason to ask.
+    pub repeat: bool,
+    /// The most of one payment, minor units.
+    pub payment_limit_minor: i64,
+    /// The most of the account's day of this product, minor units.
+    pub day_limit_minor: i64,
+}
 
 /// What a PIN check came to.
 #[derive(Debug)]
@@ -85,23 +100,39 @@ impl Payments {
                 PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
                 PinVerdict::Locked => return Ok(PayOutcome::Locked),
             },
-            Pin::Waived if self.may_waive(&request, &draft) => None,
+            Pin::Waived if self.may_waive(request.channel, &draft) => None,
             Pin::Waived => return Ok(PayOutcome::PinNeeded),
         };
         if planted("send_before_hold") {
             self.send_too_early(&draft).await;
         }
-        let payment = match self.authorise(&request, draft, passed).await? {
+        let settings = &self.inner.settings;
+        let intent = Intent {
+            channel: request.channel,
+            repeat: request.repeat,
+            payment_limit_minor: settings.payment_limit_minor,
+            day_limit_minor: self.day_limit(request.account).await?,
+        };
+        let payment = match self.authorise(intent, draft, passed).await? {
             Ok(payment) => payment,
             Err(Refusal::PaymentExists(known)) => {
                 return self.answer_again(&request, *known, &mut changes).await;
             }
             Err(refusal) => return self.refusal(&request, refusal),
         };
+        self.carry_on(payment, &mut changes).await
+    }
+
+    /// Carries an authorised payment out, whoever waits, and waits.
+    pub(super) async fn carry_on(
+        &self,
+        payment: PaymentRow,
+        changes: &mut broadcast::Receiver<Change>,
+    ) -> Result<PayOutcome, Error> {
         let this = self.clone();
         let authorised = payment.clone();
         self.inner.tracker.spawn(async move { this.carry_out(authorised).await });
-        self.wait(payment, &mut changes).await
+        self.wait(payment, changes).await
     }
 
     /// What can be said before a PIN try is counted: the route, the amount, suspensions, assurance.
@@ -115,18 +146,17 @@ impl Payments {
         if !carrier.amounts_minor.contains(&request.amount_minor) {
             return refused(RefusalClass::AmountNotAllowed.name());
         }
-        match Assurance::of(request.caller.as_ref()).demand(request.channel) {
-            Demand::Pin => {}
-            // No way to ask for the code yet: such a caller is told to call from the bound number.
-            Demand::PinAndCode => return refused(NOT_BELIEVED),
-        }
-        if request.channel != Channel::Http
-            && let Some(caller) = &request.caller
+        if !self
+            .is_believed(
+                "recharge.pay",
+                request.amount_minor,
+                request.account,
+                request.caller.as_ref(),
+                request.channel,
+            )
+            .await?
         {
-            let bound = self.inner.store.binding(caller).await?;
-            if bound.is_none_or(|b| b.account != request.account) {
-                return refused(NOT_BELIEVED);
-            }
+            return refused(NOT_BELIEVED);
         }
         let draft = self.draft(
             request.id,
@@ -136,20 +166,48 @@ impl Payments {
             request.amount_minor,
             carrier,
         );
-        let payer = self.inner.store.payer(request.account).await?.ok_or(Error::NoSuchAccount)?;
-        let mut keys = suspension_keys(&draft);
-        keys.extend(request.caller.iter().map(|c| ("number".to_owned(), c.as_str().to_owned())));
-        if payer.suspended || self.inner.store.suspended(&keys).await? {
+        if self.is_shut(&draft, request.caller.as_ref()).await? {
             return Ok(Err(PayOutcome::Suspended));
         }
         Ok(Ok(draft))
     }
 
+    /// Whether this caller may pay from the account with nothing but its PIN.
+    pub(super) async fn is_believed(
+        &self,
+        action: &str,
+        amount_minor: i64,
+        account: Id,
+        caller: Option<&Msisdn>,
+        channel: Channel,
+    ) -> Result<bool, Error> {
+        match self.inner.settings.policy.judge(action, amount_minor, Assurance::of(caller), channel) {
+            Demand::Allow | Demand::Pin => {}
+            // A believed caller gave back a code a short time ago. Any other is told to call from the bound number.
+            Demand::PinAndCode => match caller {
+                Some(caller) if self.proven(caller, Some(account)).await?.is_some() => {}
+                _ => return Ok(false),
+            },
+            Demand::CallBack | Demand::Refuse => return Ok(false),
+        }
+        let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(true) };
+        let bound = self.inner.store.binding(caller).await?;
+        Ok(bound.is_some_and(|b| b.account == account))
+    }
+
+    /// Whether the account, or anything else that the payment goes by, is suspended.
+    pub(super) async fn is_shut(&self, draft: &PaymentRow, caller: Option<&Msisdn>) -> Result<bool, Error> {
+        let payer = self.inner.store.payer(draft.account).await?.ok_or(Error::NoSuchAccount)?;
+        let mut keys = suspension_keys(draft);
+        keys.extend(caller.map(|c| ("number".to_owned(), c.as_str().to_owned())));
+        Ok(payer.suspended || self.inner.store.suspended(&keys).await?)
+    }
+
     /// Whether so much may be paid without a PIN at all; the day's sum is judged with the hold.
-    fn may_waive(&self, request: &PayRequest, draft: &PaymentRow) -> bool {
+    pub(super) fn may_waive(&self, channel: Channel, draft: &PaymentRow) -> bool {
         let cap_minor = self.inner.settings.pin.sms_without_pin_minor;
-        request.channel == Channel::Sms
-            && request.caller.is_some()
+        channel == Channel::Sms
+            && draft.caller.is_some()
             && posting::total_minor(draft).is_some_and(|total| total <= cap_minor)
     }
 
@@ -158,6 +216,9 @@ impl Payments {
         let rules = &self.inner.settings.pin;
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;
+        if planted("pin_counted_after_hashing") {
+            return self.check_pin_carelessly(account, pin).await;
+        }
         crash_point("pin_before");
         let payer = loop {
             let op = Op::PinTry { account, tries_max: rules.tries_max, delay_us };
@@ -193,11 +254,26 @@ impl Payments {
         })
     }
 
+    /// The planted mistake of a build that counts a try when it has failed.
+    async fn check_pin_carelessly(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
+        let rules = &self.inner.settings.pin;
+        let payer = self.inner.store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
+        let stored = payer.pin_hash.filter(|_| !payer.pin_locked);
+        let Some(stored) = stored else { return Ok(PinVerdict::Locked) };
+        if pin::check(pin, account, &stored, payer.pin_pepper, &self.inner.peppers, rules.profile)?.right {
+            return Ok(PinVerdict::Right { rehash: None });
+        }
+        let op = Op::PinTry { account, tries_max: rules.tries_max, delay_us: 0 };
+        let counted = self.commit(vec![op]).await?;
+        let tries = counted.ok().and_then(|done| done.payer).map_or(rules.tries_max, |row| row.pin_tries);
+        Ok(PinVerdict::Wrong { left: rules.tries_max.saturating_sub(tries) })
+    }
+
     /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written. Without a PIN nothing
     /// has `passed`.
-    async fn authorise(
+    pub(super) async fn authorise(
         &self,
-        request: &PayRequest,
+        intent: Intent,
         draft: PaymentRow,
         passed: Option<Op>,
     ) -> Result<Result<PaymentRow, Refusal>, Error> {
@@ -220,11 +296,11 @@ impl Payments {
             };
             let authorise = Authorise {
                 payment,
-                payment_limit_minor: settings.payment_limit_minor,
-                day_limit_minor: settings.day_limit_minor,
+                payment_limit_minor: intent.payment_limit_minor,
+                day_limit_minor: intent.day_limit_minor,
                 hold_expires_at: now.after(settings.hold_expiry).0,
-                duplicate_window_us: micros(settings.duplicate_window_on(request.channel)),
-                repeat: request.repeat,
+                duplicate_window_us: micros(settings.duplicate_window_on(intent.channel)),
+                repeat: intent.repeat,
                 without_pin: passed.is_none().then_some(settings.pin.sms_without_pin_day_minor),
             };
             let authorise = Op::Authorise(Box::new(authorise));
@@ -341,7 +417,7 @@ impl Payments {
     }
 
     /// Waits for a definite outcome, at most as long as the market lets a caller wait.
-    async fn wait(
+    pub(super) async fn wait(
         &self,
         payment: PaymentRow,
         changes: &mut broadcast::Receiver<Change>,
@@ -432,12 +508,22 @@ fn told(payment: &PaymentRow) -> PayOutcome {
 
 /// The request for an attempt: the same whenever it is asked.
 pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Option<Order> {
+    let (phone, bill) = match &payment.target {
+        Target::Phone(phone) => (Some(phone.clone()), None),
+        Target::Bill { number, .. } => {
+            let quote = payment.quote.clone().unwrap_or_default();
+            (None, Some(BillOrder { number: number.clone(), quote }))
+        }
+        Target::Deal(_) => return None,
+    };
     Some(Order {
         reference: attempt.reference.clone(),
-        msisdn: payment.target.phone()?.clone(),
+        msisdn: phone,
+        bill,
         amount: Money::new(payment.amount_minor, payment.currency),
         deduction: payment.hold.text(),
         state: DEDUCTION_RESERVED,
         at: crate::clock::Timestamp(attempt.created_at),
+        carrier_reference: attempt.carrier_reference.clone(),
     })
 }

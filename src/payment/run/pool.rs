@@ -14,6 +14,7 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     queue_max: usize,
+    in_place: bool,
 }
 
 /// Counts one that waits for as long as it lives, however its future ends.
@@ -26,9 +27,10 @@ impl Drop for Waiting {
 }
 
 impl Pool {
+    /// With none `at_once`, work is done in place, by whoever asks.
     pub(super) fn new(at_once: usize, queue_max: usize) -> Self {
         let permits = Arc::new(Semaphore::new(at_once.max(1)));
-        Self { permits, waiting: Arc::new(AtomicUsize::new(0)), queue_max }
+        Self { permits, waiting: Arc::new(AtomicUsize::new(0)), queue_max, in_place: at_once == 0 }
     }
 
     /// Runs `work` on a thread of its own; [`Error::Busy`] when too many wait.
@@ -36,6 +38,9 @@ impl Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
+        if self.in_place {
+            return Ok(work());
+        }
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
         let guard = Waiting(Arc::clone(&self.waiting));
         if waiting >= self.queue_max {

@@ -12,7 +12,7 @@ use crate::payment::answer::Change;
 use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
 use crate::payment::row::{AttemptRow, PaymentRow};
-use crate::payment::run::crash::crash_point;
+use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Move, Op, Refusal};
 
@@ -84,7 +84,7 @@ impl Payments {
         Err(Error::Busy)
     }
 
-    fn decide(
+    pub(super) fn decide(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
@@ -104,7 +104,7 @@ impl Payments {
         })
     }
 
-    fn ops(
+    pub(super) fn ops(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
@@ -113,10 +113,15 @@ impl Payments {
         step: &Step,
     ) -> Vec<Op> {
         let now = self.inner.clock.now();
-        let posting = self.posting(&payment.connector);
+        let posting = self.posting_of(payment);
         let cost_minor = self.cost(payment, outcome);
-        let loss = House::Loss.id(payment.currency);
+        let loss = if planted("late_delivery_charges_the_customer") {
+            payment.account
+        } else {
+            House::Loss.id(payment.currency)
+        };
         let commands = match step.act {
+            Act::Post if planted("posts_twice") => vec![posting::again(payment, &posting, cost_minor)],
             Act::Nothing | Act::Post | Act::Void | Act::Reverse => Vec::new(),
             Act::Contest => posting::contest(payment, &posting),
             Act::PostContested => vec![posting::post_contested(payment, &posting)],
@@ -168,7 +173,7 @@ impl Payments {
         payment.cost_minor
     }
 
-    fn tell(&self, payment: &PaymentRow, outcome: &Outcome, step: &Step) {
+    pub(super) fn tell(&self, payment: &PaymentRow, outcome: &Outcome, step: &Step) {
         let (id, reference) = (payment.id, payment.reference.as_str());
         let (state, class) = (payment.state, payment.class.as_deref().unwrap_or(""));
         if step.alarm {

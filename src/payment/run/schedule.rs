@@ -100,12 +100,18 @@ impl Payments {
     /// Asks what is due, and gives back what is held past its time, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+        let telling = tokio::spawn(self.clone().tell_merchants(stop.clone()));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
             if rounds.is_multiple_of(FORGET_ROUNDS)
                 && let Err(error) = self.forget_sessions().await
             {
                 tracing::warn!(%error, "old sessions could not be forgotten");
+            }
+            if rounds.is_multiple_of(FORGET_ROUNDS)
+                && let Err(error) = self.forget_quotes().await
+            {
+                tracing::warn!(%error, "old quotes could not be forgotten");
             }
             if rounds.is_multiple_of(MESSAGE_ROUNDS)
                 && let Err(error) = self.look_after_messages().await
@@ -116,13 +122,22 @@ impl Payments {
             if let Err(error) = self.round(&at_once).await {
                 tracing::warn!(%error, "due payments could not be looked for");
             }
+            if let Err(error) = self.charges_due().await {
+                tracing::warn!(%error, "due charges could not be looked after");
+            }
             if let Err(error) = self.sweep().await {
                 tracing::warn!(%error, "overdue holds could not be given back");
+            }
+            if let Err(error) = self.sweep_orders().await {
+                tracing::warn!(%error, "due orders could not be looked after");
             }
             tokio::select! {
                 () = tokio::time::sleep(self.inner.settings.poll_every) => {}
                 () = stop.cancelled() => {}
             }
+        }
+        if telling.await.is_err() {
+            tracing::error!("the task that tells merchants has ended");
         }
     }
 
@@ -239,6 +254,11 @@ impl Payments {
         let outcome = match self.inner.connectors.get(&payment.connector) {
             Some(connector) if planted("new_reference_on_retry") => {
                 order.reference = crate::ledger::row::Id::new(self.now()).text();
+                connector.submit(&order).await
+            }
+            Some(connector)
+                if payment.class.as_deref() == Some(INTERRUPTED) && planted("recovery_sends_again") =>
+            {
                 connector.submit(&order).await
             }
             Some(connector) => match connector.status(&order).await {

@@ -1,0 +1,565 @@
+//! `keytone staff`: what people do with money and why, the second person's word, the audit log, the day's close.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Common, say, say_json};
+use crate::app::Core;
+use crate::clock::{Clock, Timestamp};
+use crate::money::Money;
+use crate::payment::approval;
+use crate::payment::approval::{Decision, Stage};
+use crate::payment::audit;
+use crate::payment::csv;
+use crate::payment::row::staff::ProposalRow;
+use crate::payment::row::{Id, PaymentRow};
+use crate::payment::run::close::{Closing, totals};
+use crate::payment::run::staff::Asked;
+use crate::payment::staff::{Act, Movement, Needs, Outcome};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write what became of a payment of which nobody knows
+    #[command(after_help = "\
+Example:
+  keytone staff resolve 482913476 delivered --reason carrier_letter --evidence \"mail of 3 May, txn 8812\" --staff ana")]
+    Resolve {
+        #[command(flatten)]
+        common: Common,
+        /// The payment, by its id or short reference
+        payment: String,
+        /// What became of it
+        #[arg(value_enum)]
+        outcome: Became,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Give a delivered payment back whole, because the carrier took it back; limits are given back too
+    #[command(after_help = "\
+Example:
+  keytone staff reverse 482913476 --reason carrier_reversal --evidence \"statement of 3 May, line 17\" --staff ana")]
+    Reverse {
+        #[command(flatten)]
+        common: Common,
+        /// The payment, by its id or short reference
+        payment: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Give money of a delivered payment back at the house's cost, whole or in part; limits stay
+    #[command(after_help = "\
+Example:
+  keytone staff refund 482913476 20.00 --reason goodwill --evidence \"ticket 8812\" --staff ana")]
+    Refund {
+        #[command(flatten)]
+        common: Common,
+        /// The payment, by its id or short reference
+        payment: String,
+        /// How much, in the market's currency; "all" for what is left
+        amount: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Move money between the bank, the house, carriers and accounts
+    #[command(after_help = "\
+Movements: cash-in, cash-out, float-sale and payout need --account; float-top-up, commission, float-found and float-lost
+need --connector; tax, fees and loss need neither.
+
+Examples:
+  keytone staff move cash-in 500.00 --account +8613800000001 --reason deposit --evidence \"slip 17\" --staff ana
+  keytone staff move float-sale 1000 --account +8613800000009 --discount 20 --reason sale --evidence \"invoice 4\"
+  keytone staff move float-top-up 50000 --connector sandbox --reason prepaid --evidence \"transfer 991\"")]
+    Move {
+        #[command(flatten)]
+        common: Common,
+        /// Which way
+        #[arg(value_enum)]
+        movement: Way,
+        /// How much, in the market's currency
+        amount: String,
+        /// Whose, by id or number
+        #[arg(long)]
+        account: Option<String>,
+        /// With which carrier
+        #[arg(long)]
+        connector: Option<String>,
+        /// The part of a float sale that the agent does not pay
+        #[arg(long, value_name = "AMOUNT")]
+        discount: Option<String>,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// List requests: those that wait for a second person, or those in another stage
+    #[command(
+        after_help = "Examples:\n  keytone staff requests\n  keytone staff requests --stage done --limit 20"
+    )]
+    Requests {
+        #[command(flatten)]
+        common: Common,
+        /// proposed, done, rejected, expired or failed
+        #[arg(long, default_value = "proposed", value_parser = stage)]
+        stage: Stage,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Approve what another person asked for; it is done at once
+    #[command(
+        after_help = "Example:\n  keytone staff approve 0190f3a2-0000-7000-8000-000000000001 --staff bo"
+    )]
+    Approve {
+        #[command(flatten)]
+        common: Common,
+        /// The request's id
+        request: String,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Reject a request
+    Reject {
+        #[command(flatten)]
+        common: Common,
+        /// The request's id
+        request: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// The audit log, the latest first
+    #[command(after_help = "Examples:\n  keytone staff log\n  keytone staff log --subject 482913476 --json")]
+    Log {
+        #[command(flatten)]
+        common: Common,
+        /// Only of this payment's reference, account's id or other subject
+        #[arg(long)]
+        subject: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a business day: totals, open payments, trust account, floats
+    #[command(after_help = "Example:\n  keytone staff day 2026-05-03")]
+    Day {
+        #[command(flatten)]
+        common: Common,
+        /// The day, such as 2026-05-03
+        day: String,
+    },
+    /// Close a business day that has ended; what is found later belongs to the next day
+    #[command(after_help = "\
+Examples:
+  keytone staff close 2026-05-03 --float sandbox=81250.00 --staff ana
+  keytone staff close 2026-05-03 --carry \"two payments wait for the carrier's letter\" --staff ana")]
+    Close {
+        #[command(flatten)]
+        common: Common,
+        /// The day, such as 2026-05-03
+        day: String,
+        /// What a carrier says that it has of ours; it must be what the books say
+        #[arg(long = "float", value_name = "CONNECTOR=AMOUNT")]
+        floats: Vec<String>,
+        /// Close although payments are open or a float differs, for this reason
+        #[arg(long, value_name = "WHY")]
+        carry: Option<String>,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Write the payments of a day, or the entries of an account, as CSV to standard output
+    #[command(after_help = "\
+Examples:
+  keytone staff export --day 2026-05-03 > payments.csv
+  keytone staff export --account +8613800000001 > statement.csv")]
+    Export {
+        #[command(flatten)]
+        common: Common,
+        /// Payments of this business day
+        #[arg(long, conflicts_with = "account", required_unless_present = "account")]
+        day: Option<String>,
+        /// Entries of this account, by id, number or a house account's name, the latest first
+        #[arg(long)]
+        account: Option<String>,
+    },
+}
+
+/// Who acts.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Person {
+    /// Who acts; it is written into the audit log
+    #[arg(long, env = "KEYTONE_STAFF", value_name = "NAME")]
+    pub(super) staff: String,
+}
+
+/// Who acts, why, and under which id.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Why {
+    #[command(flatten)]
+    person: Person,
+    /// Why, in a word
+    #[arg(long)]
+    reason: String,
+    /// What it rests on: a ticket, a letter, a line of a statement
+    #[arg(long)]
+    evidence: String,
+    /// The request's id, for repeating the command safely
+    #[arg(long)]
+    id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Became {
+    Delivered,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Way {
+    CashIn,
+    CashOut,
+    FloatSale,
+    Payout,
+    FloatTopUp,
+    Tax,
+    Commission,
+    Fees,
+    Loss,
+    FloatFound,
+    FloatLost,
+}
+
+impl Way {
+    const fn movement(self) -> Movement {
+        match self {
+            Self::CashIn => Movement::CashIn,
+            Self::CashOut => Movement::CashOut,
+            Self::FloatSale => Movement::FloatSale,
+            Self::Payout => Movement::Payout,
+            Self::FloatTopUp => Movement::FloatTopUp,
+            Self::Tax => Movement::Tax,
+            Self::Commission => Movement::Commission,
+            Self::Fees => Movement::Fees,
+            Self::Loss => Movement::Loss,
+            Self::FloatFound => Movement::FloatFound,
+            Self::FloatLost => Movement::FloatLost,
+        }
+    }
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    Stage::ALL.iter().copied().find(|s| s.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = Stage::ALL.iter().map(|s| s.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Resolve { common, payment, outcome, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let payment = find(&core, &payment).await?.id;
+            let outcome = match outcome {
+                Became::Delivered => Outcome::Delivered,
+                Became::Refused => Outcome::Refused,
+            };
+            ask(core, &common, why, Act::Resolve { payment, outcome }).await
+        }
+        Command::Reverse { common, payment, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let payment = find(&core, &payment).await?.id;
+            ask(core, &common, why, Act::Reverse { payment }).await
+        }
+        Command::Refund { common, payment, amount, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let row = find(&core, &payment).await?;
+            let amount_minor = match amount.as_str() {
+                "all" => core.payments.refundable_minor(&row).await?,
+                text => Money::parse(text, row.currency)?.minor,
+            };
+            ask(core, &common, why, Act::Refund { payment: row.id, amount_minor }).await
+        }
+        Command::Move { common, movement, amount, account, connector, discount, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let currency = core.payments.settings().currency;
+            let movement = movement.movement();
+            let account = match (movement.needs(), account) {
+                (Needs::Account, Some(text)) => Some(super::account::find(&core, &text).await?),
+                (Needs::Account, None) => bail!("{} needs --account", movement.name()),
+                (_, Some(_)) => bail!("{} takes no --account", movement.name()),
+                (_, None) => None,
+            };
+            let discount = discount.map(|text| Money::parse(&text, currency)).transpose()?;
+            let act = Act::Move {
+                movement,
+                amount_minor: Money::parse(&amount, currency)?.minor,
+                account,
+                connector,
+                discount_minor: discount.map_or(0, |money| money.minor),
+            };
+            ask(core, &common, why, act).await
+        }
+        Command::Requests { common, stage, limit } => {
+            let core = super::serve::core(&common.config).await?;
+            for row in core.payments.proposals(stage, limit).await? {
+                show(&core, &common, &row)?;
+            }
+            core.close().await;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Approve { common, request, person } => {
+            decide(&common, &request, &person, Decision::Approve).await
+        }
+        Command::Reject { common, request, reason, person } => {
+            decide(&common, &request, &person, Decision::Reject(&reason)).await
+        }
+        Command::Log { common, subject, limit } => log(&common, subject.as_deref(), limit).await,
+        Command::Day { common, day } => self::day(&common, &day).await,
+        Command::Close { common, day, floats, carry, person } => {
+            close(&common, &day, &floats, carry, person).await
+        }
+        Command::Export { common, day, account } => export(&common, day, account).await,
+    }
+}
+
+async fn find(core: &Core, text: &str) -> anyhow::Result<PaymentRow> {
+    let view = match Id::parse(text) {
+        Some(id) => core.payments.payment(id).await?,
+        None => core.payments.payment_by_reference(text).await?,
+    };
+    Ok(view.with_context(|| format!("no payment {text}; `keytone payment list` shows them"))?.payment)
+}
+
+async fn ask(core: Core, common: &Common, why: Why, act: Act) -> anyhow::Result<ExitCode> {
+    let id = match why.id {
+        Some(text) => Id::parse(&text).context("the id is not a UUID")?,
+        None => Id::new(Clock::machine().now().0),
+    };
+    let asked = Asked { id, who: why.person.staff, reason: why.reason, evidence: why.evidence, act };
+    let row = core.payments.ask_staff(&asked).await??;
+    show(&core, common, &row)?;
+    if row.state == Stage::Proposed.number() && !common.json {
+        say(format!("another person must approve it: keytone staff approve {id} --staff NAME"));
+    }
+    core.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn decide(
+    common: &Common,
+    request: &str,
+    person: &Person,
+    decision: Decision<'_>,
+) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    let id =
+        Id::parse(request).context("the request's id is not a UUID; `keytone staff requests` lists them")?;
+    let row = core.payments.decide_staff(id, &person.staff, decision).await??;
+    show(&core, common, &row)?;
+    core.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(core: &Core, common: &Common, row: &ProposalRow) -> anyhow::Result<()> {
+    let stage = approval::stage(row, Clock::machine().now().0).name();
+    let amount = Money::new(row.amount_minor, core.payments.settings().currency);
+    let at = Timestamp(row.asked_at).to_rfc3339();
+    let act: serde_json::Value = serde_json::from_str(&row.act)?;
+    if common.json {
+        return say_json(&serde_json::json!({
+            "id": row.id, "stage": stage, "act": act, "subject": row.subject, "amount": amount.amount_text(),
+            "reason": row.reason, "evidence": row.evidence, "asked_by": row.asked_by, "asked_at": at,
+            "decided_by": row.decided_by, "note": row.note,
+            "decided_at": row.decided_at.map(|at| Timestamp(at).to_rfc3339()),
+        }));
+    }
+    let name = act.get("act").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let name = act.get("movement").and_then(serde_json::Value::as_str).unwrap_or(name);
+    let by = row.decided_by.as_ref().map(|who| format!(", {stage} by {who}")).unwrap_or_default();
+    say(format!(
+        "{at}  {}  {stage:<9} {name:<13} {amount:>14}  {}  asked by {}{by}  ({}: {}) {}",
+        row.id, row.subject, row.asked_by, row.reason, row.evidence, row.note
+    ));
+    Ok(())
+}
+
+async fn log(common: &Common, subject: Option<&str>, limit: u32) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    for row in core.payments.audit_log(subject, limit).await? {
+        let at = Timestamp(row.at).to_rfc3339();
+        if common.json {
+            let details: serde_json::Value = serde_json::from_str(&row.details)?;
+            say_json(&serde_json::json!({
+                "sequence": row.sequence, "at": at, "who": row.who, "what": row.what, "subject": row.subject,
+                "details": details, "hash": audit::hexadecimal(&row.hash),
+            }))?;
+        } else {
+            let (sequence, who, what) = (row.sequence, row.who, row.what);
+            say(format!("{sequence:>6}  {at}  {who:<12} {what:<13} {}  {}", row.subject, row.details));
+        }
+    }
+    core.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Days since 1970-01-01 of a date.
+pub(super) fn date(text: &str) -> anyhow::Result<i32> {
+    let date: jiff::civil::Date =
+        text.parse().with_context(|| format!("{text} is not a day such as 2026-05-03"))?;
+    let days = jiff::civil::date(1970, 1, 1).until(date)?.get_days();
+    Ok(days)
+}
+
+async fn day(common: &Common, text: &str) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    let seen = core.payments.day(date(text)?).await?;
+    let money = |minor: i64| Money::new(minor, core.payments.settings().currency).to_string();
+    if common.json {
+        say_json(&serde_json::json!({
+            "day": text, "closed": seen.closed.is_some(), "totals": totals(&seen),
+            "open": seen.open.iter().map(super::payment::json).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        for ((product, connector), sum) in &seen.sums {
+            say(format!(
+                "{product:<9} {connector:<12} delivered {:>6} of {:>14}, cost {:>14}, fees {:>12}; refused {}, reversed {}",
+                sum.delivered,
+                money(sum.amount_minor),
+                money(sum.cost_minor),
+                money(sum.fee_minor),
+                sum.refused,
+                sum.reversed
+            ));
+        }
+        for (connector, minor) in &seen.floats {
+            say(format!("float     {connector:<12} {:>14}", money(*minor)));
+        }
+        let fits =
+            if seen.owed_minor == seen.trust_minor { "equal" } else { "the close moves the difference" };
+        say(format!(
+            "trust     {:>14}, owed to customers, merchants and the intermediary account {:>14}: {fits}",
+            money(seen.trust_minor),
+            money(seen.owed_minor)
+        ));
+        for payment in &seen.open {
+            let state = super::payment::name(payment.state);
+            say(format!("open      {}  {state:<12} {:>14}", payment.reference, money(payment.amount_minor)));
+        }
+        for statement in &seen.unmatched {
+            say(format!(
+                "statement {} of {}: {} did not agree",
+                statement.id, statement.connector, statement.open
+            ));
+        }
+        say(if seen.closed.is_some() { "closed" } else { "not closed" });
+    }
+    core.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn close(
+    common: &Common,
+    text: &str,
+    floats: &[String],
+    carry: Option<String>,
+    person: Person,
+) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    let currency = core.payments.settings().currency;
+    let mut told = BTreeMap::new();
+    for float in floats {
+        let (connector, amount) =
+            float.split_once('=').with_context(|| format!("{float} is not CONNECTOR=AMOUNT"))?;
+        let known = core.payments.describe().iter().any(|d| d.id == connector);
+        anyhow::ensure!(known, "there is no connector {connector}");
+        told.insert(connector.to_owned(), Money::parse(amount, currency)?.minor);
+    }
+    let closing = Closing { who: person.staff, carry, told };
+    let row = core.payments.close_day(date(text)?, &closing).await??;
+    let swept = Money::new(row.swept_minor, currency);
+    if common.json {
+        say_json(&serde_json::json!({
+            "day": text, "open": row.open_payments, "swept": swept.amount_text(), "audit_hash": row.audit_hash,
+        }))?;
+    } else {
+        say(format!("{text} is closed; {} payments are carried over", row.open_payments));
+        say(format!("to the trust account from the house's: {swept} (tell the bank)"));
+        say(format!("the audit log stood at {}: keep it elsewhere", row.audit_hash));
+    }
+    core.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn export(common: &Common, day: Option<String>, account: Option<String>) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    let currency = core.payments.settings().currency;
+    let money = |minor: i64| Money::new(minor, currency).amount_text();
+    let print = |cells: &[String]| say(csv::line(cells).trim_end_matches('\n'));
+    if let Some(day) = day {
+        let header = [
+            "id",
+            "reference",
+            "created_at",
+            "product",
+            "target",
+            "amount",
+            "fee",
+            "cost",
+            "currency",
+            "state",
+            "class",
+            "connector",
+            "carrier_reference",
+            "account",
+        ];
+        print(&header.map(str::to_owned));
+        for payment in core.payments.payments_of_day(date(&day)?).await? {
+            print(&[
+                payment.id.text(),
+                payment.reference.clone(),
+                Timestamp(payment.created_at).to_rfc3339(),
+                payment.product.clone(),
+                payment.target.text(),
+                money(payment.amount_minor),
+                money(payment.fee_minor),
+                money(payment.cost_minor),
+                payment.currency.code().to_owned(),
+                super::payment::name(payment.state).to_owned(),
+                payment.class.clone().unwrap_or_default(),
+                payment.connector.clone(),
+                payment.carrier_reference.clone().unwrap_or_default(),
+                payment.account.text(),
+            ]);
+        }
+    } else if let Some(text) = account {
+        let house = core.store.house_accounts().await?.into_iter().find(|row| row.name == text);
+        let account = match house {
+            Some(row) => row.id,
+            None => super::account::find(&core, &text).await?,
+        };
+        print(&["sequence", "at", "amount", "balance", "transfer", "payment"].map(str::to_owned));
+        let mut last = None;
+        loop {
+            let entries = core.store.entries_of(account, last.as_ref(), 500).await?;
+            for entry in &entries {
+                let transfer = core.store.transfer(entry.transfer).await?;
+                print(&[
+                    entry.sequence.to_string(),
+                    transfer.as_ref().map(|t| Timestamp(t.at).to_rfc3339()).unwrap_or_default(),
+                    money(entry.amount_minor),
+                    money(entry.balance_after_minor),
+                    entry.transfer.text(),
+                    transfer.and_then(|t| t.payment).map(Id::text).unwrap_or_default(),
+                ]);
+            }
+            match entries.into_iter().next_back() {
+                Some(entry) if entry.previous.is_some() => last = Some(entry),
+                _ => break,
+            }
+        }
+    }
+    core.close().await;
+    Ok(ExitCode::SUCCESS)
+}

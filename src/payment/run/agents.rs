@@ -1,0 +1,184 @@
+//! Agents who sell balance: kept by staff, listed to buyers.
+
+use crate::msisdn::Msisdn;
+use crate::payment::row::Id;
+use crate::payment::row::charge::AgentRow;
+use crate::payment::row::record::{Select, cell};
+use crate::payment::run::{Error, Payments};
+use crate::payment::unit::{Op, Refusal};
+
+/// The most agents that are offered at once.
+pub const OFFERS_MAX: usize = 20;
+/// Millionths in a unit.
+const MILLION: i128 = 1_000_000;
+
+/// An agent as staff describe one.
+#[derive(Clone, Debug)]
+pub struct NewAgent {
+    /// The agent's payment account, which exists.
+    pub account: Id,
+    /// The agent's number, bound to that account.
+    pub phone: Msisdn,
+    /// The name that buyers see.
+    pub name: String,
+    /// The language of texts to the agent.
+    pub language: String,
+    /// Where to pay.
+    pub details: String,
+    /// Millionths of a unit of ordinary money for a unit of balance.
+    pub price_ppm: i64,
+    /// The least of one charge, minor units.
+    pub least_minor: i64,
+    /// The most of one charge, minor units.
+    pub most_minor: i64,
+    /// What the agent pays for a deposit, minor units.
+    pub fee_minor: i64,
+}
+
+/// An agent who could sell an amount now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// The agent's account.
+    pub agent: Id,
+    /// The agent's name.
+    pub name: String,
+    /// The agent's number.
+    pub phone: Msisdn,
+    /// The price of the amount, minor units of ordinary money.
+    pub price_minor: i64,
+}
+
+/// The price of an amount, rounded up to a whole minor unit; `None` when it does not fit.
+#[must_use]
+pub fn price_minor(amount_minor: i64, price_ppm: i64) -> Option<i64> {
+    let exact = i128::from(amount_minor).checked_mul(i128::from(price_ppm))?;
+    i64::try_from(exact.checked_add(MILLION - 1)? / MILLION).ok().filter(|price| *price > 0)
+}
+
+impl Payments {
+    /// Adds an agent, open.
+    ///
+    /// # Errors
+    /// When the number is not bound to the account, values are out of range, or the agent exists with another content.
+    pub async fn add_agent(&self, new: NewAgent) -> Result<AgentRow, Error> {
+        let bound = self.inner.store.binding(&new.phone).await?;
+        if bound.is_none_or(|b| b.account != new.account) {
+            return Err(Error::NoSuchAccount);
+        }
+        let fits = new.price_ppm > 0
+            && new.least_minor > 0
+            && new.most_minor >= new.least_minor
+            && new.fee_minor >= 0
+            && !new.name.trim().is_empty()
+            && !new.details.trim().is_empty();
+        if !fits {
+            return Err(Error::Refused(Refusal::Unfit("agent")));
+        }
+        let row = AgentRow {
+            account: new.account,
+            name: new.name,
+            phone: new.phone,
+            language: new.language,
+            details: new.details,
+            price_ppm: new.price_ppm,
+            least_minor: new.least_minor,
+            most_minor: new.most_minor,
+            fee_minor: new.fee_minor,
+            open: true,
+            suspended: false,
+            created_at: self.now(),
+            version: 1,
+        };
+        self.commit(vec![Op::add(&row)]).await?.map_err(Error::Refused)?;
+        Ok(row)
+    }
+
+    /// The agent of an account.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn agent(&self, account: Id) -> Result<Option<AgentRow>, Error> {
+        Ok(self.inner.store.record::<AgentRow>(&[cell(&account)]).await?)
+    }
+
+    /// Every agent.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn all_agents(&self) -> Result<Vec<AgentRow>, Error> {
+        Ok(self.inner.store.records(&Select::<AgentRow>::new()).await?)
+    }
+
+    /// Suspends an agent, or ends that. Deposits that are made already go their way.
+    ///
+    /// # Errors
+    /// When there is no such agent.
+    pub async fn suspend_agent(&self, account: Id, suspended: bool) -> Result<(), Error> {
+        self.change_agent(account, |row| row.suspended = suspended).await
+    }
+
+    /// Opens or closes an agent's store.
+    ///
+    /// # Errors
+    /// When there is no such agent.
+    pub async fn open_agent(&self, account: Id, open: bool) -> Result<(), Error> {
+        self.change_agent(account, |row| row.open = open).await
+    }
+
+    async fn change_agent(&self, account: Id, change: impl Fn(&mut AgentRow) + Send) -> Result<(), Error> {
+        loop {
+            let mut row = self.agent(account).await?.ok_or(Error::NoSuchAccount)?;
+            change(&mut row);
+            row.version = row.version.saturating_add(1);
+            match self.commit(vec![Op::set(&row)]).await? {
+                Ok(_) => return Ok(()),
+                Err(Refusal::Stale) => {}
+                Err(refusal) => return Err(Error::Refused(refusal)),
+            }
+        }
+    }
+
+    /// The charging store: the agents who are open and have this amount to sell, the cheapest first. Nobody is offered to
+    /// oneself.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn offers(&self, buyer: Id, amount_minor: i64) -> Result<Vec<Offer>, Error> {
+        let open = Select::<AgentRow>::new().equal("open", &true).equal("suspended", &false);
+        let mut offers = Vec::new();
+        for agent in self.inner.store.records(&open).await? {
+            let sells = (agent.least_minor..=agent.most_minor).contains(&amount_minor);
+            let Some(price_minor) = price_minor(amount_minor, agent.price_ppm) else { continue };
+            let total = amount_minor.saturating_add(agent.fee_minor);
+            if !sells || agent.account == buyer {
+                continue;
+            }
+            let has = self.inner.store.account(agent.account).await?;
+            if has.is_some_and(|a| a.balance_minor.saturating_sub(a.held_minor) >= total) {
+                offers.push(Offer {
+                    agent: agent.account,
+                    name: agent.name,
+                    phone: agent.phone,
+                    price_minor,
+                });
+            }
+        }
+        offers.sort_by(|a, b| (a.price_minor, &a.name).cmp(&(b.price_minor, &b.name)));
+        offers.truncate(OFFERS_MAX);
+        Ok(offers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_round_up_and_fit() {
+        assert_eq!(price_minor(10_000, 950_000), Some(9_500));
+        assert_eq!(price_minor(1, 1), Some(1));
+        assert_eq!(price_minor(3, 333_334), Some(2));
+        assert_eq!(price_minor(i64::MAX, i64::MAX), None);
+        assert_eq!(price_minor(0, 1_000_000), None);
+    }
+}

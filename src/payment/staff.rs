@@ -1,0 +1,335 @@
+//! What staff may do with money, and which accounts it moves between. Pure.
+//!
+//! Every act is a transfer with a reason, made under ids that follow from the request's id, so that a repeated request moves
+//! nothing twice. What gives back money of a payment is bounded by what the customer paid.
+//!
+//! ```text
+//!  cash_in       trust −   customer +      money came to the trust account at the bank
+//!  cash_out      customer −  trust +
+//!  float_sale    trust −paid  commission:agents −discount  agent +amount
+//!  payout        merchant −  trust +
+//!  float_top_up  float −   bank +          money paid to a carrier in advance
+//!  tax           tax −     bank +          paid to the authority
+//!  commission    commission −  bank +      the house takes its earnings
+//!  fees          fee −     bank +
+//!  loss          loss +    bank −          the house makes good what it lost
+//!  float_found   float −   loss +          the carrier holds more of ours than the books say
+//!  float_lost    float +   loss −          less
+//! ```
+
+use crate::ledger::chart::House;
+use crate::ledger::command::{Act as LedgerAct, Command, Leg};
+use crate::ledger::row::Id;
+use crate::money::Currency;
+use crate::payment::row::staff::RefundRow;
+use crate::payment::row::{PaymentRow, State};
+
+/// Who pays an agent's discount.
+pub const AGENTS: &str = "agents";
+
+/// Why money is given back or an outcome written, as staff name it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The other side delivered.
+    Delivered,
+    /// It did not, for certain.
+    Refused,
+}
+
+/// A movement of the house's own money or between the bank and a customer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Movement {
+    /// A customer's money came to the trust account: over the counter or by the bank.
+    CashIn,
+    /// A customer's money left it.
+    CashOut,
+    /// Balance sold to an agent, perhaps at a discount.
+    FloatSale,
+    /// What a merchant has earned is paid to him.
+    Payout,
+    /// Money paid to a carrier in advance.
+    FloatTopUp,
+    /// Tax paid to the authority.
+    Tax,
+    /// A carrier's commission taken to the house's bank account.
+    Commission,
+    /// Fees taken to the house's bank account.
+    Fees,
+    /// The house makes good its losses.
+    Loss,
+    /// The carrier's statement has more of our float than the books.
+    FloatFound,
+    /// It has less.
+    FloatLost,
+}
+
+impl Movement {
+    /// Every movement.
+    pub const ALL: &[Self] = &[
+        Self::CashIn,
+        Self::CashOut,
+        Self::FloatSale,
+        Self::Payout,
+        Self::FloatTopUp,
+        Self::Tax,
+        Self::Commission,
+        Self::Fees,
+        Self::Loss,
+        Self::FloatFound,
+        Self::FloatLost,
+    ];
+
+    /// Its name, as everywhere.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CashIn => "cash_in",
+            Self::CashOut => "cash_out",
+            Self::FloatSale => "float_sale",
+            Self::Payout => "payout",
+            Self::FloatTopUp => "float_top_up",
+            Self::Tax => "tax",
+            Self::Commission => "commission",
+            Self::Fees => "fees",
+            Self::Loss => "loss",
+            Self::FloatFound => "float_found",
+            Self::FloatLost => "float_lost",
+        }
+    }
+
+    /// What it needs beside an amount.
+    #[must_use]
+    pub const fn needs(self) -> Needs {
+        match self {
+            Self::CashIn | Self::CashOut | Self::FloatSale | Self::Payout => Needs::Account,
+            Self::FloatTopUp | Self::Commission | Self::FloatFound | Self::FloatLost => Needs::Connector,
+            Self::Tax | Self::Fees | Self::Loss => Needs::Nothing,
+        }
+    }
+
+    /// Whether it adds to what a customer has, so that his tier's ceiling binds it.
+    #[must_use]
+    pub const fn fills(self) -> bool {
+        matches!(self, Self::CashIn)
+    }
+}
+
+/// Whose money a [`Movement`] moves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Needs {
+    /// An account's.
+    Account,
+    /// What lies with a carrier.
+    Connector,
+    /// The house's.
+    Nothing,
+}
+
+/// What staff ask for.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Act {
+    /// Writes what became of a payment of which nobody knows.
+    Resolve {
+        /// The payment.
+        payment: Id,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// The carrier took a delivery back: the customer gets everything, and the limits too.
+    Reverse {
+        /// The payment.
+        payment: Id,
+    },
+    /// The house gives money back, whole or in part; limits stay as they are (DESIGN 6.4 point 8).
+    Refund {
+        /// The payment.
+        payment: Id,
+        /// Minor units.
+        amount_minor: i64,
+    },
+    /// Moves money between the house, the bank and an account.
+    Move {
+        /// Which way.
+        movement: Movement,
+        /// Minor units that the named account gets or gives.
+        amount_minor: i64,
+        /// Whose, for [`Needs::Account`].
+        account: Option<Id>,
+        /// With whom, for [`Needs::Connector`].
+        connector: Option<String>,
+        /// The part that an agent does not pay, minor units; only of a float sale.
+        discount_minor: i64,
+    },
+}
+
+impl Act {
+    /// The word under which it is logged.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Reverse { .. } => "reverse",
+            Self::Refund { .. } => "refund",
+            Self::Move { movement, .. } => movement.name(),
+        }
+    }
+
+    /// The payment that it is about.
+    #[must_use]
+    pub const fn payment(&self) -> Option<Id> {
+        match self {
+            Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
+                Some(*payment)
+            }
+            Self::Move { .. } => None,
+        }
+    }
+}
+
+/// Why not.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// No reason or no evidence.
+    #[error("say why, and what it rests on")]
+    NoReason,
+    /// No name.
+    #[error("say who acts, by --staff NAME or $KEYTONE_STAFF")]
+    Nobody,
+    /// Zero, negative, or a discount that is not below the amount.
+    #[error("the amount must be above zero, and a discount below it")]
+    Amount,
+    /// The movement needs an account or a connector.
+    #[error("{0} needs {1}")]
+    Missing(&'static str, &'static str),
+    /// Only what is unknown or under review can be resolved by staff.
+    #[error("the payment is {0:?}: only one that is unknown or needs review can be resolved")]
+    NotOpen(State),
+    /// Only delivered payments can be given back.
+    #[error("the payment is {0:?}: only a delivered one can be given back")]
+    NotDelivered(State),
+    /// More than the customer paid and did not get back yet.
+    #[error("only {left_minor} minor units are left to give back")]
+    TooMuch {
+        /// Minor units.
+        left_minor: i64,
+    },
+    /// The house has given money back already: a reversal would give it twice.
+    #[error("the house has refunded {refunded_minor} minor units already; a reversal would give them twice")]
+    Refunded {
+        /// Minor units.
+        refunded_minor: i64,
+    },
+}
+
+/// Whether an outcome may be written by hand.
+///
+/// # Errors
+/// [`Refusal::NotOpen`].
+pub const fn resolvable(payment: &PaymentRow, outcome: Outcome) -> Result<(), Refusal> {
+    match (payment.state, outcome) {
+        // A delivery after a refusal is the house's loss (DESIGN 6.4 point 12).
+        (State::Unknown | State::NeedsReview, _) | (State::Refused, Outcome::Delivered) => Ok(()),
+        (other, _) => Err(Refusal::NotOpen(other)),
+    }
+}
+
+/// Whether a delivery may be reversed whole.
+///
+/// # Errors
+/// [`Refusal::NotDelivered`]; [`Refusal::Refunded`] when the house has given some back.
+pub fn reversible(payment: &PaymentRow, refunded: Option<&RefundRow>) -> Result<(), Refusal> {
+    if payment.state != State::Delivered {
+        return Err(Refusal::NotDelivered(payment.state));
+    }
+    match refunded {
+        Some(row) if row.refunded_minor > 0 => Err(Refusal::Refunded { refunded_minor: row.refunded_minor }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is left to give back of a payment, minor units.
+#[must_use]
+pub fn left_minor(payment: &PaymentRow, refunded: Option<&RefundRow>) -> i64 {
+    let paid = payment.amount_minor.saturating_add(payment.fee_minor);
+    paid.saturating_sub(refunded.map_or(0, |r| r.refunded_minor)).max(0)
+}
+
+/// The command of a refund out of our loss account, and the row of all refunds after it. The command's id follows from
+/// `request`.
+///
+/// # Errors
+/// [`Refusal::NotDelivered`], [`Refusal::Amount`], [`Refusal::TooMuch`].
+pub fn refund(
+    payment: &PaymentRow,
+    refunded: Option<&RefundRow>,
+    request: Id,
+    amount_minor: i64,
+) -> Result<(Command, RefundRow), Refusal> {
+    if payment.state != State::Delivered {
+        return Err(Refusal::NotDelivered(payment.state));
+    }
+    if amount_minor <= 0 {
+        return Err(Refusal::Amount);
+    }
+    let left_minor = left_minor(payment, refunded);
+    if amount_minor > left_minor {
+        return Err(Refusal::TooMuch { left_minor });
+    }
+    let loss = House::Loss.id(payment.currency);
+    let legs = vec![Leg::new(loss, -amount_minor), Leg::new(payment.account, amount_minor)];
+    let command = Command::new(request.derived("refund"), Some(payment.id), LedgerAct::Transfer { legs });
+    let before = refunded.map_or((0, 0, 0), |r| (r.refunded_minor, r.refunds, r.version));
+    let row = RefundRow {
+        payment: payment.id,
+        refunded_minor: before.0.saturating_add(amount_minor),
+        refunds: before.1.saturating_add(1),
+        version: before.2.saturating_add(1),
+    };
+    Ok((command, row))
+}
+
+/// The legs of a movement.
+///
+/// # Errors
+/// [`Refusal::Amount`], [`Refusal::Missing`].
+pub fn legs(
+    movement: Movement,
+    currency: Currency,
+    amount_minor: i64,
+    account: Option<Id>,
+    connector: Option<&str>,
+    discount_minor: i64,
+) -> Result<Vec<Leg>, Refusal> {
+    let discounted = movement == Movement::FloatSale;
+    if amount_minor <= 0 || discount_minor < 0 || discount_minor >= amount_minor {
+        return Err(Refusal::Amount);
+    }
+    if discount_minor != 0 && !discounted {
+        return Err(Refusal::Amount);
+    }
+    let house = |house: House<'_>| house.id(currency);
+    let account = || account.ok_or(Refusal::Missing(movement.name(), "an account"));
+    let connector = || connector.ok_or(Refusal::Missing(movement.name(), "a connector"));
+    let (from, to) = match movement {
+        Movement::CashIn | Movement::FloatSale => (house(House::Trust), account()?),
+        Movement::CashOut | Movement::Payout => (account()?, house(House::Trust)),
+        Movement::FloatTopUp => (house(House::Float(connector()?)), house(House::Bank)),
+        Movement::Tax => (house(House::Tax), house(House::Bank)),
+        Movement::Commission => (house(House::Commission(connector()?)), house(House::Bank)),
+        Movement::Fees => (house(House::Fee), house(House::Bank)),
+        Movement::Loss => (house(House::Bank), house(House::Loss)),
+        Movement::FloatFound => (house(House::Float(connector()?)), house(House::Loss)),
+        Movement::FloatLost => (house(House::Loss), house(House::Float(connector()?))),
+    };
+    Ok(Leg::merged(&[
+        Leg::new(from, discount_minor.saturating_sub(amount_minor)),
+        Leg::new(house(House::Commission(AGENTS)), -discount_minor),
+        Leg::new(to, amount_minor),
+    ]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! What outlives a process: the carriers with their own truth, what callers want and were told, and the hand that lets things
+//! fail.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use keytone::clock::Clock;
+use keytone::ledger::row::Id;
+use keytone::payment::answer::PayOutcome;
+use keytone::payment::run::crash::Watcher;
+use keytone::store::keys::{Changes, Loaded};
+use keytone::store::memory::{Mischief, Mishap, Step};
+use tokio::sync::Notify;
+
+use super::dice::Dice;
+
+/// One recharge in a carrier's own books.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) phone: String,
+    pub(super) amount: String,
+    /// DELIVERED, PENDING, REVERSED or the code of a refusal.
+    pub(super) state: &'static str,
+    /// How often the number was recharged under this reference.
+    pub(super) deliveries: u32,
+    /// When the request came, microseconds.
+    pub(super) at: i64,
+    /// It once said that it refused, or that it took it back: what we believe then is its own doing.
+    pub(super) took_back_its_word: bool,
+    /// It recharged another amount than it was asked for.
+    pub(super) wrong: bool,
+}
+
+/// What happens by itself.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// A callback arrives; how often it was tried.
+    Callback { carrier: usize, reference: String, state: &'static str, wrong: bool, tries: u32 },
+    /// A pending recharge comes to its end, or a finished one is taken back.
+    Change { carrier: usize, reference: String, state: &'static str },
+    /// A request that was on its way arrives.
+    Arrival { carrier: usize, reference: String, phone: String, amount: String },
+}
+
+/// Somebody who wants to pay.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) id: Id,
+    pub(super) customer: usize,
+    pub(super) target: String,
+    pub(super) amount_minor: i64,
+    pub(super) at: i64,
+    pub(super) right_pin: bool,
+    pub(super) repeat: bool,
+    /// Asks again with the same id until he is told.
+    pub(super) persists: bool,
+    pub(super) begun: bool,
+    pub(super) done: bool,
+}
+
+pub(super) struct State {
+    pub(super) dice: Dice,
+    pub(super) clock: Clock,
+    /// In a thousand.
+    pub(super) carrier_faults: u64,
+    pub(super) store_faults: u64,
+    pub(super) calm: bool,
+    pub(super) dead: bool,
+    pub(super) steps: u64,
+    pub(super) crash_in: Option<u64>,
+    pub(super) crashes: u32,
+    pub(super) died: Arc<Notify>,
+    pub(super) carriers: [BTreeMap<String, Record>; 2],
+    pub(super) events: BTreeMap<(i64, u64), Event>,
+    sequence: u64,
+    pub(super) wishes: Vec<Wish>,
+    pub(super) told: Vec<(usize, PayOutcome)>,
+    pub(super) trace: Vec<String>,
+    pub(super) faults: Vec<String>,
+}
+
+/// Shared by everything in a run.
+pub(super) struct World {
+    pub(super) bug: Option<&'static str>,
+    loud: bool,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, bug: Option<&'static str>, start: Clock) -> Arc<Self> {
+        let mut dice = Dice::new(seed);
+        let carrier_faults = dice.pick(&[0, 100, 300, 300, 600]);
+        let store_faults = dice.pick(&[0, 5, 20, 50]);
+        let state = State {
+            dice,
+            clock: start,
+            carrier_faults,
+            store_faults,
+            calm: true,
+            dead: false,
+            steps: 0,
+            crash_in: None,
+            crashes: 0,
+            died: Arc::default(),
+            carriers: Default::default(),
+            events: BTreeMap::new(),
+            sequence: 0,
+            wishes: Vec::new(),
+            told: Vec::new(),
+            trace: Vec::new(),
+            faults: Vec::new(),
+        };
+        Arc::new(Self { bug, loud: std::env::var_os("KEYTONE_SEED").is_some(), state: Mutex::new(state) })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn has(&self, bug: &str) -> bool {
+        self.bug == Some(bug)
+    }
+
+    pub(super) fn note(&self, line: impl FnOnce() -> String) {
+        if self.loud {
+            let mut state = self.state();
+            let at = state.clock.now().to_rfc3339();
+            state.trace.push(format!("{at} {}", line()));
+        }
+    }
+
+    /// One step that the process takes; `true` when it dies here.
+    pub(super) fn dies(&self, what: &str) -> bool {
+        let mut state = self.state();
+        if state.dead {
+            return true;
+        }
+        state.steps += 1;
+        let Some(left) = state.crash_in else { return false };
+        if left > 0 {
+            state.crash_in = Some(left - 1);
+            return false;
+        }
+        state.crash_in = None;
+        state.dead = true;
+        state.crashes += 1;
+        state.died.notify_one();
+        drop(state);
+        self.note(|| format!("== the process dies at {what}"));
+        true
+    }
+}
+
+impl State {
+    pub(super) fn later(&mut self, after_ms: u64, event: Event) {
+        let at = self.clock.now().0 + i64::try_from(after_ms).unwrap() * 1_000;
+        self.sequence += 1;
+        self.events.insert((at, self.sequence), event);
+    }
+}
+
+impl Mischief for World {
+    fn step(&self, step: Step) -> Mishap {
+        let dying = match step {
+            // Polls would be most of all steps.
+            Step::Read => self.state().dead,
+            Step::Update | Step::Begin | Step::Commit | Step::Committed => self.dies(&format!("{step:?}")),
+        };
+        let mut state = self.state();
+        if dying {
+            // Of those that die here some have done it.
+            let done =
+                matches!(step, Step::Commit | Step::Update) && state.died_now() && state.dice.permille(500);
+            return if done { Mishap::SilenceDone } else { Mishap::Silence };
+        }
+        let rate = if step == Step::Read { state.store_faults / 5 } else { state.store_faults };
+        if state.calm || !state.dice.permille(rate) {
+            return Mishap::None;
+        }
+        let mishap = state.dice.pick(&[Mishap::Unavailable, Mishap::Lost, Mishap::LostUndone]);
+        drop(state);
+        self.note(|| format!("   database: {step:?} meets {mishap:?}"));
+        mishap
+    }
+
+    fn loaded(&self, loaded: &mut Loaded) {
+        if self.has("limits_forgotten") {
+            loaded.counters.clear();
+        }
+        if self.has("hold_not_counted") {
+            loaded.accounts.iter_mut().for_each(|row| row.held_minor = 0);
+        }
+        if self.has("duplicate_guard_dropped") {
+            loaded.pairs.iter_mut().for_each(|pair| pair.state = 0);
+        }
+    }
+
+    fn writing(&self, changes: &mut Changes) {
+        if self.has("expiry_kept_at_submit") {
+            let soon = self.state().clock.now().0 + 10_000_000;
+            let open = changes.holds.changed.iter_mut().filter(|hold| hold.state == 0);
+            open.for_each(|hold| hold.expires_at = Some(soon));
+        }
+        if self.has("limit_not_given_back") {
+            changes.counters.changed.retain(|row| row.key.scope != 1 || row.payments > 1);
+        }
+        if self.has("pair_not_written") {
+            changes.pairs.added.clear();
+        }
+    }
+
+    fn committed(&self, written: bool) -> bool {
+        written || self.has("lost_commit_taken_for_written")
+    }
+}
+
+impl State {
+    /// Whether this very step was the end; all further ones only hang.
+    fn died_now(&mut self) -> bool {
+        let first = self.steps != u64::MAX;
+        self.steps = u64::MAX;
+        first
+    }
+}
+
+/// What a thread's crash points ask.
+pub(super) struct Watch(pub(super) Arc<World>);
+
+impl Watcher for Watch {
+    fn passes(&self, point: &str) {
+        if self.0.dies(point) {
+            std::panic::resume_unwind(Box::new("the process died"));
+        }
+    }
+
+    fn makes(&self, mistake: &str) -> bool {
+        self.0.has(mistake)
+    }
+}

@@ -492,29 +492,31 @@ async fn close(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The columns of a day's payments.
+const PAYMENT_COLUMNS: [&str; 14] = [
+    "id",
+    "reference",
+    "created_at",
+    "product",
+    "target",
+    "amount",
+    "fee",
+    "cost",
+    "currency",
+    "state",
+    "class",
+    "connector",
+    "carrier_reference",
+    "account",
+];
+
 async fn export(common: &Common, day: Option<String>, account: Option<String>) -> anyhow::Result<ExitCode> {
     let core = super::serve::core(&common.config).await?;
     let currency = core.payments.settings().currency;
     let money = |minor: i64| Money::new(minor, currency).amount_text();
     let print = |cells: &[String]| say(csv::line(cells).trim_end_matches('\n'));
     if let Some(day) = day {
-        let header = [
-            "id",
-            "reference",
-            "created_at",
-            "product",
-            "target",
-            "amount",
-            "fee",
-            "cost",
-            "currency",
-            "state",
-            "class",
-            "connector",
-            "carrier_reference",
-            "account",
-        ];
-        print(&header.map(str::to_owned));
+        print(&PAYMENT_COLUMNS.map(str::to_owned));
         for payment in core.payments.payments_of_day(date(&day)?).await? {
             print(&[
                 payment.id.text(),

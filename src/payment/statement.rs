@@ -194,10 +194,13 @@ enum Found {
     Again(usize),
 }
 
+/// Payments of one number and amount by their time, then their place.
+type ByTime = BTreeMap<(i64, usize), ()>;
+
 fn find(lines: &[Line], ours: &[Ours], drift_us: i64) -> Vec<Found> {
     let mut by_ours: HashMap<&str, usize> = HashMap::with_capacity(ours.len());
     let mut by_theirs: HashMap<&str, usize> = HashMap::with_capacity(ours.len());
-    let mut by_number: HashMap<(&str, i64), BTreeMap<(i64, usize), ()>> = HashMap::new();
+    let mut by_number: HashMap<(&str, i64), ByTime> = HashMap::new();
     for (at, payment) in ours.iter().enumerate() {
         by_ours.entry(payment.reference.as_str()).or_insert(at);
         for reference in &payment.sent_as {

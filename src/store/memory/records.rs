@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn every_unique_index_of_the_migrations_is_kept() {
-        let mut here: Vec<_> = UNIQUE.iter().chain(ELSEWHERE).map(|(t, c)| (t.to_string(), c.to_string())).collect();
+        let mut here: Vec<_> =
+            UNIQUE.iter().chain(ELSEWHERE).map(|(t, c)| (t.to_string(), c.to_string())).collect();
         let mut there = declared();
         here.sort();
         there.sort();

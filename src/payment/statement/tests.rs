@@ -44,7 +44,7 @@ fn classes(lines: &[Line], ours: &[Ours]) -> Vec<(Class, Option<i64>, Option<usi
 fn a_line_finds_its_payment_by_every_key_in_order() {
     let ours = [ours(1, State::Delivered), ours(2, State::Delivered), ours(9, State::Delivered)];
     let by_carrier = Line { carrier_reference: Some("C1".to_owned()), ..line(3) };
-    let fuzzy = Line { phone: ours[0].phone.clone(), at: Some(2 * MINUTE + 1), ..line(1) };
+    let fuzzy = Line { phone: ours[0].phone.clone(), at: Some(2 * MINUTE), ..line(1) };
     // The line without a reference is the nearest to payment 2, which the second line names.
     let lines = [fuzzy, by_ours(2, "kt-2-2"), by_carrier];
     let wanted = [
@@ -56,6 +56,8 @@ fn a_line_finds_its_payment_by_every_key_in_order() {
     assert_eq!(classes(&lines, &ours), wanted);
     let found = classes(&lines[..2], &ours);
     assert_eq!(found[0], (Class::Matched, Some(1), Some(0)), "a minute off is near enough");
+    let farther = [Line { at: Some(2 * MINUTE + 1), ..lines[0].clone() }, lines[1].clone()];
+    assert_eq!(classes(&farther, &ours)[0], (Class::TheirsOnly, Some(1), None), "more is not");
     // A reference that is not ours is not guessed at.
     let foreign = Line { our_reference: Some("other".to_owned()), ..lines[0].clone() };
     assert_eq!(classes(&[foreign], &ours)[0].0, Class::TheirsOnly);

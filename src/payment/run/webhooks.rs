@@ -41,7 +41,7 @@ impl Resolve for OpenOnly {
     }
 }
 
-fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
+pub(super) fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())

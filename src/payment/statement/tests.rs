@@ -17,6 +17,7 @@ fn ours(n: u8, state: State) -> Ours {
         state,
         class: None,
         expected: true,
+        elsewhere: false,
     }
 }
 
@@ -127,6 +128,13 @@ fn what_is_proposed_moves_no_more_than_the_difference() {
         act(more, ours(1, State::Delivered), true)
     else {
         panic!("the difference is lost")
+    };
+    let gone_on = Ours { elsewhere: true, ..ours(1, State::Refused) };
+    assert_eq!(act(by_ours(1, "kt-1-2"), gone_on.clone(), false), None, "no other payment is touched");
+    let Some(Act::Move { movement: Movement::FloatLost, amount_minor: 5_000, .. }) =
+        act(by_ours(1, "kt-1-2"), gone_on, true)
+    else {
+        panic!("what two carriers delivered is lost once")
     };
     let unknown = by_ours(1, "someone");
     let Some(Act::Move { movement: Movement::FloatLost, amount_minor: 5_000, .. }) =

@@ -197,7 +197,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
             let number = number(&core, &msisdn)?;
-            act(&core, "bind", account, serde_json::json!({ "number": masked(&number) })).bind(account, &number).await?;
+            act(&core, "bind", account, serde_json::json!({ "number": masked(&number) }))
+                .bind(account, &number)
+                .await?;
             show(&core, &common, account).await?;
             core.close().await;
         }
@@ -231,7 +233,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
             match (pin.read()?, unlock) {
-                (Some(pin), _) => act(&core, "pin", account, serde_json::json!({})).set_pin(account, pin).await?,
+                (Some(pin), _) => {
+                    act(&core, "pin", account, serde_json::json!({})).set_pin(account, pin).await?
+                }
                 (None, true) => act(&core, "unlock", account, serde_json::json!({})).unlock(account).await?,
                 (None, false) => bail!("give the new PIN by --pin-file, or --unlock"),
             }

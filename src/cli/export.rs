@@ -28,9 +28,8 @@ pub(super) enum Table {
     Days,
 }
 
-const ENTRIES: &[&str] = &[
-    "at", "transfer", "account", "kind", "name", "sequence", "amount", "balance", "currency", "payment",
-];
+const ENTRIES: &[&str] =
+    &["at", "transfer", "account", "kind", "name", "sequence", "amount", "balance", "currency", "payment"];
 const PAYMENTS: &[&str] = &[
     "id",
     "reference",

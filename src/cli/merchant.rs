@@ -149,7 +149,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let fixed = Money::parse(&fixed, core.payments.settings().currency)?;
             let new = NewMerchant { name, fee: Fee::new(&rate, fixed.minor)?, webhook_url: webhook };
-            let (row, key, hook_key) = core.payments.acting(&super::who(), "merchant add", String::new(), serde_json::json!({ "name": new.name })).add_merchant(new).await?;
+            let (row, key, hook_key) = core
+                .payments
+                .acting(&super::who(), "merchant add", String::new(), serde_json::json!({ "name": new.name }))
+                .add_merchant(new)
+                .await?;
             if common.json {
                 say_json(&serde_json::json!({
                     "id": row.id, "api_key": text(&key)?, "webhook_key": webhook::shown(&hook_key),
@@ -222,7 +226,8 @@ pub(super) async fn order(command: OrderCommand) -> anyhow::Result<ExitCode> {
         OrderCommand::Resolve { common, order, customer, by, and, reason } => {
             let core = super::serve::core(&common.config).await?;
             let customer = Money::parse(&customer, core.payments.settings().currency)?;
-            let details = serde_json::json!({ "customer_minor": customer.minor, "and": and, "reason": reason });
+            let details =
+                serde_json::json!({ "customer_minor": customer.minor, "and": and, "reason": reason });
             let acting = core.payments.acting(&by, "order resolve", order.clone(), details);
             let input = Input::Resolve { customer_minor: customer.minor, staff: [by, and], reason };
             let order = acting.step_order(id(&order)?, &input).await??;
@@ -231,7 +236,10 @@ pub(super) async fn order(command: OrderCommand) -> anyhow::Result<ExitCode> {
         }
         OrderCommand::Resend { common, webhook } => {
             let core = super::serve::core(&common.config).await?;
-            anyhow::ensure!(act(&core, "webhook resend", id(&webhook)?).resend_webhook(id(&webhook)?).await?, "no such webhook");
+            anyhow::ensure!(
+                act(&core, "webhook resend", id(&webhook)?).resend_webhook(id(&webhook)?).await?,
+                "no such webhook"
+            );
             say("It is sent again by the running daemon.");
             core.close().await;
         }

@@ -172,7 +172,9 @@ The second closes over open payments, unmatched findings or a differing float, o
         person: Person,
     },
     /// List what did not agree in statements: no day is closed while such is open
-    #[command(after_help = "Examples:\n  keytone staff findings\n  keytone staff findings --standing dismissed --json")]
+    #[command(
+        after_help = "Examples:\n  keytone staff findings\n  keytone staff findings --standing dismissed --json"
+    )]
     Findings {
         #[command(flatten)]
         common: Common,
@@ -184,7 +186,9 @@ The second closes over open payments, unmatched findings or a differing float, o
         limit: u32,
     },
     /// List the alarms that are raised or pending; the exit status is 1 when one is raised
-    #[command(after_help = "Examples:\n  keytone staff alarms\n  keytone staff alarms --all --notices 20 --json")]
+    #[command(
+        after_help = "Examples:\n  keytone staff alarms\n  keytone staff alarms --all --notices 20 --json"
+    )]
     Alarms {
         #[command(flatten)]
         common: Common,
@@ -383,9 +387,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Close { common, day, floats, carry, evidence, person } => {
             close(&common, &day, &floats, carry.zip(evidence), person).await
         }
-        Command::Findings { common, standing, limit } => {
-            super::day::findings(&common, standing, limit).await
-        }
+        Command::Findings { common, standing, limit } => super::day::findings(&common, standing, limit).await,
         Command::Alarms { common, all, notices } => super::alarms::run(&common, all, notices).await,
         Command::Dismiss { common, statement, place, why } => {
             let core = super::serve::core(&common.config).await?;

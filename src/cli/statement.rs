@@ -25,8 +25,7 @@ pub(super) enum Form {
 }
 
 /// The columns of the CSV form, in their order for good.
-const COLUMNS: [&str; 8] =
-    ["at", "amount", "balance", "currency", "what", "to", "reference", "transfer"];
+const COLUMNS: [&str; 8] = ["at", "amount", "balance", "currency", "what", "to", "reference", "transfer"];
 
 pub(super) async fn run(
     common: &Common,
@@ -84,7 +83,9 @@ fn table(book: &Passbook) {
     row(&COLUMNS.map(str::to_owned));
     let edge = |what: &str, minor: i64| {
         let mut cells = COLUMNS.map(|_| String::new());
-        for (cell, value) in cells.iter_mut().skip(2).zip([amount(book, minor), book.currency.code().to_owned()]) {
+        for (cell, value) in
+            cells.iter_mut().skip(2).zip([amount(book, minor), book.currency.code().to_owned()])
+        {
             *cell = value;
         }
         if let Some(cell) = cells.get_mut(4) {

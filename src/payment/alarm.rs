@@ -403,7 +403,8 @@ mod tests {
 
     #[test]
     fn it_is_told_once_repeated_and_cleared_by_a_margin() {
-        let steps = [(0, 9), (1, 10), (2, 50), (3, 9), (4, 6), (5, 11), (100, 9), (101, 12), (202, 5), (203, 5)];
+        let steps =
+            [(0, 9), (1, 10), (2, 50), (3, 9), (4, 6), (5, 11), (100, 9), (101, 12), (202, 5), (203, 5)];
         let (said, row) = story(&steps, 0);
         assert_eq!(said, [(1, Said::Raised), (101, Said::Repeated), (202, Said::Cleared)]);
         let row = row.unwrap();
@@ -427,7 +428,9 @@ mod tests {
         assert_eq!((float.raise, float.clear), (-1_000, -1_101));
         let age = Bounds::older_than(Duration::from_micros(100));
         assert_eq!((age.raise, age.clear), (100, 79));
-        for bounds in [float, age, Bounds::so_for(REPEAT), Bounds::least(0), Bounds::older_than(Duration::ZERO)] {
+        for bounds in
+            [float, age, Bounds::so_for(REPEAT), Bounds::least(0), Bounds::older_than(Duration::ZERO)]
+        {
             assert!(bounds.clear < bounds.raise, "{bounds:?}");
         }
         let gone = Reading::gone(Kind::BindDown, "a");

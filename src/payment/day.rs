@@ -39,7 +39,8 @@ pub fn midnight_after(day: i32, zone: &TimeZone) -> Option<i64> {
 pub fn date(day: i32) -> String {
     let first = jiff::civil::date(1970, 1, 1);
     let span = jiff::Span::new().try_days(i64::from(day));
-    span.and_then(|span| first.checked_add(span)).map_or_else(|_| format!("day {day}"), |date| date.to_string())
+    span.and_then(|span| first.checked_add(span))
+        .map_or_else(|_| format!("day {day}"), |date| date.to_string())
 }
 
 /// Makes the hash of a day: the row's figures, then every command in the order of time and id.
@@ -198,7 +199,8 @@ impl Verifier {
         for ((proof, tally), sealed) in self.proofs.iter().zip(&self.tallies).zip(self.sealed) {
             owed += tally.owed;
             trust -= tally.trust;
-            let mut wrong = |invariant: &'static str, what: String| report.note(fault(proof, invariant, what));
+            let mut wrong =
+                |invariant: &'static str, what: String| report.note(fault(proof, invariant, what));
             if i128::from(proof.owed_minor) != owed {
                 let said = proof.owed_minor;
                 wrong(TRUST, format!("says that {said} was owed, the entries come to {owed}"));
@@ -340,7 +342,12 @@ mod tests {
         assert!(with(&|_, cases| cases[1].transfer.at = 130).contains("counts 2 commands, there are 1"));
         assert!(with(&|proofs, _| proofs[1].previous = vec![1; 32]).contains("does not follow"));
         assert!(with(&|proofs, _| proofs[0].hash = vec![1; 32]).contains("1970-01-03: does not follow"));
-        assert!(with(&|proofs, _| { proofs.remove(0); }).contains("does not follow"));
+        assert!(
+            with(&|proofs, _| {
+                proofs.remove(0);
+            })
+            .contains("does not follow")
+        );
     }
 
     #[test]

@@ -242,7 +242,9 @@ pub enum Refusal {
         left_minor: i64,
     },
     /// Orders and deposits have ways of their own to give back.
-    #[error("{0} payments are given back by their own rules: `keytone order resolve`, the merchant's refund, a charge's end")]
+    #[error(
+        "{0} payments are given back by their own rules: `keytone order resolve`, the merchant's refund, a charge's end"
+    )]
     OwnRules(String),
     /// The house has given money back already: a reversal would give it twice.
     #[error("the house has refunded {refunded_minor} minor units already; a reversal would give them twice")]

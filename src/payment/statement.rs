@@ -293,7 +293,11 @@ pub fn propose(finding: &Finding, ours: Option<&Ours>, connector: &str, costs: b
     match (finding.class, ours) {
         // It was delivered twice: by this carrier, and by the one to which it went on.
         (Class::StatusDiffers, Some(ours)) if ours.elsewhere => {
-            if costs && status == Status::Delivered { float(theirs_minor) } else { None }
+            if costs && status == Status::Delivered {
+                float(theirs_minor)
+            } else {
+                None
+            }
         }
         (Class::StatusDiffers, Some(ours)) => {
             let payment = ours.payment;

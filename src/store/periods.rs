@@ -37,11 +37,8 @@ pub(in crate::store) async fn transfers_between(
     until: i64,
     see: &mut (dyn FnMut(TransferRow) + Send),
 ) -> Result<(), Error> {
-    const SQL: &str = concat!(
-        "select ",
-        transfer_columns!(),
-        " from transfers where at >= $1 and at < $2 order by at, id"
-    );
+    const SQL: &str =
+        concat!("select ", transfer_columns!(), " from transfers where at >= $1 and at < $2 order by at, id");
     let mut rows = sqlx::query(SQL).bind(from).bind(until).fetch(pool);
     while let Some(row) = rows.try_next().await? {
         see(decode::transfer(&row)?);

@@ -175,7 +175,10 @@ async fn a_receiver_that_misbehaves_is_told_until_it_takes_it(database: Database
     let notices = market.payments.alarm_notices(10).await.unwrap();
     assert_eq!(notices.len(), 1);
     let notice = &notices[0];
-    assert_eq!((notice.state, notice.tries, notice.status), (webhook::State::Delivered.number(), 5, Some(204)));
+    assert_eq!(
+        (notice.state, notice.tries, notice.status),
+        (webhook::State::Delivered.number(), 5, Some(204))
+    );
     market.close().await;
 }
 
@@ -212,10 +215,8 @@ async fn every_kind_is_raised_and_cleared(database: Database) {
     assert_eq!(market.payments.alarms(true).await.unwrap().len(), 2);
     // The books break, and are whole again.
     let sandbox = keytone::ledger::chart::House::Fee.id(crate::support::market::cny());
-    let rows = format!(
-        "where id = {}",
-        crate::support::tamper::literal(sandbox, market.url.starts_with("sqlite"))
-    );
+    let rows =
+        format!("where id = {}", crate::support::tamper::literal(sandbox, market.url.starts_with("sqlite")));
     for (sign, wanted) in [("+", 3), ("-", 2)] {
         let sql = format!("update accounts set balance_minor = balance_minor {sign} 1 {rows}");
         crate::support::tamper::tamper(&market.url, &sql).await;

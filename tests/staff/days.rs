@@ -60,7 +60,10 @@ async fn a_day_is_closed_once_and_the_trust_account_fits(database: Database) {
     market.clock.advance(Duration::from_secs(61));
     let seen = market.payments.day(DAY).await.unwrap();
     let sum = seen.sums[&("recharge".to_owned(), "sandbox".to_owned())];
-    assert_eq!((sum.delivered, sum.amount_minor, sum.cost_minor, sum.commission_minor), (1, 5_000, 4_850, 150));
+    assert_eq!(
+        (sum.delivered, sum.amount_minor, sum.cost_minor, sum.commission_minor),
+        (1, 5_000, 4_850, 150)
+    );
     assert_eq!((seen.owed_minor, seen.trust_minor), (45_000, 50_000), "of midnight, not of now");
     assert_eq!(seen.booked["commission:sandbox"], 150);
     let wrong = Closing { told: [("sandbox".to_owned(), 7)].into(), ..closing() };
@@ -84,7 +87,11 @@ async fn a_day_is_closed_once_and_the_trust_account_fits(database: Database) {
     let post = keytone::payment::fold::ids::post(first);
     let rows = format!("where id = {}", literal(post, market.url.starts_with("sqlite")));
     let changes = [
-        (format!("update transfers set at = at + 1 {rows}"), format!("update transfers set at = at - 1 {rows}"), "I12"),
+        (
+            format!("update transfers set at = at + 1 {rows}"),
+            format!("update transfers set at = at - 1 {rows}"),
+            "I12",
+        ),
         changed("owed_minor = owed_minor + 1", "owed_minor = owed_minor - 1", "TRUST"),
         changed("trust_minor = trust_minor - 1", "trust_minor = trust_minor + 1", "TRUST"),
         changed("transfers = transfers + 1", "transfers = transfers - 1", "I12"),
@@ -93,7 +100,8 @@ async fn a_day_is_closed_once_and_the_trust_account_fits(database: Database) {
     for (change, back, invariant) in changes {
         tamper(&market.url, &change).await;
         let report = audit::verify(&market.store).await.unwrap();
-        let day = |f: &&keytone::ledger::verify::Fault| f.row == "day" && f.name.as_deref() == Some("2026-05-03");
+        let day =
+            |f: &&keytone::ledger::verify::Fault| f.row == "day" && f.name.as_deref() == Some("2026-05-03");
         let found = report.faults.iter().filter(day).any(|f| f.invariant == invariant);
         assert!(found, "{change}: {:#?}", report.faults);
         tamper(&market.url, &back).await;

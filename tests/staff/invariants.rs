@@ -117,7 +117,8 @@ async fn one_cell_is_enough_to_be_named(database: Database) {
         let found = report.faults.iter().any(|fault| fault.invariant == invariant);
         assert!(found, "{invariant}: {table}.{column}: {:#?}", report.faults);
         named.insert(invariant);
-        let rows = if column == "transfer" { rows.replace(&literal(ids::post(paid), sqlite), &to) } else { rows };
+        let rows =
+            if column == "transfer" { rows.replace(&literal(ids::post(paid), sqlite), &to) } else { rows };
         tamper(&market.url, &format!("update {table} set {column} = {back} where {rows}")).await;
         let report = audit::verify(&market.store).await.unwrap();
         assert!(report.is_sound(), "{table}.{column} is back: {:#?}", report.faults);

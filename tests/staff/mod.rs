@@ -11,11 +11,11 @@ use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
 use keytone::payment::approval;
 use keytone::payment::approval::{Decision, Stage};
+use keytone::payment::finding::Standing;
 use keytone::payment::row::State;
+use keytone::payment::row::day::FindingRow;
 use keytone::payment::row::record::{Select, cell};
 use keytone::payment::row::staff::{AuditHeadRow, HEAD, ProposalRow, StatementRow};
-use keytone::payment::finding::Standing;
-use keytone::payment::row::day::FindingRow;
 use keytone::payment::run::close::{Closing, NotClosed};
 use keytone::payment::run::reconcile::Compared;
 use keytone::payment::run::staff::{Asked, Refused};
@@ -52,6 +52,7 @@ on_both_databases!(
     a_statement_is_compared_and_put_right_once,
     what_no_statement_line_explains_is_kept_until_two_persons_dismiss_it,
     suspensions_name_who_and_why,
+    acts_without_a_request_are_logged_too,
 );
 
 fn asked(market: &Market, who: &str, act: Act) -> Asked {
@@ -300,7 +301,8 @@ async fn a_statement_is_compared_and_put_right_once(database: Database) {
     assert_eq!((rows.len(), rows[0].lines, rows[0].open), (1, 4, 0));
     let findings = market.store.records(&Select::<FindingRow>::new()).await.unwrap();
     let settled: Vec<_> = findings.iter().map(|f| (f.place.as_str(), f.class.as_str(), f.state)).collect();
-    let wanted = [("line 2", "amount_differs", 1), ("line 3", "status_differs", 1), ("line 4", "theirs_only", 1)];
+    let wanted =
+        [("line 2", "amount_differs", 1), ("line 3", "status_differs", 1), ("line 4", "theirs_only", 1)];
     assert_eq!(settled, wanted);
     let requests = market.store.records(&Select::<ProposalRow>::new()).await.unwrap();
     assert_eq!(requests.len(), 3);
@@ -388,5 +390,37 @@ async fn suspensions_name_who_and_why(database: Database) {
     carrier(false, "they are back").await.unwrap().unwrap();
     assert_eq!(market.pay(account, ME, ME, 5_000).await.name(), "delivered");
     assert_eq!(log(&market).await, ["ana suspend", "ana resume"]);
+    market.close().await;
+}
+
+async fn acts_without_a_request_are_logged_too(database: Database) {
+    use keytone::msisdn::Msisdn;
+    use keytone::payment::run::OpenAccount;
+    let market = Market::open(database).await;
+    let (other, stop) = market.second_node().await;
+    let first = market.account(ME, 0).await;
+    let none = serde_json::json!({});
+    let acting = market.payments.acting("ana", "open", String::new(), none.clone());
+    let second = acting.open_account(OpenAccount::default()).await.unwrap();
+    let number = Msisdn::parse(OTHER).unwrap();
+    let bind = |account: Id| market.payments.acting("ana", "bind", account.text(), none.clone());
+    bind(second).bind(second, &number).await.unwrap();
+    assert!(bind(first).bind(first, &number).await.is_err(), "it is bound elsewhere");
+    assert_eq!(log(&market).await, ["ana open", "ana bind"], "what was refused was not done");
+    let rows = market.payments.audit_log(Some(&second.text()), 10).await.unwrap();
+    assert_eq!(rows.len(), 2, "an account that is opened is the subject");
+    // At once, on two nodes: each is done once and logged once.
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 1..=4 {
+        for node in [&market.payments, &other] {
+            let acting = node.acting("bo", "limit", first.text(), none.clone());
+            tasks.spawn(async move { acting.set_limits(first, Some(n * 1_000), None).await.is_ok() });
+        }
+    }
+    let done = tasks.join_all().await.into_iter().filter(|done| *done).count();
+    let logged = log(&market).await.iter().filter(|row| *row == "bo limit").count();
+    assert_eq!(logged, done);
+    assert!(done >= 1);
+    stop.cancel();
     market.close().await;
 }

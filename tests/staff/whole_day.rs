@@ -21,7 +21,9 @@ use keytone::payment::run::close::Closing;
 use keytone::payment::run::reconcile::{BANK, Compared};
 use keytone::payment::run::staff::{Asked, Refused};
 use keytone::payment::run::writer::Writer;
-use keytone::payment::run::{NewMerchant, NewOrder, OpenAccount, OrderPayment, Parts, PayOrder, Payments, audit};
+use keytone::payment::run::{
+    NewMerchant, NewOrder, OpenAccount, OrderPayment, Parts, PayOrder, Payments, audit,
+};
 use keytone::payment::share::Fee;
 use keytone::payment::staff::{Act, Movement, Refusal};
 use keytone::payment::statement::{Line, Status};
@@ -32,9 +34,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::market::{
-    Database, PIN, broken, connector_of, phone, provider, quick_settings,
-};
+use crate::support::market::{Database, PIN, broken, connector_of, phone, provider, quick_settings};
 use crate::support::postgres as server;
 
 macro_rules! on_both_databases {
@@ -337,11 +337,8 @@ fn by_hand() -> BTreeMap<String, i64> {
 async fn every_product_is_where_a_hand_computes_it(database: Database) {
     let town = Town::open(database).await;
     let (me, buyer, agent) = (town.account(ME).await, town.account(BUYER).await, town.account(AGENT).await);
-    let new = NewMerchant {
-        name: "City Shop".to_owned(),
-        fee: Fee::new("0.015", 0).unwrap(),
-        webhook_url: None,
-    };
+    let new =
+        NewMerchant { name: "City Shop".to_owned(), fee: Fee::new("0.015", 0).unwrap(), webhook_url: None };
     let merchant = town.payments.add_merchant(new).await.unwrap().0.id;
     let new = NewAgent {
         account: agent,
@@ -446,7 +443,8 @@ async fn every_product_is_where_a_hand_computes_it(database: Database) {
 
     // Midnight: the close makes the trust account equal to what is owed.
     town.clock.advance(Duration::from_secs(15 * 3_600));
-    let owed = ["me", "buyer", "agent", "merchant", "intermediary"].map(|name| by_hand()[name]).iter().sum::<i64>();
+    let owed =
+        ["me", "buyer", "agent", "merchant", "intermediary"].map(|name| by_hand()[name]).iter().sum::<i64>();
     let closing = Closing { who: "ana".to_owned(), ..Closing::default() };
     let row = town.payments.close_day(DAY, &closing).await.unwrap().unwrap();
     assert_eq!(row.swept_minor, owed + by_hand()["trust"]);
@@ -459,7 +457,8 @@ async fn every_product_is_where_a_hand_computes_it(database: Database) {
     assert_eq!(book.credits_minor - book.debits_minor, closing);
     assert_eq!(book.lines.iter().filter(|line| line.back).count(), 2, "the reversal and the goodwill");
     let whats: Vec<&str> = book.lines.iter().map(|line| line.what.as_str()).collect();
-    let wanted = ["transfer", "recharge", "recharge", "recharge", "bill", "order", "order", "transfer", "bill"];
+    let wanted =
+        ["transfer", "recharge", "recharge", "recharge", "bill", "order", "order", "transfer", "bill"];
     assert_eq!(whats, wanted);
     let empty = town.payments.passbook(me, MORNING.0 + 1, i64::MAX).await.unwrap().unwrap();
     assert_eq!((empty.opening_minor, empty.closing_minor, empty.lines.len()), (closing, closing, 0));

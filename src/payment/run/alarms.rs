@@ -108,7 +108,9 @@ impl Payments {
         let key = [cell(&reading.kind.name().to_owned()), cell(&reading.subject)];
         let before: Option<AlarmRow> = self.inner.store.record(&key).await?;
         let now = self.now();
-        let Some((row, said)) = alarm::judge(before.as_ref(), reading, rules.repeat, now) else { return Ok(()) };
+        let Some((row, said)) = alarm::judge(before.as_ref(), reading, rules.repeat, now) else {
+            return Ok(());
+        };
         let mut ops = vec![if before.is_some() { Op::set(&row) } else { Op::add(&row) }];
         if let Some(said) = said {
             let id = Id::new(now);
@@ -151,7 +153,11 @@ impl Payments {
                 subject: connector.clone(),
                 badness,
                 bounds: Bounds::least(least_minor),
-                detail: format!("{} left, {} is the least", money(badness.saturating_neg()), money(least_minor)),
+                detail: format!(
+                    "{} left, {} is the least",
+                    money(badness.saturating_neg()),
+                    money(least_minor)
+                ),
             });
         }
         Ok(())

@@ -93,7 +93,9 @@ pub enum NotClosed {
     #[error("{0} payments are open: resolve them, or let two persons carry them over and say why")]
     Open(usize),
     /// Something of a statement did not agree.
-    #[error("{0} findings of statements are open: settle them, or let two persons carry them over and say why")]
+    #[error(
+        "{0} findings of statements are open: settle them, or let two persons carry them over and say why"
+    )]
     Unmatched(usize),
     /// A connector tells another balance than the books.
     #[error("{connector} has {told_minor} by its own word and {booked_minor} by the books, minor units")]
@@ -158,7 +160,10 @@ impl Payments {
         let mut books = store.sums_until(until).await?;
         books.retain(|sum| sum.currency == currency);
         let total = |wanted: &dyn Fn(&Booked) -> bool| {
-            books.iter().filter(|sum| wanted(sum)).fold(0_i64, |all, sum| all.saturating_add(sum.amount_minor))
+            books
+                .iter()
+                .filter(|sum| wanted(sum))
+                .fold(0_i64, |all, sum| all.saturating_add(sum.amount_minor))
         };
         let trust = total(&|sum| sum.kind == Kind::Bank && sum.name == House::Trust.name());
         let later = self.swept_after(day, until).await?;
@@ -240,7 +245,8 @@ impl Payments {
                 return Ok(Err(no));
             }
             let (row, ops) = self.closed(&seen, who, Id::new(self.now())).await?;
-            let entry = Entry { who: who.to_owned(), what: "close", subject: subject(day), details: details(&row) };
+            let entry =
+                Entry { who: who.to_owned(), what: "close", subject: subject(day), details: details(&row) };
             match self.write_staff(ops, &entry, None).await? {
                 Ok(()) => return Ok(Ok(row)),
                 Err(refusal) if between(&refusal) => {}
@@ -268,7 +274,8 @@ impl Payments {
         };
         let open = seen.open.iter().map(|payment| payment.amount_minor);
         let unmatched = seen.unmatched.iter().map(crate::payment::finding::differs_minor);
-        let amount_minor = open.chain(unmatched).chain(told.iter().map(differs)).fold(0_i64, i64::saturating_add);
+        let amount_minor =
+            open.chain(unmatched).chain(told.iter().map(differs)).fold(0_i64, i64::saturating_add);
         Ok(Ok(Ready { subject: subject(row.day), amount_minor, ops, news: None }))
     }
 

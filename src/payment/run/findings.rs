@@ -49,7 +49,9 @@ impl Payments {
             }
             let now = self.now();
             let gone = before.iter().filter(|row| !places.contains(row.place.as_str()));
-            ops.extend(gone.filter_map(|row| finding::over(row, Standing::Agreed, now)).map(|row| Op::set(&row)));
+            ops.extend(
+                gone.filter_map(|row| finding::over(row, Standing::Agreed, now)).map(|row| Op::set(&row)),
+            );
             let mut whole = true;
             for chunk in ops.chunks(ROWS) {
                 match self.commit(chunk.to_vec()).await? {

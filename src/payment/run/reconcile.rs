@@ -17,8 +17,8 @@ use crate::payment::row::staff::{ProposalRow, StatementRow};
 use crate::payment::row::{AttemptRow, PaymentRow, State, Target};
 use crate::payment::run::staff::{Asked, Refused};
 use crate::payment::run::{Error, Payments};
-use crate::payment::statement;
 use crate::payment::staff::{Act, Movement};
+use crate::payment::statement;
 use crate::payment::statement::{Class, Finding, Line, Ours};
 use crate::store::PaymentFilter;
 
@@ -163,7 +163,8 @@ impl Payments {
             let sent = attempts.remove(&payment.id).unwrap_or_default();
             if !sent.is_empty() {
                 ours.push(one_of_ours(payment, &sent, asked));
-            } else if payment.provider.as_deref() == Some(asked.connector) && payment.state != State::Created {
+            } else if payment.provider.as_deref() == Some(asked.connector) && payment.state != State::Created
+            {
                 ours.push(charged(payment, asked));
             }
         }
@@ -188,7 +189,8 @@ impl Payments {
             .limit(u32::MAX);
         let mut ours = Vec::new();
         for row in self.inner.store.records(&wanted).await? {
-            let Ok(Act::Move { movement, amount_minor, discount_minor, .. }) = serde_json::from_str(&row.act) else {
+            let Ok(Act::Move { movement, amount_minor, discount_minor, .. }) = serde_json::from_str(&row.act)
+            else {
                 continue;
             };
             if by_bank(movement) {

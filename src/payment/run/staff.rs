@@ -82,7 +82,9 @@ pub(super) fn between(refusal: &Refusal) -> bool {
         refusal,
         Refusal::Stale
             | Refusal::NotAllowed(_)
-            | Refusal::Exists("audit_log" | "audit_head" | "proposals" | "refunds" | "findings" | "closed_days")
+            | Refusal::Exists(
+                "audit_log" | "audit_head" | "proposals" | "refunds" | "findings" | "closed_days"
+            )
     )
 }
 

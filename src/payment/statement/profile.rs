@@ -203,7 +203,8 @@ impl Profile {
         let columns = file.columns;
         let keys = [&columns.our_reference, &columns.carrier_reference, &columns.number, &columns.bill];
         if keys.iter().all(|c| c.is_none()) {
-            let what = "name at least one of our_reference, carrier_reference, number and bill under [columns]";
+            let what =
+                "name at least one of our_reference, carrier_reference, number and bill under [columns]";
             return Err(Error::Value(what.to_owned()));
         }
         Ok(Self {

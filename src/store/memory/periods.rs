@@ -75,8 +75,7 @@ pub(in crate::store) fn attempts_with(
     from: i64,
     until: i64,
 ) -> Result<Vec<AttemptRow>, Error> {
-    let wanted =
-        |row: &&AttemptRow| row.connector == connector && (from..until).contains(&row.created_at);
+    let wanted = |row: &&AttemptRow| row.connector == connector && (from..until).contains(&row.created_at);
     let mut rows: Vec<AttemptRow> = tables.attempts.values().filter(wanted).cloned().collect();
     rows.sort_by_key(|row| (row.created_at, row.payment, row.number));
     Ok(rows)

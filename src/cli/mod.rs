@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod account;
+mod alarms;
 mod check;
 mod clips;
+mod day;
 mod db;
 mod demo;
 mod diff;
+mod export;
 mod flows;
 mod fmt;
 mod graph;
@@ -27,9 +30,18 @@ mod smpp;
 mod sms;
 mod staff;
 mod stand_in;
+mod statement;
 mod talk;
 mod test;
 mod world;
+
+/// Who acts, for the audit log, where a command has no `--staff`: `$KEYTONE_STAFF`, else the user of the machine.
+fn who() -> String {
+    let named = ["KEYTONE_STAFF", "SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| {
+        std::env::var(name).ok().map(|who| who.trim().to_owned()).filter(|who| !who.is_empty())
+    });
+    named.unwrap_or_else(|| "command line".to_owned())
+}
 
 /// Pay by phone: a daemon for calls, USSD and SMS, with its ledger and carriers.
 #[derive(Debug, Parser)]

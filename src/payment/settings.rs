@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
+use crate::payment::alarm;
 use crate::payment::answer::Channel;
 use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
@@ -14,6 +15,7 @@ use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
+use crate::payment::tax::FeeTax;
 use crate::payment::tier::Tiers;
 
 /// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
@@ -72,6 +74,10 @@ pub struct Settings {
     pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
+    /// Tax that fees contain.
+    pub fee_tax: FeeTax,
+    /// What staff are told of.
+    pub alarms: alarm::Rules,
 }
 
 /// Rules for staff.
@@ -158,6 +164,8 @@ impl Settings {
             order_limit_minor: AMOUNT_MAX_MINOR,
             order_day_limit_minor: i64::MAX,
             staff: StaffSettings::default(),
+            fee_tax: FeeTax::default(),
+            alarms: alarm::Rules::default(),
             billers: Directory::default(),
             bill_day_limit_minor: 1_000_000,
             bill_payment_limit_minor: 500_000,

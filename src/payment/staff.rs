@@ -17,6 +17,8 @@
 //!  float_lost    float +   loss −          less
 //! ```
 
+use std::collections::BTreeMap;
+
 use crate::ledger::chart::House;
 use crate::ledger::command::{Act as LedgerAct, Command, Leg};
 use crate::ledger::row::Id;
@@ -163,6 +165,21 @@ pub enum Act {
         /// The part that an agent does not pay, minor units; only of a float sale.
         discount_minor: i64,
     },
+    /// Nothing is to be done about something that did not agree in a statement. Always by two persons.
+    Dismiss {
+        /// The statement.
+        statement: Id,
+        /// Where in it: see [`crate::payment::row::day::FindingRow`].
+        place: String,
+    },
+    /// Closes a day although payments are open, findings are unmatched or a float differs: they are carried over. Always by two
+    /// persons.
+    CloseDay {
+        /// Days since 1970-01-01 in the market's zone.
+        day: i32,
+        /// What connectors say that they have of ours, minor units.
+        told: BTreeMap<String, i64>,
+    },
 }
 
 impl Act {
@@ -174,7 +191,15 @@ impl Act {
             Self::Reverse { .. } => "reverse",
             Self::Refund { .. } => "refund",
             Self::Move { movement, .. } => movement.name(),
+            Self::Dismiss { .. } => "dismiss",
+            Self::CloseDay { .. } => "close",
         }
+    }
+
+    /// Whether two persons must want it, however little it moves.
+    #[must_use]
+    pub const fn needs_two(&self) -> bool {
+        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. })
     }
 
     /// The payment that it is about.
@@ -184,7 +209,7 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } => None,
+            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } => None,
         }
     }
 }
@@ -216,6 +241,11 @@ pub enum Refusal {
         /// Minor units.
         left_minor: i64,
     },
+    /// Orders and deposits have ways of their own to give back.
+    #[error(
+        "{0} payments are given back by their own rules: `keytone order resolve`, the merchant's refund, a charge's end"
+    )]
+    OwnRules(String),
     /// The house has given money back already: a reversal would give it twice.
     #[error("the house has refunded {refunded_minor} minor units already; a reversal would give them twice")]
     Refunded {
@@ -239,10 +269,13 @@ pub const fn resolvable(payment: &PaymentRow, outcome: Outcome) -> Result<(), Re
 /// Whether a delivery may be reversed whole.
 ///
 /// # Errors
-/// [`Refusal::NotDelivered`]; [`Refusal::Refunded`] when the house has given some back.
+/// [`Refusal::NotDelivered`]; [`Refusal::OwnRules`]; [`Refusal::Refunded`] when the house has given some back.
 pub fn reversible(payment: &PaymentRow, refunded: Option<&RefundRow>) -> Result<(), Refusal> {
     if payment.state != State::Delivered {
         return Err(Refusal::NotDelivered(payment.state));
+    }
+    if payment.deal.is_some() {
+        return Err(Refusal::OwnRules(payment.product.clone()));
     }
     match refunded {
         Some(row) if row.refunded_minor > 0 => Err(Refusal::Refunded { refunded_minor: row.refunded_minor }),
@@ -261,7 +294,7 @@ pub fn left_minor(payment: &PaymentRow, refunded: Option<&RefundRow>) -> i64 {
 /// `request`.
 ///
 /// # Errors
-/// [`Refusal::NotDelivered`], [`Refusal::Amount`], [`Refusal::TooMuch`].
+/// [`Refusal::NotDelivered`], [`Refusal::OwnRules`], [`Refusal::Amount`], [`Refusal::TooMuch`].
 pub fn refund(
     payment: &PaymentRow,
     refunded: Option<&RefundRow>,
@@ -270,6 +303,9 @@ pub fn refund(
 ) -> Result<(Command, RefundRow), Refusal> {
     if payment.state != State::Delivered {
         return Err(Refusal::NotDelivered(payment.state));
+    }
+    if payment.deal.is_some() {
+        return Err(Refusal::OwnRules(payment.product.clone()));
     }
     if amount_minor <= 0 {
         return Err(Refusal::Amount);

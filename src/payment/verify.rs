@@ -1,4 +1,5 @@
-//! Proves payments against the books from stored rows alone: invariants I10 and I11, naming each row that is wrong.
+//! Proves payments against the books from stored rows alone: invariants I10 and I11, and by `history` I8 and I9, naming each
+//! row that is wrong.
 //!
 //! The rows stream in (see [`PaymentFact`]) beside those of the ledger; only the sums of counters are kept. Pure, and
 //! nothing here repairs anything.
@@ -26,6 +27,7 @@ use crate::payment::audit::Chain;
 use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
+use crate::payment::history;
 use crate::payment::judge::pair;
 use crate::payment::order;
 use crate::payment::posting;
@@ -225,6 +227,9 @@ impl Verifier {
         }
         self.money(case);
         self.equals(payment, case.pair.as_ref());
+        for (invariant, what) in history::faults(case) {
+            self.fault(invariant, "payment", payment.id, Some(payment.reference.clone()), what);
+        }
     }
 
     /// I10.

@@ -161,7 +161,7 @@ impl Payments {
             hold: crate::payment::fold::ids::hold(id),
             connector: carrier.connector.clone(),
             carrier_reference: None,
-            tax_minor: 0,
+            tax_minor: self.inner.settings.fee_tax.of(carrier.fee_minor(amount_minor)),
             payee: None,
             quote: None,
             provider: None,

@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 pub mod agents;
+pub mod alarms;
 mod ask;
 pub mod audit;
 mod bills;
@@ -14,11 +15,13 @@ mod callback;
 pub mod charges;
 pub mod close;
 pub mod crash;
+pub mod findings;
 mod identity;
 mod lookup;
 mod merchants;
 mod messages;
 mod orders;
+pub mod passbook;
 mod pay;
 mod pool;
 pub mod reconcile;
@@ -45,6 +48,7 @@ use crate::ledger::chart::House;
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::Change;
+use crate::payment::audit::Entry;
 use crate::payment::pin;
 use crate::payment::pin::Peppers;
 use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
@@ -146,6 +150,8 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Payments {
     inner: Arc<Inner>,
+    /// What every commit of this handle is logged as, when staff act.
+    acting: Option<Arc<Entry>>,
 }
 
 impl std::fmt::Debug for Payments {
@@ -220,7 +226,7 @@ impl Payments {
             changes,
             hooks: OnceLock::new(),
         };
-        let payments = Self { inner: Arc::new(inner) };
+        let payments = Self { inner: Arc::new(inner), acting: None };
         payments.open_house().await?;
         Ok(payments)
     }
@@ -340,6 +346,13 @@ impl Payments {
     }
 
     async fn commit(&self, ops: Vec<Op>) -> Result<Result<Done, Refusal>, Error> {
+        match &self.acting {
+            Some(entry) => self.commit_logged(ops, entry).await,
+            None => self.commit_plain(ops).await,
+        }
+    }
+
+    async fn commit_plain(&self, ops: Vec<Op>) -> Result<Result<Done, Refusal>, Error> {
         Ok(self.inner.writer.commit(Unit { ops }).await?)
     }
 

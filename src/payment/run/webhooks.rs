@@ -88,7 +88,7 @@ fn headers(id: &str, timestamp: i64, signature: &str) -> Option<HeaderMap> {
     texts.into_iter().map(header).collect()
 }
 
-fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
+pub(super) fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())

@@ -17,6 +17,7 @@ fn ours(n: u8, state: State) -> Ours {
         state,
         class: None,
         expected: true,
+        elsewhere: false,
     }
 }
 
@@ -56,6 +57,8 @@ fn a_line_finds_its_payment_by_every_key_in_order() {
     assert_eq!(classes(&lines, &ours), wanted);
     let found = classes(&lines[..2], &ours);
     assert_eq!(found[0], (Class::Matched, Some(1), Some(0)), "a minute off is near enough");
+    let farther = [Line { at: Some(2 * MINUTE + 1), ..lines[0].clone() }, lines[1].clone()];
+    assert_eq!(classes(&farther, &ours)[0], (Class::TheirsOnly, Some(1), None), "more is not");
     // A reference that is not ours is not guessed at.
     let foreign = Line { our_reference: Some("other".to_owned()), ..lines[0].clone() };
     assert_eq!(classes(&[foreign], &ours)[0].0, Class::TheirsOnly);
@@ -125,6 +128,13 @@ fn what_is_proposed_moves_no_more_than_the_difference() {
         act(more, ours(1, State::Delivered), true)
     else {
         panic!("the difference is lost")
+    };
+    let gone_on = Ours { elsewhere: true, ..ours(1, State::Refused) };
+    assert_eq!(act(by_ours(1, "kt-1-2"), gone_on.clone(), false), None, "no other payment is touched");
+    let Some(Act::Move { movement: Movement::FloatLost, amount_minor: 5_000, .. }) =
+        act(by_ours(1, "kt-1-2"), gone_on, true)
+    else {
+        panic!("what two carriers delivered is lost once")
     };
     let unknown = by_ours(1, "someone");
     let Some(Act::Move { movement: Movement::FloatLost, amount_minor: 5_000, .. }) =

@@ -7,6 +7,7 @@
 pub(super) mod audit;
 pub(super) mod load;
 pub(super) mod outbox;
+pub(super) mod periods;
 pub(super) mod reads;
 pub(super) mod records;
 mod tables;

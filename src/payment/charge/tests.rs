@@ -144,7 +144,9 @@ fn histories_by_chance_keep_the_money_and_end() {
     };
     let mut ends = std::collections::BTreeSet::new();
     for _ in 0..20_000 {
-        let (mut now, mut charge) = (0, row(Stage::Requested));
+        // As `new_charge` makes it: a request waits as long as these terms say.
+        let asked = ChargeRow { due_at: Some(terms.deposit_within), ..row(Stage::Requested) };
+        let (mut now, mut charge) = (0, asked);
         let (mut agent, mut held, mut buyer) = (100, 0, 0);
         for step in 0..200 {
             now += i64::try_from(draw(40)).unwrap();

@@ -62,7 +62,7 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship.
-const FLOWS: [&str; 4] = ["account.flow", "bill.flow", "orders.flow", "recharge.flow"];
+const FLOWS: [&str; 5] = ["account.flow", "bill.flow", "charge.flow", "orders.flow", "recharge.flow"];
 
 fn shipped() -> Sources {
     let mut clips = BTreeSet::new();

@@ -12,6 +12,7 @@ pub mod audit;
 mod bills;
 mod callback;
 pub mod charges;
+pub mod charging;
 pub mod close;
 pub mod crash;
 mod identity;

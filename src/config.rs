@@ -5,6 +5,7 @@
 
 mod alarm;
 mod bill;
+mod charge;
 pub mod gateway;
 mod house;
 pub mod smpp;
@@ -22,6 +23,7 @@ use crate::msisdn::Msisdn;
 use crate::payment::alarm::Rules as Alarms;
 use crate::payment::bill::Directory;
 use crate::payment::tax::FeeTax;
+use crate::payment::charge::Terms;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -49,6 +51,8 @@ pub struct Config {
     pub fee_tax: FeeTax,
     /// What staff are told of.
     pub alarms: Alarms,
+    /// Times and limits of charging through the intermediary account.
+    pub charging: Terms,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -253,6 +257,8 @@ impl Config {
         let alarms = within(root, "alarm", faults, |section, faults| {
             alarm::read(section, market.currency, faults, folder)
         });
+        let charging =
+            within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -288,6 +294,7 @@ impl Config {
             billers,
             fee_tax,
             alarms,
+            charging,
             dialplan,
             control,
             sip,

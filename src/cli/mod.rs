@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod account;
 mod alarms;
+mod agent;
 mod check;
 mod clips;
 mod day;
@@ -99,6 +100,12 @@ enum Command {
     /// Merchants' orders
     #[command(subcommand)]
     Order(merchant::OrderCommand),
+    /// Agents: who sells balance through the intermediary account
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Charges through the intermediary account, and their disputes
+    #[command(subcommand)]
+    Charge(agent::ChargeCommand),
     /// Staff's money work: refunds, reversals, movements, approval, audit log, the day's close
     #[command(subcommand)]
     Staff(staff::Command),
@@ -155,6 +162,8 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Payment(command) => payment::run(command).await,
         Command::Merchant(command) => merchant::run(command).await,
         Command::Order(command) => merchant::order(command).await,
+        Command::Agent(command) => agent::run(command).await,
+        Command::Charge(command) => agent::charge(command).await,
         Command::Staff(command) => staff::run(command).await,
         Command::Reconcile(arguments) => reconcile::run(arguments).await,
         Command::Sms(command) => sms::run(command).await,

@@ -104,7 +104,7 @@ impl Shut {
         };
         let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
         match self {
-            Self::Product => known(words(&["recharge"])),
+            Self::Product => known(words(&["recharge", "charge"])),
             Self::Channel => known(words(&["voice", "ussd", "sms", "http"])),
             Self::Carrier => known(core.payments.describe().into_iter().map(|d| d.id).collect()),
             Self::Account => Ok(super::account::find(core, text).await?.text()),

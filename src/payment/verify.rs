@@ -24,6 +24,7 @@ use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
 use crate::payment::answer::Channel;
 use crate::payment::audit::Chain;
+use crate::payment::charge;
 use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
@@ -163,6 +164,11 @@ impl Verifier {
             && let Some(what) = order::fault(&order)
         {
             self.fault("I10", "order", order.id, Some(order.number.clone()), what);
+        }
+        if let Some(charge) = record.read::<ChargeRow>() {
+            if let Some(what) = charge::fault(&charge) {
+                self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
+            }
         }
         if let Some((account, minor)) = frozen_minor(record) {
             let frozen = self.frozen.entry(account).or_default();

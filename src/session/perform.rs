@@ -20,7 +20,7 @@ use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
-use crate::payment::run::Payments;
+use crate::payment::run::{Error as Failure, Payments};
 use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 
@@ -95,6 +95,8 @@ impl Session {
             channel: channel(self.channel()),
             draft: self.opening.draft,
             pin_waivable: self.opening.pin_waivable,
+            language: self.language().to_owned(),
+            session: self.id,
             account: self.account,
             payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
@@ -110,15 +112,24 @@ impl Session {
 }
 
 impl Session {
-    /// The outcome of a payment that was under way when its caller dropped.
-    pub(super) fn paid(&self, outcome: &PayOutcome) -> Event {
+    /// The outcome of the action that was under way when its caller dropped, or its process ended; none when nothing was begun.
+    pub(super) async fn recalled(&self, id: Id) -> Result<Option<Event>, Failure> {
         let money = |minor| Value::Money(Money::new(minor, self.payments.settings().currency));
-        let action = self.state.as_ref().and_then(|state| state.awaited(&self.program));
-        let (name, values) = match action.map(|action| action.name) {
-            Some("bill.pay") => bill::told(outcome, money),
-            _ => paid(outcome, money),
+        let awaited = self.state.as_ref().and_then(|state| state.awaited(&self.program));
+        let answer = match awaited.map(|action| action.name) {
+            Some(action @ ("charge.deposit" | "charge.confirm")) => {
+                charge::recalled(&self.payments, action, id).await?
+            }
+            Some("order.pay" | "order.confirm") => {
+                let outcome = self.payments.order_outcome(id).await?;
+                outcome.map(|outcome| order::told(&self.payments, outcome))
+            }
+            Some("bill.pay") => {
+                self.payments.outcome_of(id).await?.map(|outcome| bill::told(&outcome, money))
+            }
+            _ => self.payments.outcome_of(id).await?.map(|outcome| paid(&outcome, money)),
         };
-        Event::Outcome { name: name.to_owned(), values }
+        Ok(answer.map(|(name, values)| Event::Outcome { name: name.to_owned(), values }))
     }
 }
 
@@ -144,6 +155,10 @@ struct Desk {
     draft: bool,
     /// Whether the message came over a route that is trusted for the caller's number.
     pin_waivable: bool,
+    /// The language that is spoken.
+    language: String,
+    /// The conversation's id, from which follow the ids of what it asks for without moving money.
+    session: Id,
     account: Option<Id>,
     /// The id of the payment, should this action make one.
     payment: Id,

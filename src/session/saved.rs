@@ -92,9 +92,8 @@ impl Session {
             return self.come_back(channel).await;
         }
         let Some(payment) = self.payment else { return Ok(None) };
-        let Some(outcome) = self.payments.outcome_of(payment).await? else { return Ok(None) };
+        let Some(event) = self.recalled(payment).await? else { return Ok(None) };
         self.come_back(channel).await?;
-        let event = self.paid(&outcome);
         self.resume(Performed { event, account: self.account }).await.map(Some)
     }
 

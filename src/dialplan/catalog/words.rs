@@ -44,7 +44,14 @@ impl Catalog {
         let mut out: Vec<String> = Vec::new();
         let mut told: Vec<(&str, Vec<&Element>)> = Vec::new();
         let mut length = 0;
-        for route in self.commands(tester) {
+        // The first command of each flow, then the others: a flow with many leaves room for the rest.
+        let is_first = |route: &&Route| {
+            let first = self.commands(tester).find(|other| other.flow == route.flow);
+            first.is_some_and(|first| std::ptr::eq(first, *route))
+        };
+        let firsts = self.commands(tester).filter(is_first);
+        let others = self.commands(tester).filter(|route| !is_first(route));
+        for route in firsts.chain(others) {
             // Spellings of one command differ in its words only.
             let slots: Vec<&Element> =
                 route.pattern.iter().filter(|e| matches!(e, Element::Slot { .. })).collect();

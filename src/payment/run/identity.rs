@@ -99,7 +99,7 @@ impl Payments {
     }
 
     /// A text that holds a secret, for the outbox: encrypted until it leaves.
-    fn sealed(&self, row: OutboxRow) -> Result<OutboxRow, Error> {
+    pub(super) fn sealed(&self, row: OutboxRow) -> Result<OutboxRow, Error> {
         let sealed = self.inner.seals.seal(&row.id.0, row.body.as_bytes())?;
         Ok(OutboxRow { body: format!("{SEALED}{}", BASE64.encode(sealed)), ..row })
     }

@@ -13,6 +13,7 @@ pub mod audit;
 mod bills;
 mod callback;
 pub mod charges;
+pub mod charging;
 pub mod close;
 pub mod crash;
 pub mod findings;

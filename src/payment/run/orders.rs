@@ -590,7 +590,7 @@ impl Payments {
         Ok(found)
     }
 
-    async fn paid_order(&self, payment: Id, row: &OrderRow) -> Result<OrderPayment, Error> {
+    pub(super) async fn paid_order(&self, payment: Id, row: &OrderRow) -> Result<OrderPayment, Error> {
         let payment = self.inner.store.payment(payment).await?.ok_or(Error::IdReused)?;
         let receipt = payment.reference;
         let until = row.paid_at.unwrap_or(row.updated_at).saturating_add(row.freeze_micros);

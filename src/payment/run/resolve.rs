@@ -11,9 +11,12 @@ use crate::ledger::chart::House;
 use crate::payment::answer::Change;
 use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
+use crate::payment::row::record::cell;
+use crate::payment::row::staff::RefundRow;
 use crate::payment::row::{AttemptRow, PaymentRow};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::{Error, Payments};
+use crate::payment::staff;
 use crate::payment::unit::{Move, Op, Refusal};
 
 /// Times that news is judged anew because the payment changed under it.
@@ -61,7 +64,8 @@ impl Payments {
                 tracing::debug!(payment = %payment.id, ?state, outcome, "no news");
                 return Ok(payment);
             };
-            let ops = self.ops(&payment, &attempt, outcome, source, &step);
+            let mut ops = self.ops(&payment, &attempt, outcome, source, &step);
+            ops.extend(self.goodwill(&payment, step.act).await?);
             match self.commit(ops).await? {
                 Ok(done) => {
                     crash_point("outcome_after");
@@ -69,7 +73,7 @@ impl Payments {
                     self.tell(&payment, outcome, &step);
                     return Ok(payment);
                 }
-                Err(Refusal::Stale | Refusal::NotAllowed(_)) => {
+                Err(Refusal::Stale | Refusal::NotAllowed(_) | Refusal::Exists("refunds")) => {
                     payment = self.inner.store.payment(payment.id).await?.ok_or(Error::IdReused)?;
                     if let Some(stored) = self.inner.store.attempt_by_reference(&attempt.reference).await? {
                         attempt = stored;
@@ -161,6 +165,23 @@ impl Payments {
             ops.extend(self.result_sms(&resolved).map(Op::Outbox));
         }
         ops
+    }
+
+    /// What a reversal means for what the house has refunded of the payment already: to stand after the ops of the step.
+    pub(super) async fn goodwill(&self, payment: &PaymentRow, act: Act) -> Result<Vec<Op>, Error> {
+        let gives_back = match act {
+            Act::Reverse | Act::ReverseContested | Act::VoidContested => true,
+            // The money is only held anew.
+            Act::Contest => false,
+            Act::Nothing | Act::Post | Act::Void | Act::PostContested | Act::Lose | Act::Regain => {
+                return Ok(Vec::new());
+            }
+        };
+        let refunded: Option<RefundRow> = self.inner.store.record(&[cell(&payment.id)]).await?;
+        let (row, command) = staff::taken_back(payment, refunded.as_ref(), gives_back);
+        let mut ops = vec![if refunded.is_some() { Op::set(&row) } else { Op::add(&row) }];
+        ops.extend(command.map(Op::Ledger));
+        Ok(ops)
     }
 
     /// What the carrier took: its word, if it makes sense, else the plan's.

@@ -276,6 +276,12 @@ impl Payments {
         Ok(false)
     }
 
+    /// The same, noting nothing.
+    pub(super) async fn may_be_recycled(&self, phone: &Msisdn) -> Result<bool, Error> {
+        let seen: Option<SeenRow> = self.inner.store.record(&[cell(phone)]).await?;
+        Ok(binding::recycled(seen.map(|row| row.seen_at), self.now(), &self.inner.settings.identity))
+    }
+
     fn choice_mac(&self, phone: &Msisdn, pin: &Secret) -> Vec<u8> {
         let parts: [&[u8]; 3] = [b"chosen PIN of", phone.as_str().as_bytes(), pin.expose()];
         self.inner.seals.mac(&parts).to_vec()

@@ -192,7 +192,11 @@ impl Payments {
         }
         let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(true) };
         let bound = self.inner.store.binding(caller).await?;
-        Ok(bound.is_some_and(|b| b.account == account))
+        if bound.is_none_or(|b| b.account != account) {
+            return Ok(false);
+        }
+        // Somebody else may have the number now: it passes a code first, whichever way the payment came here.
+        Ok(!self.may_be_recycled(caller).await?)
     }
 
     /// Whether the account, or anything else that the payment goes by, is suspended.

@@ -5,6 +5,7 @@
 
 mod bill;
 pub mod gateway;
+pub mod routes;
 pub mod smpp;
 mod ussd;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub pin: PinRules,
     /// Who issues bills.
     pub billers: Directory,
+    /// Routes, beside the numbering plan.
+    pub routes: routes::Routes,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -241,6 +244,7 @@ impl Config {
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
         let billers = bill::read(root, market.currency, faults);
+        let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -274,6 +278,7 @@ impl Config {
             market,
             pin,
             billers,
+            routes: routing,
             dialplan,
             control,
             sip,

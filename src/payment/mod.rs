@@ -13,6 +13,7 @@ pub mod charge;
 pub mod code;
 pub mod csv;
 pub mod decision;
+pub mod elsewhere;
 pub mod fold;
 pub mod judge;
 pub mod limits;

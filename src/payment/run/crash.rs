@@ -35,6 +35,9 @@ pub const POINTS: &[&str] = &[
     "status_after",
 ];
 
+/// Crash points that only a payment passes which goes to another carrier.
+pub const ROUTE_POINTS: &[&str] = &["reroute_before", "reroute_after"];
+
 /// The times that the wanted point was passed.
 static PASSED: AtomicU32 = AtomicU32::new(0);
 

@@ -1,9 +1,11 @@
 //! A carrier's statement against the payments of the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::ledger::row::Id;
 use crate::payment::approval::Stage;
+use crate::payment::decision::{LATE_DELIVERED, LATE_REVERSED};
+use crate::payment::elsewhere::ATTEMPTS_MAX;
 use crate::payment::fold::ids;
 use crate::payment::row::record::cell;
 use crate::payment::row::staff::{ProposalRow, StatementRow};
@@ -41,6 +43,9 @@ pub struct Reconciled {
     pub findings: Vec<Finding>,
     /// Our payments, to which findings point.
     pub ours: Vec<Ours>,
+    /// So many of them, from the first on, are with this carrier; the others went on to another one, and what it says of them
+    /// is for a person.
+    pub own: usize,
     /// How many of each class, by its name.
     pub counts: BTreeMap<&'static str, i64>,
     /// What was asked of staff's rules for the findings, and what came of it; empty in a dry run.
@@ -76,20 +81,53 @@ impl Payments {
         };
         let writes = &connector.describe().reference;
         let mut ours: Vec<Ours> = Vec::new();
+        let named: HashSet<&str> = asked.lines.iter().filter_map(|l| l.our_reference.as_deref()).collect();
+        let mut went_on: Vec<Ours> = Vec::new();
         for payment in self.inner.store.payments(&filter).await? {
-            if payment.connector == asked.connector && payment.state != State::Created {
-                let sent_as = vec![writes.write(ids::attempt(payment.id, 1).0)];
+            if payment.state == State::Created {
+                continue;
+            }
+            let sent_as: Vec<String> =
+                (1..=ATTEMPTS_MAX).map(|n| writes.write(ids::attempt(payment.id, n).0)).collect();
+            if payment.connector == asked.connector {
                 ours.push(one_of_ours(payment, sent_as, asked));
+            } else if sent_as.iter().any(|reference| named.contains(reference.as_str())) {
+                went_on.extend(self.went_on(payment, asked).await?);
             }
         }
         ours.reverse();
+        let own = ours.len();
+        ours.extend(went_on);
         let findings = statement::compare(asked.lines, &ours, asked.drift_us);
         let mut counts: BTreeMap<&'static str, i64> = Class::ALL.iter().map(|c| (c.name(), 0)).collect();
         for finding in &findings {
             *counts.entry(finding.class.name()).or_default() += 1;
         }
         let known: Option<StatementRow> = self.inner.store.record(&[cell(&asked.id)]).await?;
-        Ok(Reconciled { findings, ours, counts, asked: Vec::new(), repeated: known.is_some() })
+        Ok(Reconciled { findings, ours, own, counts, asked: Vec::new(), repeated: known.is_some() })
+    }
+
+    /// A payment that the carrier of the statement was asked for before it went on to another one, as it stands with that
+    /// carrier.
+    async fn went_on(&self, payment: PaymentRow, asked: &Compared<'_>) -> Result<Option<Ours>, Error> {
+        let attempts = self.inner.store.attempts(payment.id).await?;
+        let Some(attempt) = attempts.into_iter().find(|a| a.connector == asked.connector) else {
+            return Ok(None);
+        };
+        let class = match attempt.outcome.as_deref() {
+            Some("delivered") => Some(LATE_DELIVERED.to_owned()),
+            Some("reversed") => Some(LATE_REVERSED.to_owned()),
+            _ => attempt.code,
+        };
+        let before = PaymentRow {
+            state: State::Refused,
+            class,
+            carrier_reference: attempt.carrier_reference,
+            ..payment
+        };
+        let ours = one_of_ours(before, vec![attempt.reference], asked);
+        // Nothing is asked of the carrier but not to have made it.
+        Ok(Some(Ours { expected: false, ..ours }))
     }
 
     /// Compares a statement, asks for what it proposes in the name of `who`, and keeps that it was read. What moves no more
@@ -105,6 +143,9 @@ impl Payments {
     ) -> Result<Result<Reconciled, Refused>, Error> {
         let mut found = self.compare_statement(asked).await?;
         for finding in &found.findings {
+            if finding.ours.is_some_and(|at| at >= found.own) {
+                continue;
+            }
             let ours = finding.ours.and_then(|at| found.ours.get(at));
             let Some(act) = statement::propose(finding, ours, asked.connector, asked.costs) else { continue };
             let subject =

@@ -13,8 +13,9 @@ use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
 use crate::payment::row::record::cell;
 use crate::payment::row::staff::RefundRow;
-use crate::payment::row::{AttemptRow, PaymentRow};
+use crate::payment::row::{AttemptRow, PaymentRow, State};
 use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::routes::Elsewhere;
 use crate::payment::run::{Error, Payments};
 use crate::payment::staff;
 use crate::payment::unit::{Move, Op, Refusal};
@@ -59,13 +60,40 @@ impl Payments {
     ) -> Result<PaymentRow, Error> {
         crash_point("outcome_before");
         for _ in 0..STALE_MAX {
+            if attempt.connector != payment.connector {
+                // The payment has gone to another carrier since.
+                match self.late_news(&payment, &attempt, outcome).await? {
+                    Some(payment) => return Ok(payment),
+                    None => {
+                        (payment, attempt) = self.as_stored(&payment, attempt).await?;
+                        continue;
+                    }
+                }
+            }
             let Some(step) = self.decide(&payment, &attempt, outcome, source) else {
+                self.keep_late_voucher(&payment, outcome).await?;
                 let (state, outcome) = (payment.state, outcome.name());
                 tracing::debug!(payment = %payment.id, ?state, outcome, "no news");
                 return Ok(payment);
             };
+            if (step.to, step.act) == (State::Refused, Act::Void) {
+                match self.go_elsewhere(&payment, &attempt, outcome, source).await? {
+                    Elsewhere::No => {}
+                    Elsewhere::Sent(payment) => return Ok(*payment),
+                    Elsewhere::Stale => {
+                        (payment, attempt) = self.as_stored(&payment, attempt).await?;
+                        continue;
+                    }
+                }
+            }
             let mut ops = self.ops(&payment, &attempt, outcome, source, &step);
             ops.extend(self.goodwill(&payment, step.act).await?);
+            let voucher = self.keep_voucher(&payment, outcome, &step)?;
+            if !voucher.is_empty() {
+                // Its own text tells the result too; nothing is recharged until the code is keyed.
+                ops.retain(|op| !matches!(op, Op::Outbox(_)));
+                ops.extend(voucher);
+            }
             match self.commit(ops).await? {
                 Ok(done) => {
                     crash_point("outcome_after");
@@ -74,10 +102,7 @@ impl Payments {
                     return Ok(payment);
                 }
                 Err(Refusal::Stale | Refusal::NotAllowed(_) | Refusal::Exists("refunds")) => {
-                    payment = self.inner.store.payment(payment.id).await?.ok_or(Error::IdReused)?;
-                    if let Some(stored) = self.inner.store.attempt_by_reference(&attempt.reference).await? {
-                        attempt = stored;
-                    }
+                    (payment, attempt) = self.as_stored(&payment, attempt).await?;
                 }
                 Err(refusal) => {
                     tracing::error!(payment = %payment.id, %refusal, "the books refuse an outcome");
@@ -86,6 +111,16 @@ impl Payments {
             }
         }
         Err(Error::Busy)
+    }
+
+    async fn as_stored(
+        &self,
+        payment: &PaymentRow,
+        attempt: AttemptRow,
+    ) -> Result<(PaymentRow, AttemptRow), Error> {
+        let stored = self.inner.store.payment(payment.id).await?.ok_or(Error::IdReused)?;
+        let seen = self.inner.store.attempt_by_reference(&attempt.reference).await?;
+        Ok((stored, seen.unwrap_or(attempt)))
     }
 
     pub(super) fn decide(

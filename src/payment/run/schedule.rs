@@ -113,6 +113,11 @@ impl Payments {
             {
                 tracing::warn!(%error, "old quotes could not be forgotten");
             }
+            if rounds.is_multiple_of(FORGET_ROUNDS)
+                && let Err(error) = self.forget_vouchers().await
+            {
+                tracing::warn!(%error, "vouchers that are told could not be forgotten");
+            }
             if rounds.is_multiple_of(MESSAGE_ROUNDS)
                 && let Err(error) = self.look_after_messages().await
             {

@@ -8,6 +8,7 @@ mod bill;
 mod charge;
 pub mod gateway;
 mod house;
+pub mod routes;
 pub mod smpp;
 mod ussd;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub alarms: Alarms,
     /// Times and limits of charging through the intermediary account.
     pub charging: Terms,
+    /// Routes, beside the numbering plan.
+    pub routes: routes::Routes,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -259,6 +262,7 @@ impl Config {
         });
         let charging =
             within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
+        let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -295,6 +299,7 @@ impl Config {
             fee_tax,
             alarms,
             charging,
+            routes: routing,
             dialplan,
             control,
             sip,

@@ -6,6 +6,7 @@ pub mod dialplans;
 pub mod embedded;
 pub mod messaging;
 pub mod peppers;
+mod ported;
 pub mod reload;
 mod stale;
 
@@ -161,7 +162,9 @@ impl Money {
                 market.currency
             )));
         }
+        ported::read(&plan, &config.routes)?;
         let settings = Settings {
+            failover_within: config.routes.failover_within,
             currency: market.currency,
             zone: market.zone.clone(),
             day_limit_minor: market.day_limit_minor,
@@ -343,7 +346,8 @@ impl Daemon {
         let Loaded { edition, report, fingerprint } = load(&plant.wanted, &market).await?;
         report.log();
         let registry = registry(&core, edition, &plant, clock);
-        let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint);
+        let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint)
+            .with_plan(core.plan.clone());
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
         let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;

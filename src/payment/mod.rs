@@ -16,6 +16,7 @@ pub mod csv;
 pub mod day;
 pub mod decision;
 pub mod finding;
+pub mod elsewhere;
 pub mod fold;
 pub mod history;
 pub mod judge;

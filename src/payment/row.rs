@@ -10,6 +10,7 @@ pub mod order;
 pub mod record;
 pub mod staff;
 mod target;
+pub mod voucher;
 
 pub use crate::ledger::row::Id;
 use crate::ledger::row::{HoldRow, TransferRow};

@@ -37,6 +37,9 @@ pub struct Settings {
     pub duplicate_window: Duration,
     /// How long a caller is kept waiting for a definite answer.
     pub answer_within: Duration,
+    /// A recharge that a carrier refused for a reason of its own is tried with the next one only so long after it was
+    /// authorised.
+    pub failover_within: Duration,
     /// A hold whose request never left is free again after this time.
     pub hold_expiry: Duration,
     /// Waiting times before the first, second… status query; after the last a person must look.
@@ -149,6 +152,7 @@ impl Settings {
             payment_limit_minor: 50_000,
             duplicate_window: seconds(600),
             answer_within: seconds(8),
+            failover_within: seconds(120),
             hold_expiry: seconds(600),
             status_schedule: [5, 15, 60, 300, 900, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400]
                 .map(seconds)

@@ -283,6 +283,33 @@ pub fn reversible(payment: &PaymentRow, refunded: Option<&RefundRow>) -> Result<
     }
 }
 
+/// When a carrier takes a delivery back, or contradicts it: the row that any refund must have been judged against, and what the
+/// house gets back of its goodwill, since the customer gets everything by the reversal itself. Whoever refunds at the same time
+/// finds the row changed and judges anew.
+#[must_use]
+pub fn taken_back(
+    payment: &PaymentRow,
+    refunded: Option<&RefundRow>,
+    gives_back: bool,
+) -> (RefundRow, Option<Command>) {
+    let before = refunded.map_or((0, 0, 0), |r| (r.refunded_minor, r.refunds, r.version));
+    let row = RefundRow {
+        payment: payment.id,
+        refunded_minor: before.0,
+        refunds: before.1,
+        version: before.2.saturating_add(1),
+    };
+    if !gives_back || before.0 <= 0 {
+        return (row, None);
+    }
+    let legs = vec![
+        Leg::new(payment.account, before.0.saturating_neg()),
+        Leg::new(House::Loss.id(payment.currency), before.0),
+    ];
+    let id = payment.id.derived("goodwill back");
+    (row, Some(Command::new(id, Some(payment.id), LedgerAct::Transfer { legs })))
+}
+
 /// What is left to give back of a payment, minor units.
 #[must_use]
 pub fn left_minor(payment: &PaymentRow, refunded: Option<&RefundRow>) -> i64 {

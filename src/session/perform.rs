@@ -9,6 +9,7 @@ mod given;
 mod order;
 mod recharge;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -52,10 +53,21 @@ impl Task {
 }
 
 /// What an action came to: give it to [`Session::resume`].
-#[derive(Debug)]
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
+    /// Whether it tells what only the caller may know: the conversation is not logged, and saved encrypted, from then on.
+    pub(super) private: bool,
+}
+
+impl fmt::Debug for Performed {
+    /// What only the caller may know is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome() {
+            Some((name, values)) => f.debug_tuple("Performed").field(&name).field(&values).finish(),
+            None => f.write_str("Performed"),
+        }
+    }
 }
 
 impl Performed {
@@ -63,6 +75,7 @@ impl Performed {
     #[must_use]
     pub fn outcome(&self) -> Option<(&str, &[Value])> {
         match &self.event {
+            Event::Outcome { name, .. } if self.private => Some((name, &[])),
             Event::Outcome { name, values } if name != FAILED => Some((name, values)),
             _ => None,
         }
@@ -82,7 +95,7 @@ impl Session {
     /// What somebody says that an action came to, in place of performing it.
     #[must_use]
     pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
-        Performed { event: Event::Outcome { name, values }, account: self.account }
+        Performed { event: Event::Outcome { name, values }, account: self.account, private: false }
     }
 
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
@@ -105,7 +118,8 @@ impl Session {
             let action = task.name();
             desk.perform(task).await.unwrap_or_else(|error| {
                 tracing::error!(%session, action, "an action failed: {error}");
-                Performed { event: Event::Outcome { name: FAILED.to_owned(), values: Vec::new() }, account }
+                let event = Event::Outcome { name: FAILED.to_owned(), values: Vec::new() };
+                Performed { event, account, private: false }
             })
         }
     }
@@ -169,7 +183,7 @@ impl Desk {
         let action = task.action.name;
         if self.draft && task.moves_money() {
             let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
-            return Ok(Performed { event, account: self.account });
+            return Ok(Performed { event, account: self.account, private: false });
         }
         let mut given = Given::new(action, task.arguments);
         let room = action.split_once('.').map_or(action, |(room, _)| room);
@@ -180,7 +194,9 @@ impl Desk {
             "charge" => charge::perform(&mut self, action, &mut given).await?,
             _ => account::perform(&mut self, action, &mut given).await?,
         };
-        Ok(Performed { event: Event::Outcome { name: name.to_owned(), values }, account: self.account })
+        let private = (action, name) == ("recharge.voucher", "code");
+        let event = Event::Outcome { name: name.to_owned(), values };
+        Ok(Performed { event, account: self.account, private })
     }
 
     fn money(&self, minor: i64) -> Value {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use crate::ledger::row::Id;
 use crate::payment::approval::Stage;
+use crate::payment::decision::{LATE_DELIVERED, LATE_REVERSED};
 use crate::payment::finding;
 use crate::payment::finding::Read;
 use crate::payment::row::day::{DayProofRow, FindingRow};
@@ -317,6 +318,11 @@ fn one_of_ours(payment: PaymentRow, sent: &[AttemptRow], asked: &Compared<'_>) -
     // What went on to another carrier was refused by this one, or never reached it.
     let elsewhere = payment.connector != asked.connector;
     let at = sent.first().map_or(payment.created_at, |attempt| attempt.created_at);
+    let late = sent.iter().find_map(|attempt| match attempt.outcome.as_deref() {
+        Some("delivered") => Some(LATE_DELIVERED.to_owned()),
+        Some("reversed") => Some(LATE_REVERSED.to_owned()),
+        _ => None,
+    });
     let last = sent.iter().rev().find_map(|attempt| attempt.carrier_reference.clone());
     Ours {
         payment: payment.id,
@@ -330,7 +336,7 @@ fn one_of_ours(payment: PaymentRow, sent: &[AttemptRow], asked: &Compared<'_>) -
         amount_minor: if asked.costs { payment.cost_minor } else { payment.amount_minor },
         at,
         state: if elsewhere { State::Refused } else { payment.state },
-        class: payment.class.filter(|_| !elsewhere),
+        class: if elsewhere { late } else { payment.class },
         expected: (from..until).contains(&at),
         reference: payment.reference,
         elsewhere,

@@ -472,7 +472,8 @@ impl Payments {
             };
             return Ok(Err(no.into()));
         };
-        let ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
+        let mut ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
+        ops.extend(self.goodwill(payment, step.act).await?);
         let subject = payment.reference.clone();
         Ok(Ok(Ready { subject, amount_minor, ops, news: Some((news, step)) }))
     }

@@ -23,8 +23,8 @@ use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
 use crate::payment::alarm::Rules as Alarms;
 use crate::payment::bill::Directory;
-use crate::payment::tax::FeeTax;
 use crate::payment::charge::Terms;
+use crate::payment::tax::FeeTax;
 use crate::sip::config::Network;
 
 /// The whole configuration.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod account;
-mod alarms;
 mod agent;
+mod alarms;
 mod check;
 mod clips;
 mod day;

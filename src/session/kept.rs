@@ -207,7 +207,8 @@ impl Session {
             None => None,
         };
         let event = event.unwrap_or_else(Performed::failed);
-        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None, private: false })))).await?;
+        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None, private: false }))))
+            .await?;
         tracing::info!(session = %id, "told what became of a payment that was under way");
         Ok(())
     }

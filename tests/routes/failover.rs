@@ -316,6 +316,7 @@ pub(super) async fn statements_of_both_carriers_find_the_payment(database: Datab
             id: Id::new(now),
             connector,
             lines,
+            unreadable: &[],
             covers: (now - 60_000_000, now + 60_000_000),
             costs: false,
             drift_us: 60_000_000,

@@ -184,11 +184,8 @@ pub(super) async fn a_conversation_that_shows_a_code_is_saved_encrypted(database
         window: Duration::from_secs(60),
     });
     let mut turn = session.start().await.unwrap();
-    let answers = [
-        Answer::Text("1".to_owned()),
-        Answer::Text("50".to_owned()),
-        Answer::Secret(Secret::from(PIN)),
-    ];
+    let answers =
+        [Answer::Text("1".to_owned()), Answer::Text("50".to_owned()), Answer::Secret(Secret::from(PIN))];
     let mut answers = answers.into_iter();
     loop {
         match turn.then {

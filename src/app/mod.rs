@@ -358,10 +358,8 @@ impl Daemon {
             async move { payments.run(stop).await }
         })];
         let figures: Arc<dyn Fn() -> MessagingFigures + Send + Sync> = Arc::new(messaging.watch(clock));
-        tasks.push(tokio::spawn({
-            let (payments, stop) = (core.payments.clone(), close.clone());
-            payments.watch_alarms(binds(figures.clone(), &core.payments), stop)
-        }));
+        let binds = binds(figures.clone(), &core.payments);
+        tasks.push(tokio::spawn(core.payments.clone().watch_alarms(binds, close.clone())));
         let listen = |address| move |source| Error::Listen { address, source };
         let http = plant.http.local_addr().map_err(listen(SocketAddr::from(([0, 0, 0, 0], 0))))?;
         tasks.push(tokio::spawn({

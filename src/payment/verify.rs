@@ -165,10 +165,10 @@ impl Verifier {
         {
             self.fault("I10", "order", order.id, Some(order.number.clone()), what);
         }
-        if let Some(charge) = record.read::<ChargeRow>() {
-            if let Some(what) = charge::fault(&charge) {
-                self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
-            }
+        if let Some(charge) = record.read::<ChargeRow>()
+            && let Some(what) = charge::fault(&charge)
+        {
+            self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
         }
         if let Some((account, minor)) = frozen_minor(record) {
             let frozen = self.frozen.entry(account).or_default();

@@ -4,7 +4,7 @@
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
 use crate::payment::row::{PaymentRow, Target};
-use crate::payment::unit::{Op, Unit};
+use crate::payment::unit::{Op, Posting, Unit};
 use crate::store::keys::Keys;
 
 /// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
@@ -79,14 +79,7 @@ pub fn keys_of(unit: &Unit) -> Keys {
             Op::Move(step) => {
                 payment_keys(step.payment, &mut keys);
                 keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
-                if let Some(posting) = &step.posting {
-                    keys.accounts.extend([
-                        posting.counterparty,
-                        posting.commission,
-                        posting.fee,
-                        posting.tax,
-                    ]);
-                }
+                keys.accounts.extend(step.posting.iter().flat_map(posted_to));
             }
             Op::Resubmit(asked) => {
                 payment_keys(asked.payment, &mut keys);
@@ -127,6 +120,10 @@ pub fn keys_of(unit: &Unit) -> Keys {
         }
     }
     keys
+}
+
+const fn posted_to(posting: &Posting) -> [Id; 4] {
+    [posting.counterparty, posting.commission, posting.fee, posting.tax]
 }
 
 fn command_keys(command: &Command, keys: &mut Keys) {

@@ -150,7 +150,7 @@ impl Money {
                 Definition::parse(&text, crate::connector::key::Source::load).map_err(described(path))?,
             );
         }
-        let plan = Plan::parse(&read(&config.numbering)?).map_err(described(&config.numbering))?;
+        let plan = plan(config)?;
         let market = &config.market;
         if plan.country != market.country || plan.currency != market.currency {
             return Err(Error::Disagree(format!(
@@ -162,7 +162,6 @@ impl Money {
                 market.currency
             )));
         }
-        ported::read(&plan, &config.routes)?;
         let settings = Settings {
             failover_within: config.routes.failover_within,
             currency: market.currency,
@@ -194,6 +193,19 @@ impl Money {
         let peppers = peppers::read(&config.pepper_file)?;
         Ok(Self { database: config.database.clone(), settings, definitions, plan, peppers })
     }
+}
+
+/// The numbering plan with its table of ported numbers.
+///
+/// # Errors
+/// When either cannot be read, or has faults.
+pub fn plan(config: &Config) -> Result<Plan, Error> {
+    let file = config.numbering.display().to_string();
+    let text = std::fs::read_to_string(&config.numbering)
+        .map_err(|source| Error::Read { file: file.clone(), source })?;
+    let plan = Plan::parse(&text).map_err(|faults| Error::Description { file, faults })?;
+    ported::read(&plan, &config.routes)?;
+    Ok(plan)
 }
 
 fn staff_rules(alone_minor: Option<i64>, balance_max_minor: Option<i64>) -> StaffSettings {

@@ -20,6 +20,7 @@ mod fmt;
 mod graph;
 mod ledger;
 mod merchant;
+mod number;
 mod payment;
 pub mod prompts;
 mod reconcile;
@@ -109,6 +110,8 @@ enum Command {
     /// Staff's money work: refunds, reversals, movements, approval, audit log, the day's close
     #[command(subcommand)]
     Staff(staff::Command),
+    /// Whose a number is, and who recharges it in what order
+    Number(number::Arguments),
     /// Compare a carrier's statement with the payments
     Reconcile(reconcile::Arguments),
     /// Text messages
@@ -165,6 +168,7 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Agent(command) => agent::run(command).await,
         Command::Charge(command) => agent::charge(command).await,
         Command::Staff(command) => staff::run(command).await,
+        Command::Number(arguments) => number::run(&arguments),
         Command::Reconcile(arguments) => reconcile::run(arguments).await,
         Command::Sms(command) => sms::run(command).await,
         Command::Smpp(command) => smpp::run(command).await,

@@ -35,10 +35,24 @@ const IDLE: Duration = Duration::from_secs(10);
 pub trait Wire: std::fmt::Debug + Send + Sync {
     /// Takes a request and gives the status and body of the answer, or what is known without one.
     fn exchange(&self, request: reqwest::Request) -> Exchange<'_>;
+
+    /// The same with the headers of the answer, where it is signed.
+    fn exchange_signed(&self, request: reqwest::Request) -> SignedExchange<'_> {
+        Box::pin(async move {
+            let (status, body) = self.exchange(request).await?;
+            Ok((status, Vec::new(), body))
+        })
+    }
 }
 
 /// See [`Wire::exchange`].
 pub type Exchange<'w> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Outcome>> + Send + 'w>>;
+
+/// Status, headers and body of an answer, or what is known without one.
+pub type SignedAnswer = Result<(u16, Vec<(String, String)>, Vec<u8>), Outcome>;
+
+/// See [`Wire::exchange_signed`].
+pub type SignedExchange<'w> = Pin<Box<dyn Future<Output = SignedAnswer> + Send + 'w>>;
 
 /// Why a connector cannot be made.
 #[derive(Debug, thiserror::Error)]

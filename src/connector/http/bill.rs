@@ -2,7 +2,7 @@
 
 use crate::connector::bill::{Asked, BillOrder, Inquired};
 use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome};
-use crate::connector::http::{Connector, failed, read_body, words};
+use crate::connector::http::{Connector, SignedAnswer, failed, read_body, words};
 use crate::connector::token;
 use crate::money::{Currency, Money};
 
@@ -53,34 +53,38 @@ impl Connector {
             Ok(None) => {}
             Err(detail) => return down(detail, false),
         }
-        let response = match self.client.execute(prepared).await {
-            Ok(response) => response,
-            Err(error) => {
+        let (status, headers, body) = match self.answered(prepared).await {
+            Ok(answer) => answer,
+            Err(outcome) => {
                 self.gate.record(true);
-                return down(reason(failed(&error)), false);
+                return down(reason(outcome), false);
             }
         };
-        let status = response.status().as_u16();
         self.gate.record(status >= 500);
         if let Some(stale) = token.as_ref().filter(|_| status == 401) {
             // The next question fetches a fresh one.
             self.tokens.forget(stale).await;
         }
-        let headers: Vec<(String, String)> = response
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-            .collect();
-        let body = match read_body(response).await {
-            Ok(body) => body,
-            Err(outcome) => return down(reason(outcome), false),
-        };
         if self.check(&bills.inquire.signature, &headers, &body).is_err() {
             // A biller that is down answers through a proxy that cannot sign; only a good answer that is not signed is
             // somebody's trick.
             return down(format!("status {status}: the biller's signature does not hold"), status < 500);
         }
         bills.inquire.read(status, &body, &Asked { reference, number, currency, now: self.clock.now() })
+    }
+
+    async fn answered(&self, request: reqwest::Request) -> SignedAnswer {
+        if let Some(wire) = &self.wire {
+            return wire.exchange_signed(request).await;
+        }
+        let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        Ok((status, headers, read_body(response).await?))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::payment::row::charge::{AgentRow, ChargeRow};
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{AnswerRow, Id, Target, product};
 use crate::payment::run::agents::price_minor;
-use crate::payment::run::crash::crash_point;
+use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::within::{Asked, Stopped, Within};
 use crate::payment::run::{Error, Payments};
@@ -127,7 +127,10 @@ impl Payments {
             self.tell_both(&row, &mut ops);
             crash_point("charge_request_before");
             match self.commit(ops).await? {
-                Ok(_) => return Ok(Charged::Done(Box::new(row))),
+                Ok(_) => {
+                    crash_point("charge_request_after");
+                    return Ok(Charged::Done(Box::new(row)));
+                }
                 Err(Refusal::Suspended) => return Ok(Charged::Suspended),
                 // Asked twice at once: the other one is it.
                 Err(Refusal::Exists(_)) => {
@@ -279,7 +282,7 @@ impl Payments {
     ) -> Result<Charged, Error> {
         for _ in 0..ANEW_MAX {
             let Some(row) = self.of(Side::Agent, agent, number).await? else { return Ok(Charged::NotFound) };
-            if row.deposit == Some(id) {
+            if row.deposit == Some(id) && !planted("deposit_not_recognised") {
                 return Ok(Charged::Done(Box::new(row)));
             }
             let certificate = Secret::from(reference::fresh().ok_or(pin::Error::Random)?.as_str());
@@ -446,14 +449,18 @@ impl Payments {
                 Err(refusal) => return Ok(refused(refusal, &row)),
             };
             let mut ops = with.clone();
-            ops.push(Op::set(&step.row));
+            let blindly = planted("charge_set_blindly");
+            ops.push(if blindly { Op::put(&step.row) } else { Op::set(&step.row) });
             ops.extend(self.moved(&step).map(Op::Ledger));
             if step.tell {
                 self.tell_both(&step.row, &mut ops);
             }
             crash_point("charge_step_before");
             match self.commit(ops).await? {
-                Ok(_) => return Ok(Charged::Done(Box::new(step.row))),
+                Ok(_) => {
+                    crash_point("charge_step_after");
+                    return Ok(Charged::Done(Box::new(step.row)));
+                }
                 Err(Refusal::Stale) => {}
                 Err(refusal) => return Err(Error::Refused(refusal)),
             }
@@ -468,7 +475,11 @@ impl Payments {
         let to = if side == Side::Buyer { row.buyer } else { row.agent };
         let kept = House::Intermediary.id(self.inner.settings.currency);
         let legs = vec![Leg::new(kept, row.amount_minor.saturating_neg()), Leg::new(to, row.amount_minor)];
-        Some(Command::new(row.id.derived("settle"), None, Act::Transfer { legs }))
+        let mut id = row.id.derived("settle");
+        if planted("charge_set_blindly") {
+            id = Id::new(self.now());
+        }
+        Some(Command::new(id, None, Act::Transfer { legs }))
     }
 
     fn tell_both(&self, row: &ChargeRow, ops: &mut Vec<Op>) {

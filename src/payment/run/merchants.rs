@@ -14,6 +14,7 @@ use crate::payment::run::{Error, Payments};
 use crate::payment::share::{BadFee, Fee};
 use crate::payment::unit::{Op, Refusal};
 use crate::payment::webhook;
+use crate::random;
 use crate::secret::Secret;
 
 /// Times that a change is tried when somebody else changed the merchant at the same moment.
@@ -66,7 +67,7 @@ impl From<crate::store::Error> for MerchantFault {
 
 fn random() -> Result<[u8; webhook::KEY_BYTES], Error> {
     let mut bytes = [0; webhook::KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| pin::Error::Random)?;
+    random::fill(&mut bytes).map_err(|_| pin::Error::Random)?;
     Ok(bytes)
 }
 

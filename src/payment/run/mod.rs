@@ -31,7 +31,7 @@ mod within;
 pub mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::connector::contract::Description;
-use crate::connector::http::Connector;
+use crate::connector::http::{Connector, Wire};
 use crate::connector::numbering::Plan;
 use crate::ledger::chart::House;
 use crate::ledger::row::Id;
@@ -169,6 +169,8 @@ struct Inner {
     pool: Pool,
     tracker: TaskTracker,
     changes: broadcast::Sender<Change>,
+    /// What stands in for HTTP to merchants in a simulation.
+    hooks: OnceLock<Arc<dyn Wire>>,
 }
 
 impl Payments {
@@ -216,6 +218,7 @@ impl Payments {
             pool,
             tracker: TaskTracker::new(),
             changes,
+            hooks: OnceLock::new(),
         };
         let payments = Self { inner: Arc::new(inner) };
         payments.open_house().await?;
@@ -245,6 +248,12 @@ impl Payments {
         let ops = house.iter().map(|h| Op::OpenAccount(h.row(currency, at))).collect();
         self.commit(ops).await?.map_err(Error::Refused)?;
         Ok(())
+    }
+
+    /// Merchants are told over `wire`, not by HTTP: for simulations, before [`Payments::run`].
+    pub fn tell_over(&self, wire: Arc<dyn Wire>) {
+        // The first one stays.
+        let _ = self.inner.hooks.set(wire);
     }
 
     /// Whether the database answers.

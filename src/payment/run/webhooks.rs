@@ -116,11 +116,7 @@ impl Payments {
         }
     }
 
-    async fn tell_round(
-        &self,
-        made: &mut Option<Way>,
-        at_once: &Arc<Semaphore>,
-    ) -> Result<(), Error> {
+    async fn tell_round(&self, made: &mut Option<Way>, at_once: &Arc<Semaphore>) -> Result<(), Error> {
         let now = self.now();
         let due = Select::<WebhookRow>::new().below("due_at", &now.saturating_add(1)).order("due_at");
         let due = self.inner.store.records(&due.limit(ROUND_MAX)).await?;

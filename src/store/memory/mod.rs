@@ -147,7 +147,9 @@ impl Memory {
                 change(&mut self.tables())?;
                 std::future::pending().await
             }
-            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => change(&mut self.tables()),
+            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => {
+                change(&mut self.tables())
+            }
         }
     }
 

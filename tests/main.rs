@@ -20,6 +20,7 @@ mod crash;
 mod dialplan;
 mod dialplan_tools;
 mod engine;
+mod faults;
 mod house;
 mod http_gateways;
 mod identity;

@@ -354,7 +354,7 @@ impl Payments {
     /// # Errors
     /// When the core is busy or the database does not answer.
     pub async fn step_order(&self, id: Id, input: &Input) -> Result<Result<OrderRow, Fault>, Error> {
-        self.step_with(id, input, |_| Vec::new()).await
+        self.step_with(id, input, None, |_| Vec::new()).await
     }
 
     /// The same for one merchant's order only.
@@ -373,15 +373,24 @@ impl Payments {
         self.step_order(id, input).await
     }
 
+    /// With a refund it is done unless that refund is done already. The order is read first: whoever did it in between has
+    /// changed the order too.
     async fn step_with(
         &self,
         id: Id,
         input: &Input,
+        refund: Option<Id>,
         with: impl Fn(&OrderRow) -> Vec<Op>,
     ) -> Result<Result<OrderRow, Fault>, Error> {
         for _ in 0..STALE_MAX {
             let Some(row) = self.any_order(id).await? else { return Ok(Err(Fault::Unknown)) };
             let Some(merchant) = self.merchant(row.merchant).await? else { return Ok(Err(Fault::Unknown)) };
+            if let Some(refund) = refund {
+                let known: Option<RefundRow> = self.inner.store.record(&[cell(&refund)]).await?;
+                if known.is_some_and(|known| known.state == RefundState::Done.number()) {
+                    return Err(Error::Refused(Refusal::Exists("order_refunds")));
+                }
+            }
             let decided = fee_of(&merchant).and_then(|fee| order::step(&row, self.now(), input, &fee));
             let step = match decided {
                 Ok(step) => step,
@@ -451,7 +460,8 @@ impl Payments {
         };
         let write = |row: &RefundRow| if parked_before { Op::set(row) } else { Op::add(row) };
         let done = refund(RefundState::Done);
-        match self.step_with(id, &Input::Refund { amount_minor }, |_| vec![write(&done)]).await {
+        let input = Input::Refund { amount_minor };
+        match self.step_with(id, &input, Some(refund_id), |_| vec![write(&done)]).await {
             Ok(Ok(_)) => Ok(Ok(done)),
             Ok(Err(fault)) => Ok(Err(fault)),
             Err(Error::Refused(Refusal::Exists(_))) => {
@@ -628,7 +638,7 @@ impl Payments {
             at: self.now(),
         };
         let input = Input::Confirm { payer: asked.account };
-        let done = self.step_with(row.id, &input, |_| vec![passed.clone(), Op::add(&answer)]).await?;
+        let done = self.step_with(row.id, &input, None, |_| vec![passed.clone(), Op::add(&answer)]).await?;
         match done {
             Ok(row) if row.state == State::Released.number() => Ok(OrderPayment::Released),
             Ok(_) | Err(_) => {

@@ -5,6 +5,7 @@
 
 mod bill;
 pub mod gateway;
+pub mod policy;
 pub mod smpp;
 mod ussd;
 
@@ -17,7 +18,9 @@ use crate::connector::document::{self, Fault, Faults, Section};
 use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
+use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
+use crate::payment::binding::IdentityRules;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -39,6 +42,10 @@ pub struct Config {
     pub market: Market,
     /// PIN rules.
     pub pin: PinRules,
+    /// Codes, bindings, and what follows from a change of them.
+    pub identity: IdentityRules,
+    /// How far callers are believed, and what payments need of them.
+    pub policy: Policy,
     /// Who issues bills.
     pub billers: Directory,
     /// How flows are adapted to this market.
@@ -240,6 +247,11 @@ impl Config {
         }
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
+        let currency = Some(market.currency).filter(|currency| *currency != Currency::NONE);
+        let identity =
+            within(root, "identity", faults, |identity, faults| policy::identity(identity, currency, faults));
+        let policy =
+            within(root, "policy", faults, |policy, faults| policy::policy(policy, currency, folder, faults));
         let billers = bill::read(root, market.currency, faults);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
@@ -273,6 +285,8 @@ impl Config {
             connectors: node.connectors,
             market,
             pin,
+            identity,
+            policy,
             billers,
             dialplan,
             control,

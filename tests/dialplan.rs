@@ -62,7 +62,8 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship.
-const FLOWS: [&str; 4] = ["account.flow", "bill.flow", "orders.flow", "recharge.flow"];
+const FLOWS: [&str; 6] =
+    ["account.flow", "bill.flow", "orders.flow", "recharge.flow", "stranger.flow", "vouch.flow"];
 
 fn shipped() -> Sources {
     let mut clips = BTreeSet::new();

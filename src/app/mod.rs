@@ -180,6 +180,8 @@ impl Money {
                 ..PinSettings::default()
             },
             staff: staff_rules(market.staff_alone_minor, market.balance_max_minor),
+            identity: config.identity.clone(),
+            policy: config.policy.clone(),
             sole_node: config.database.starts_with("sqlite:"),
             ..Settings::demo(market.currency)
         };

@@ -21,6 +21,7 @@ use crate::ledger::chart::House;
 use crate::ledger::command::{Act as LedgerAct, Command, Leg};
 use crate::ledger::row::Id;
 use crate::money::Currency;
+use crate::msisdn::Msisdn;
 use crate::payment::row::staff::RefundRow;
 use crate::payment::row::{PaymentRow, State};
 
@@ -163,9 +164,23 @@ pub enum Act {
         /// The part that an agent does not pay, minor units; only of a float sale.
         discount_minor: i64,
     },
+    /// Lets a caller whose PIN is lost choose another one, after a code to a number of the account. Always takes two: the
+    /// caller who gave a code back and one of staff, or two of staff.
+    NewPin {
+        /// Whose PIN.
+        account: Id,
+        /// The bound number that calls.
+        phone: Msisdn,
+    },
 }
 
 impl Act {
+    /// Whether a second person approves it however little it moves.
+    #[must_use]
+    pub const fn takes_two(&self) -> bool {
+        matches!(self, Self::NewPin { .. })
+    }
+
     /// The word under which it is logged.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -174,6 +189,7 @@ impl Act {
             Self::Reverse { .. } => "reverse",
             Self::Refund { .. } => "refund",
             Self::Move { movement, .. } => movement.name(),
+            Self::NewPin { .. } => "new_pin",
         }
     }
 
@@ -184,7 +200,7 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } => None,
+            Self::Move { .. } | Self::NewPin { .. } => None,
         }
     }
 }

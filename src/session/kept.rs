@@ -207,7 +207,8 @@ impl Session {
             None => None,
         };
         let event = outcome.map_or_else(Performed::failed, |outcome| self.paid(&outcome));
-        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None })))).await?;
+        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None, language: None }))))
+            .await?;
         tracing::info!(session = %id, "told what became of a payment that was under way");
         Ok(())
     }

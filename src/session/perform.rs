@@ -6,6 +6,7 @@ mod account;
 mod bill;
 mod charge;
 mod given;
+mod identity;
 mod order;
 mod recharge;
 
@@ -56,6 +57,8 @@ impl Task {
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
+    /// The language that the customer chose before.
+    pub(super) language: Option<String>,
 }
 
 impl Performed {
@@ -82,7 +85,7 @@ impl Session {
     /// What somebody says that an action came to, in place of performing it.
     #[must_use]
     pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
-        Performed { event: Event::Outcome { name, values }, account: self.account }
+        Performed { event: Event::Outcome { name, values }, account: self.account, language: None }
     }
 
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
@@ -90,12 +93,13 @@ impl Session {
     /// is then given an outcome that no action has, and tells the caller that there is trouble.
     pub fn perform(&self, task: Task) -> impl Future<Output = Performed> + Send + use<> {
         let desk = Desk {
-            payments: self.payments.clone(),
-            caller: self.opening.caller.clone(),
+            payments: self.payments.heard(self.assurance(), self.language()),
+            caller: self.caller().cloned(),
             channel: channel(self.channel()),
             draft: self.opening.draft,
             pin_waivable: self.opening.pin_waivable,
             account: self.account,
+            language: None,
             payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
         let (session, account) = (self.id, self.account);
@@ -103,7 +107,8 @@ impl Session {
             let action = task.name();
             desk.perform(task).await.unwrap_or_else(|error| {
                 tracing::error!(%session, action, "an action failed: {error}");
-                Performed { event: Event::Outcome { name: FAILED.to_owned(), values: Vec::new() }, account }
+                let event = Event::Outcome { name: FAILED.to_owned(), values: Vec::new() };
+                Performed { event, account, language: None }
             })
         }
     }
@@ -127,7 +132,7 @@ const SUSPENDED: &str = "suspended";
 /// Not an outcome of any action.
 pub(super) const FAILED: &str = "failed";
 
-const fn channel(way: Way) -> Channel {
+pub(super) const fn channel(way: Way) -> Channel {
     match way {
         Way::Voice => Channel::Voice,
         Way::Ussd => Channel::Ussd,
@@ -145,6 +150,8 @@ struct Desk {
     /// Whether the message came over a route that is trusted for the caller's number.
     pin_waivable: bool,
     account: Option<Id>,
+    /// The language that the customer of the account chose, once it is known.
+    language: Option<String>,
     /// The id of the payment, should this action make one.
     payment: Id,
 }
@@ -154,7 +161,7 @@ impl Desk {
         let action = task.action.name;
         if self.draft && task.moves_money() {
             let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
-            return Ok(Performed { event, account: self.account });
+            return Ok(Performed { event, account: self.account, language: None });
         }
         let mut given = Given::new(action, task.arguments);
         let room = action.split_once('.').map_or(action, |(room, _)| room);
@@ -165,7 +172,8 @@ impl Desk {
             "charge" => charge::perform(&mut self, action, &mut given).await?,
             _ => account::perform(&mut self, action, &mut given).await?,
         };
-        Ok(Performed { event: Event::Outcome { name: name.to_owned(), values }, account: self.account })
+        let event = Event::Outcome { name: name.to_owned(), values };
+        Ok(Performed { event, account: self.account, language: self.language })
     }
 
     fn money(&self, minor: i64) -> Value {

@@ -109,6 +109,7 @@ impl<M: Clone + Send + Sync + 'static> Registry<M> {
                 u64::try_from(row.expires_at.saturating_sub(row.saved_at)).unwrap_or(0),
             ),
         });
+        session.level = state.assurance;
         session.state = Some(state);
         (session.id, session.revision) = (row.id, row.revision);
         (session.account, session.payment) = (row.account, row.payment);

@@ -16,6 +16,7 @@ pub mod close;
 pub mod crash;
 mod identity;
 mod lookup;
+mod lost;
 mod merchants;
 mod messages;
 mod orders;
@@ -26,6 +27,8 @@ mod resolve;
 mod schedule;
 mod sessions;
 pub mod staff;
+mod stranger;
+mod trust;
 mod webhooks;
 mod within;
 pub mod writer;
@@ -43,13 +46,14 @@ use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
 use crate::ledger::chart::House;
 use crate::ledger::row::Id;
-use crate::msisdn::Msisdn;
+use crate::msisdn::{Assurance, Msisdn};
 use crate::payment::answer::Change;
 use crate::payment::pin;
 use crate::payment::pin::Peppers;
 use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
+use crate::payment::run::trust::Swaps;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
@@ -61,9 +65,12 @@ pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
 pub use identity::{Changed, CodeSent, PinSet};
+pub use lost::LostPin;
 pub use merchants::{MerchantFault, NewMerchant};
 pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
+pub use stranger::{Claimed, Proved};
+pub use trust::Needs;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.
 const CHANGES_MAX: usize = 1024;
@@ -146,6 +153,10 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Payments {
     inner: Arc<Inner>,
+    /// How far whoever asks by this handle is believed; without it a number that is there is.
+    standing: Option<Assurance>,
+    /// The language of whoever asks by this handle.
+    language: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Payments {
@@ -167,6 +178,7 @@ struct Inner {
     owner: Id,
     clock: Clock,
     pool: Pool,
+    swaps: Swaps,
     tracker: TaskTracker,
     changes: broadcast::Sender<Change>,
 }
@@ -214,10 +226,11 @@ impl Payments {
             owner: Id::new(clock.now().0),
             clock,
             pool,
+            swaps: Swaps::default(),
             tracker: TaskTracker::new(),
             changes,
         };
-        let payments = Self { inner: Arc::new(inner) };
+        let payments = Self { inner: Arc::new(inner), standing: None, language: None };
         payments.open_house().await?;
         Ok(payments)
     }

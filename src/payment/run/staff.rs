@@ -6,6 +6,7 @@
 use crate::connector::contract::{Outcome as News, RefusalClass};
 use crate::ledger::command::{Act as LedgerAct, Command};
 use crate::ledger::row::Id;
+use crate::msisdn::Msisdn;
 use crate::payment::approval;
 use crate::payment::approval::{Decision, Stage};
 use crate::payment::audit;
@@ -104,7 +105,7 @@ impl Payments {
             };
             let now = self.now();
             let rules = &self.inner.settings.staff;
-            let alone = ready.amount_minor <= rules.alone_minor;
+            let alone = ready.amount_minor <= rules.alone_minor && !asked.act.takes_two();
             let row = ProposalRow {
                 id: asked.id,
                 act: act.clone(),
@@ -346,6 +347,9 @@ impl Payments {
     }
 
     async fn ready(&self, act: &Act, request: Id) -> Result<Result<Ready, Refused>, Error> {
+        if let Act::NewPin { account, phone } = act {
+            return self.ready_new_pin(*account, phone).await;
+        }
         let Some(payment) = act.payment() else { return self.ready_move(act, request).await };
         let Some(row) = self.inner.store.payment(payment).await? else {
             return Ok(Err(Refused::NoSuch("payment")));
@@ -389,7 +393,7 @@ impl Payments {
                     Err(no) => Ok(Err(no.into())),
                 }
             }
-            Act::Move { .. } => Ok(Err(Refused::NoSuch("payment"))),
+            Act::Move { .. } | Act::NewPin { .. } => Ok(Err(Refused::NoSuch("payment"))),
         }
     }
 
@@ -412,6 +416,13 @@ impl Payments {
         let ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
         let subject = payment.reference.clone();
         Ok(Ok(Ready { subject, amount_minor, ops, news: Some((news, step)) }))
+    }
+
+    async fn ready_new_pin(&self, account: Id, phone: &Msisdn) -> Result<Result<Ready, Refused>, Error> {
+        Ok(match self.permit_ops(account, phone).await? {
+            Some(ops) => Ok(Ready { subject: account.text(), amount_minor: 0, ops, news: None }),
+            None => Err(Refused::NoSuch("number of this account")),
+        })
     }
 
     async fn ready_move(&self, act: &Act, request: Id) -> Result<Result<Ready, Refused>, Error> {

@@ -9,6 +9,7 @@ mod charge;
 pub mod gateway;
 mod house;
 pub mod routes;
+pub mod policy;
 pub mod smpp;
 mod ussd;
 
@@ -25,6 +26,8 @@ use crate::payment::alarm::Rules as Alarms;
 use crate::payment::bill::Directory;
 use crate::payment::charge::Terms;
 use crate::payment::tax::FeeTax;
+use crate::payment::assurance::Policy;
+use crate::payment::binding::IdentityRules;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -46,6 +49,10 @@ pub struct Config {
     pub market: Market,
     /// PIN rules.
     pub pin: PinRules,
+    /// Codes, bindings, and what follows from a change of them.
+    pub identity: IdentityRules,
+    /// How far callers are believed, and what payments need of them.
+    pub policy: Policy,
     /// Who issues bills.
     pub billers: Directory,
     /// Tax that fees contain.
@@ -255,6 +262,11 @@ impl Config {
         }
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
+        let currency = Some(market.currency).filter(|currency| *currency != Currency::NONE);
+        let identity =
+            within(root, "identity", faults, |identity, faults| policy::identity(identity, currency, faults));
+        let policy =
+            within(root, "policy", faults, |policy, faults| policy::policy(policy, currency, folder, faults));
         let billers = bill::read(root, market.currency, faults);
         let fee_tax = within(root, "house", faults, house::read);
         let alarms = within(root, "alarm", faults, |section, faults| {
@@ -295,6 +307,8 @@ impl Config {
             connectors: node.connectors,
             market,
             pin,
+            identity,
+            policy,
             billers,
             fee_tax,
             alarms,

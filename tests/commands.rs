@@ -173,6 +173,9 @@ fn every_fault_of_a_dialplan_is_told_at_once() {
     let at = folder.path();
     fs::create_dir(at.join("messages")).unwrap();
     fs::copy("dialplans/messages/en.msg", at.join("messages/en.msg")).unwrap();
+    for part in ["stranger.flow", "vouch.flow"] {
+        fs::copy(Path::new("dialplans").join(part), at.join(part)).unwrap();
+    }
     let good = fs::read_to_string("dialplans/recharge.flow").unwrap();
     let bad = good
         .replace("on locked                  tell @locked -> end\n", "")

@@ -62,7 +62,15 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship; the main job is the first of them.
-const FLOWS: [&str; 5] = ["recharge.flow", "account.flow", "bill.flow", "charge.flow", "orders.flow"];
+const FLOWS: [&str; 7] = [
+    "recharge.flow",
+    "account.flow",
+    "bill.flow",
+    "charge.flow",
+    "orders.flow",
+    "stranger.flow",
+    "vouch.flow",
+];
 
 fn shipped() -> Sources {
     let mut clips = BTreeSet::new();

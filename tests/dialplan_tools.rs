@@ -42,7 +42,7 @@ fn refused(arguments: &[&str], folder: &Path) -> (i32, String) {
 fn flows() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("messages")).unwrap();
-    for file in ["recharge.flow", "recharge.flowtest", "messages/en.msg"] {
+    for file in ["recharge.flow", "recharge.flowtest", "stranger.flow", "vouch.flow", "messages/en.msg"] {
         fs::copy(Path::new("dialplans").join(file), folder.path().join(file)).unwrap();
     }
     folder

@@ -187,6 +187,8 @@ impl Money {
             fee_tax: config.fee_tax,
             alarms: config.alarms.clone(),
             staff: staff_rules(market.staff_alone_minor, market.balance_max_minor),
+            identity: config.identity.clone(),
+            policy: config.policy.clone(),
             sole_node: config.database.starts_with("sqlite:"),
             ..Settings::demo(market.currency)
         };

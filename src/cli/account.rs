@@ -121,6 +121,21 @@ Example:
         #[arg(long)]
         unlock: bool,
     },
+    /// Show how many PINs are on each pepper, or add a new one
+    #[command(after_help = "\
+New PINs use the newest pepper of the file; an older PIN moves to it when it is next given right. Take an old line out of
+the file only when no PIN is on it any more: without its pepper a PIN is lost. Back the file up apart from the database.
+
+Examples:
+  keytone account pepper
+  keytone account pepper --add     (then start the daemon again)")]
+    Pepper {
+        #[command(flatten)]
+        common: Common,
+        /// Add a new pepper to the file
+        #[arg(long)]
+        add: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -229,6 +244,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             show(&core, &common, account).await?;
             core.close().await;
         }
+        Command::Pepper { common, add } => pepper(&common, add).await?,
         Command::Pin { common, account, pin, unlock } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
@@ -255,6 +271,38 @@ async fn credit(core: &Core, account: Id, amount: &str, id: Option<String>) -> a
     };
     let details = serde_json::json!({ "amount_minor": amount.minor, "request": id });
     act(core, "credit", account, details).credit(id, account, amount.minor).await?;
+    Ok(())
+}
+
+/// Tells how many PINs are on each pepper, perhaps after a new one was added.
+async fn pepper(common: &Common, add: bool) -> anyhow::Result<()> {
+    if add {
+        let config = crate::config::Config::load(&common.config)?;
+        let version = crate::app::peppers::add(&config.pepper_file)?;
+        if !common.json {
+            say(format!(
+                "pepper {version} added to {}; start the daemon again",
+                config.pepper_file.display()
+            ));
+        }
+    }
+    let core = super::serve::core(&common.config).await?;
+    let (current, counts) = core.payments.pins_by_pepper().await?;
+    core.close().await;
+    if common.json {
+        let pins: Vec<_> = counts
+            .iter()
+            .map(|(pepper, pins)| serde_json::json!({ "pepper": pepper, "pins": pins }))
+            .collect();
+        return say_json(&serde_json::json!({ "newest": current, "peppers": pins }));
+    }
+    let mut counts = counts;
+    if counts.iter().all(|(pepper, _)| *pepper != current) {
+        counts.push((current, 0));
+    }
+    for (pepper, pins) in counts {
+        say(format!("pepper {pepper:<4} {pins} PINs{}", if pepper == current { ", the newest" } else { "" }));
+    }
     Ok(())
 }
 

@@ -90,6 +90,21 @@ Examples:
         #[command(flatten)]
         why: Why,
     },
+    /// Ask that a caller whose PIN is lost may choose another one within a day; another person approves it
+    #[command(after_help = "\
+Callers ask for the same by themselves, after a code to their number: see `keytone staff requests`. Whoever approves has
+looked at who the caller is.
+
+Example:
+  keytone staff new-pin +8613800000001 --reason lost_pin --evidence \"identity card, ticket 8812\" --staff ana")]
+    NewPin {
+        #[command(flatten)]
+        common: Common,
+        /// The number that will call; it is bound to the account
+        msisdn: String,
+        #[command(flatten)]
+        why: Why,
+    },
     /// List requests: those that wait for a second person, or those in another stage
     #[command(
         after_help = "Examples:\n  keytone staff requests\n  keytone staff requests --stage done --limit 20"
@@ -352,6 +367,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let payment = find(&core, &payment).await?.id;
             ask(core, &common, why, Act::Reverse { payment }).await
+        }
+        Command::NewPin { common, msisdn, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let phone = super::account::number(&core, &msisdn)?;
+            let account = super::account::find(&core, &msisdn).await?;
+            ask(core, &common, why, Act::NewPin { account, phone }).await
         }
         Command::Refund { common, payment, amount, why } => {
             let core = super::serve::core(&common.config).await?;

@@ -14,5 +14,6 @@ pub mod map;
 pub mod numbering;
 pub mod pace;
 pub mod sandbox;
+pub mod swap;
 pub mod template;
 pub mod token;

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod bill;
 pub mod charge;
+pub mod identity;
 pub mod order;
 pub mod recharge;
 
@@ -171,9 +172,15 @@ const REPEAT: Field = field("repeat", Type::Bool);
 
 /// Every action there is.
 pub fn all() -> impl Iterator<Item = &'static Action> {
-    [account::ACTIONS, recharge::ACTIONS, bill::ACTIONS, order::ACTIONS, charge::ACTIONS]
-        .into_iter()
-        .flatten()
+    let tables = [
+        account::ACTIONS,
+        identity::ACTIONS,
+        recharge::ACTIONS,
+        bill::ACTIONS,
+        order::ACTIONS,
+        charge::ACTIONS,
+    ];
+    tables.into_iter().flatten()
 }
 
 /// The records that actions make.

@@ -23,6 +23,7 @@ pub mod judge;
 pub mod limits;
 pub mod order;
 pub mod outbox;
+pub mod path;
 pub mod pin;
 pub mod posting;
 pub mod receipt;

@@ -23,6 +23,7 @@ use crate::ledger::chart::House;
 use crate::ledger::command::{Act as LedgerAct, Command, Leg};
 use crate::ledger::row::Id;
 use crate::money::Currency;
+use crate::msisdn::Msisdn;
 use crate::payment::row::staff::RefundRow;
 use crate::payment::row::{PaymentRow, State};
 
@@ -180,6 +181,14 @@ pub enum Act {
         /// What connectors say that they have of ours, minor units.
         told: BTreeMap<String, i64>,
     },
+    /// Lets a caller whose PIN is lost choose another one, after a code to a number of the account. Always takes two: the
+    /// caller who gave a code back and one of staff, or two of staff.
+    NewPin {
+        /// Whose PIN.
+        account: Id,
+        /// The bound number that calls.
+        phone: Msisdn,
+    },
 }
 
 impl Act {
@@ -193,13 +202,14 @@ impl Act {
             Self::Move { movement, .. } => movement.name(),
             Self::Dismiss { .. } => "dismiss",
             Self::CloseDay { .. } => "close",
+            Self::NewPin { .. } => "new_pin",
         }
     }
 
     /// Whether two persons must want it, however little it moves.
     #[must_use]
     pub const fn needs_two(&self) -> bool {
-        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. })
+        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. })
     }
 
     /// The payment that it is about.
@@ -209,7 +219,7 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } => None,
+            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. } => None,
         }
     }
 }

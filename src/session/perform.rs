@@ -6,6 +6,7 @@ mod account;
 mod bill;
 mod charge;
 mod given;
+mod identity;
 mod order;
 mod recharge;
 
@@ -56,6 +57,8 @@ impl Task {
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
+    /// The language that the customer chose before.
+    pub(super) language: Option<String>,
     /// Whether it tells what only the caller may know: the conversation is not logged, and saved encrypted, from then on.
     pub(super) private: bool,
 }
@@ -95,7 +98,7 @@ impl Session {
     /// What somebody says that an action came to, in place of performing it.
     #[must_use]
     pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
-        Performed { event: Event::Outcome { name, values }, account: self.account, private: false }
+        Performed { event: Event::Outcome { name, values }, account: self.account, private: false, language: None }
     }
 
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
@@ -103,14 +106,15 @@ impl Session {
     /// is then given an outcome that no action has, and tells the caller that there is trouble.
     pub fn perform(&self, task: Task) -> impl Future<Output = Performed> + Send + use<> {
         let desk = Desk {
-            payments: self.payments.clone(),
-            caller: self.opening.caller.clone(),
+            payments: self.payments.heard(self.assurance(), self.language()),
+            caller: self.caller().cloned(),
             channel: channel(self.channel()),
             draft: self.opening.draft,
             pin_waivable: self.opening.pin_waivable,
             language: self.language().to_owned(),
             session: self.id,
             account: self.account,
+            chosen: None,
             payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
         let (session, account) = (self.id, self.account);
@@ -119,7 +123,7 @@ impl Session {
             desk.perform(task).await.unwrap_or_else(|error| {
                 tracing::error!(%session, action, "an action failed: {error}");
                 let event = Event::Outcome { name: FAILED.to_owned(), values: Vec::new() };
-                Performed { event, account, private: false }
+                Performed { event, account, private: false, language: None }
             })
         }
     }
@@ -152,7 +156,7 @@ const SUSPENDED: &str = "suspended";
 /// Not an outcome of any action.
 pub(super) const FAILED: &str = "failed";
 
-const fn channel(way: Way) -> Channel {
+pub(super) const fn channel(way: Way) -> Channel {
     match way {
         Way::Voice => Channel::Voice,
         Way::Ussd => Channel::Ussd,
@@ -174,6 +178,8 @@ struct Desk {
     /// The conversation's id, from which follow the ids of what it asks for without moving money.
     session: Id,
     account: Option<Id>,
+    /// The language that the customer of the account chose, once it is known.
+    chosen: Option<String>,
     /// The id of the payment, should this action make one.
     payment: Id,
 }
@@ -183,7 +189,7 @@ impl Desk {
         let action = task.action.name;
         if self.draft && task.moves_money() {
             let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
-            return Ok(Performed { event, account: self.account, private: false });
+            return Ok(Performed { event, account: self.account, private: false, language: None });
         }
         let mut given = Given::new(action, task.arguments);
         let room = action.split_once('.').map_or(action, |(room, _)| room);
@@ -196,7 +202,7 @@ impl Desk {
         };
         let private = (action, name) == ("recharge.voucher", "code");
         let event = Event::Outcome { name: name.to_owned(), values };
-        Ok(Performed { event, account: self.account, private })
+        Ok(Performed { event, account: self.account, private, language: self.chosen })
     }
 
     fn money(&self, minor: i64) -> Value {

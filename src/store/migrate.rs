@@ -24,6 +24,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
     (11, "account_keys", include_str!("../../migrations/sqlite/0011_account_keys.sql")),
     (13, "vouchers", include_str!("../../migrations/sqlite/0013_vouchers.sql")),
+    (17, "paths", include_str!("../../migrations/sqlite/0017_paths.sql")),
     (19, "days", include_str!("../../migrations/sqlite/0019_days.sql")),
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
 ];
@@ -42,6 +43,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
     (11, "account_keys", include_str!("../../migrations/postgres/0011_account_keys.sql")),
     (13, "vouchers", include_str!("../../migrations/postgres/0013_vouchers.sql")),
+    (17, "paths", include_str!("../../migrations/postgres/0017_paths.sql")),
     (19, "days", include_str!("../../migrations/postgres/0019_days.sql")),
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
 ];

@@ -347,6 +347,14 @@ impl Store {
         read!(self, payer, account)
     }
 
+    /// How many PINs were made with each pepper, by its version.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn pins_by_pepper(&self) -> Result<Vec<(i32, i64)>, Error> {
+        read!(self, pins_by_pepper)
+    }
+
     /// What a number is bound to.
     ///
     /// # Errors

@@ -214,6 +214,11 @@ impl Market {
         account
     }
 
+    /// Its carrier.
+    pub(crate) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
     pub(crate) fn id(&self) -> Id {
         Id::new(self.clock.now().0)
     }

@@ -209,6 +209,15 @@ impl Payments {
         .await
     }
 
+    /// The pepper that new PINs are mixed with, by its version, and how many stored PINs are on each. A PIN on an older one
+    /// moves to the newest when it is next given right.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pins_by_pepper(&self) -> Result<(i32, Vec<(i32, i64)>), Error> {
+        Ok((self.inner.peppers.current(), self.inner.store.pins_by_pepper().await?))
+    }
+
     /// Sets a new PIN and unlocks.
     ///
     /// # Errors
@@ -225,12 +234,13 @@ impl Payments {
         .await
     }
 
-    /// Takes the lock off a PIN.
+    /// Takes the lock off a PIN, also for callers whose number is not believed.
     ///
     /// # Errors
     /// When the account does not exist.
     pub async fn unlock(&self, account: Id) -> Result<(), Error> {
-        self.change_payer(account, unlock).await
+        self.change_payer(account, unlock).await?;
+        self.open_path(account).await
     }
 
     pub(super) async fn change_payer(

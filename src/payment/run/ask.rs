@@ -23,6 +23,9 @@ impl Payments {
     /// # Errors
     /// When the database does not answer.
     pub async fn identify(&self, caller: Option<&Msisdn>) -> Result<Identity, Error> {
+        if let Some(unheard) = self.unheard() {
+            return Ok(unheard);
+        }
         let Some(phone) = caller else { return Ok(Identity::NoNumber) };
         if let Some(binding) = self.inner.store.binding(phone).await? {
             // A recycled number is heard of as one without an account, until it passes a code.

@@ -14,7 +14,7 @@ use crate::payment::row::bill::QuoteRow;
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{PaymentRow, State, Target, product};
 use crate::payment::run::crash::crash_point;
-use crate::payment::run::pay::{Intent, NOT_BELIEVED, PinVerdict};
+use crate::payment::run::pay::{Intent, PinVerdict};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
 
@@ -183,11 +183,10 @@ impl Payments {
             return refused(RefusalClass::ProductUnavailable.name());
         };
         let caller = request.caller.as_ref();
-        if !self
-            .is_believed("bill.pay", request.amount_minor, request.account, caller, request.channel)
-            .await?
+        if let Some(class) =
+            self.distrust("bill.pay", request.amount_minor, request.account, caller, request.channel).await?
         {
-            return refused(NOT_BELIEVED);
+            return refused(class);
         }
         let Some(quote) = self.quoted(request.account, &request.biller, &request.number).await? else {
             return refused(RefusalClass::BillChanged.name());

@@ -19,6 +19,7 @@ pub mod crash;
 pub mod findings;
 mod identity;
 mod lookup;
+mod lost;
 mod merchants;
 mod messages;
 mod orders;
@@ -32,6 +33,8 @@ mod schedule;
 mod sessions;
 pub mod staff;
 mod vouchers;
+mod stranger;
+mod trust;
 mod webhooks;
 mod within;
 pub mod writer;
@@ -49,7 +52,7 @@ use crate::connector::http::{Connector, Wire};
 use crate::connector::numbering::Plan;
 use crate::ledger::chart::House;
 use crate::ledger::row::Id;
-use crate::msisdn::Msisdn;
+use crate::msisdn::{Assurance, Msisdn};
 use crate::payment::answer::Change;
 use crate::payment::audit::Entry;
 use crate::payment::pin;
@@ -57,6 +60,7 @@ use crate::payment::pin::Peppers;
 use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
+use crate::payment::run::trust::Swaps;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
@@ -68,9 +72,12 @@ pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
 pub use identity::{Changed, CodeSent, PinSet};
+pub use lost::LostPin;
 pub use merchants::{MerchantFault, NewMerchant};
 pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
+pub use stranger::{Claimed, Proved};
+pub use trust::Needs;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.
 const CHANGES_MAX: usize = 1024;
@@ -155,6 +162,10 @@ pub struct Payments {
     inner: Arc<Inner>,
     /// What every commit of this handle is logged as, when staff act.
     acting: Option<Arc<Entry>>,
+    /// How far whoever asks by this handle is believed; without it a number that is there is.
+    standing: Option<Assurance>,
+    /// The language of whoever asks by this handle.
+    language: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Payments {
@@ -176,6 +187,7 @@ struct Inner {
     owner: Id,
     clock: Clock,
     pool: Pool,
+    swaps: Swaps,
     tracker: TaskTracker,
     changes: broadcast::Sender<Change>,
     /// What stands in for HTTP to merchants in a simulation.
@@ -225,11 +237,12 @@ impl Payments {
             owner: Id::new(clock.now().0),
             clock,
             pool,
+            swaps: Swaps::default(),
             tracker: TaskTracker::new(),
             changes,
             hooks: OnceLock::new(),
         };
-        let payments = Self { inner: Arc::new(inner), acting: None };
+        let payments = Self { inner: Arc::new(inner), acting: None, standing: None, language: None };
         payments.open_house().await?;
         Ok(payments)
     }

@@ -18,7 +18,7 @@ use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::merchants::SCOPE;
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::within::{Asked, Stopped, Within};
-use crate::payment::run::{Error, Payments};
+use crate::payment::run::{Error, Needs, Payments};
 use crate::payment::share::{Fee, Sharers};
 use crate::payment::unit::{Op, Posting, Refusal};
 use crate::payment::webhook;
@@ -527,6 +527,15 @@ impl Payments {
         task.await.map_err(|_| Error::Stopped)?
     }
 
+    /// Why this caller may not pay an order of so much, if so.
+    async fn distrusted_order(&self, asked: &PayOrder) -> Result<Option<OrderPayment>, Error> {
+        let Some(caller) = asked.caller.as_ref() else { return Ok(None) };
+        let needs =
+            self.needs("order.pay", asked.amount_minor, asked.account, Some(caller), asked.channel).await?;
+        let class = "not_believed".to_owned();
+        Ok((needs != Needs::Pin).then_some(OrderPayment::Told(PayOutcome::Refused { class })))
+    }
+
     async fn pay_through_order(&self, asked: PayOrder) -> Result<OrderPayment, Error> {
         let numbered: Vec<OrderRow> = self.numbered(&asked).await?;
         if let Some(paid) = numbered.iter().find(|order| order.payment == Some(asked.id)) {
@@ -539,6 +548,9 @@ impl Payments {
         let Some(merchant) = self.merchant(row.merchant).await? else { return Ok(OrderPayment::Gone) };
         if merchant.suspended {
             return Ok(OrderPayment::Told(PayOutcome::Suspended));
+        }
+        if let Some(refused) = self.distrusted_order(&asked).await? {
+            return Ok(refused);
         }
         let input = Input::Pay { payer: asked.account, payment: asked.id };
         let decided = fee_of(&merchant).and_then(|fee| order::step(&row, self.now(), &input, &fee));

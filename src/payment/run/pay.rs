@@ -18,7 +18,6 @@ use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest, Pin};
-use crate::payment::assurance::{Assurance, Demand};
 use crate::payment::decision::Source;
 use crate::payment::fold::{ids, suspension_keys};
 use crate::payment::pin;
@@ -39,8 +38,6 @@ const PIN_WAITS_MAX: u32 = 3;
 const SUBMIT_TRIES: u32 = 5;
 /// Given to a carrier's request over its own timeout before somebody else takes the payment up.
 pub(super) const MARGIN: Duration = Duration::from_secs(30);
-/// The class of a caller whose number is not believed.
-pub(super) const NOT_BELIEVED: &str = "not_believed";
 
 /// How a payment is to be judged with its hold.
 #[derive(Clone, Copy, Debug)]
@@ -144,17 +141,11 @@ impl Payments {
             Chosen::BadNumber => return refused(RefusalClass::BadNumber.name()),
             Chosen::NotSold => return refused(RefusalClass::AmountNotAllowed.name()),
         };
-        if !self
-            .is_believed(
-                "recharge.pay",
-                request.amount_minor,
-                request.account,
-                request.caller.as_ref(),
-                request.channel,
-            )
-            .await?
+        let (amount_minor, caller) = (request.amount_minor, request.caller.as_ref());
+        if let Some(class) =
+            self.distrust("recharge.pay", amount_minor, request.account, caller, request.channel).await?
         {
-            return refused(NOT_BELIEVED);
+            return refused(class);
         }
         let draft = self.draft(
             request.id,
@@ -168,33 +159,6 @@ impl Payments {
             return Ok(Err(PayOutcome::Suspended));
         }
         Ok(Ok(draft))
-    }
-
-    /// Whether this caller may pay from the account with nothing but its PIN.
-    pub(super) async fn is_believed(
-        &self,
-        action: &str,
-        amount_minor: i64,
-        account: Id,
-        caller: Option<&Msisdn>,
-        channel: Channel,
-    ) -> Result<bool, Error> {
-        match self.inner.settings.policy.judge(action, amount_minor, Assurance::of(caller), channel) {
-            Demand::Allow | Demand::Pin => {}
-            // A believed caller gave back a code a short time ago. Any other is told to call from the bound number.
-            Demand::PinAndCode => match caller {
-                Some(caller) if self.proven(caller, Some(account)).await?.is_some() => {}
-                _ => return Ok(false),
-            },
-            Demand::CallBack | Demand::Refuse => return Ok(false),
-        }
-        let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(true) };
-        let bound = self.inner.store.binding(caller).await?;
-        if bound.is_none_or(|b| b.account != account) {
-            return Ok(false);
-        }
-        // Somebody else may have the number now: it passes a code first, whichever way the payment came here.
-        Ok(!self.may_be_recycled(caller).await?)
     }
 
     /// Whether the account, or anything else that the payment goes by, is suspended.
@@ -215,6 +179,9 @@ impl Payments {
 
     /// Counts the try, then hashes: a crash in between costs the caller a try, never us the lock.
     pub(super) async fn check_pin(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
+        if self.is_stranger() {
+            return self.check_pin_apart(account, pin).await;
+        }
         let rules = &self.inner.settings.pin;
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;
@@ -239,9 +206,26 @@ impl Payments {
         crash_point("pin_after");
         let left = rules.tries_max.saturating_sub(payer.pin_tries);
         let stored = payer.pin_hash.ok_or(Error::NoSuchAccount)?;
-        let (pin, peppers, profile) = (pin.clone(), self.inner.peppers.clone(), rules.profile);
+        Ok(match self.hashes(account, pin, stored, payer.pin_pepper).await? {
+            (true, rehash) => PinVerdict::Right { rehash },
+            (false, _) if left <= 0 => PinVerdict::Locked,
+            (false, _) => PinVerdict::Wrong { left },
+        })
+    }
+
+    /// Whether a PIN is the one whose hash is stored, and the hash that is to take its place when it was made with an older
+    /// pepper or profile.
+    pub(super) async fn hashes(
+        &self,
+        account: Id,
+        pin: &Secret,
+        stored: String,
+        pepper: i32,
+    ) -> Result<(bool, Option<(String, i32)>), Error> {
+        let profile = self.inner.settings.pin.profile;
+        let (pin, peppers) = (pin.clone(), self.inner.peppers.clone());
         let checked = self.inner.pool.run(move || {
-            let checked = pin::check(&pin, account, &stored, payer.pin_pepper, &peppers, profile)?;
+            let checked = pin::check(&pin, account, &stored, pepper, &peppers, profile)?;
             let rehash = if checked.right && checked.stale {
                 Some(pin::hash(&pin, account, &peppers, profile)?)
             } else {
@@ -249,11 +233,7 @@ impl Payments {
             };
             Ok::<_, pin::Error>((checked.right, rehash))
         });
-        Ok(match checked.await?? {
-            (true, rehash) => PinVerdict::Right { rehash },
-            (false, _) if left <= 0 => PinVerdict::Locked,
-            (false, _) => PinVerdict::Wrong { left },
-        })
+        Ok(checked.await??)
     }
 
     /// The planted mistake of a build that counts a try when it has failed.

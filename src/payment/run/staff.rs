@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::connector::contract::{Outcome as News, RefusalClass};
 use crate::ledger::command::{Act as LedgerAct, Command};
 use crate::ledger::row::Id;
+use crate::msisdn::Msisdn;
 use crate::payment::approval;
 use crate::payment::approval::{Decision, Stage};
 use crate::payment::audit;
@@ -405,6 +406,7 @@ impl Payments {
         match act {
             Act::Dismiss { statement, place } => return self.ready_dismissal(*statement, place).await,
             Act::CloseDay { day, told } => return self.ready_close(*day, told, request, who).await,
+            Act::NewPin { account, phone } => return self.ready_new_pin(*account, phone).await,
             _ => {}
         }
         let Some(payment) = act.payment() else { return self.ready_move(act, request).await };
@@ -450,7 +452,7 @@ impl Payments {
                     Err(no) => Ok(Err(no.into())),
                 }
             }
-            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } => {
+            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } | Act::NewPin { .. } => {
                 Ok(Err(Refused::NoSuch("payment")))
             }
         }
@@ -476,6 +478,13 @@ impl Payments {
         ops.extend(self.goodwill(payment, step.act).await?);
         let subject = payment.reference.clone();
         Ok(Ok(Ready { subject, amount_minor, ops, news: Some((news, step)) }))
+    }
+
+    async fn ready_new_pin(&self, account: Id, phone: &Msisdn) -> Result<Result<Ready, Refused>, Error> {
+        Ok(match self.permit_ops(account, phone).await? {
+            Some(ops) => Ok(Ready { subject: account.text(), amount_minor: 0, ops, news: None }),
+            None => Err(Refused::NoSuch("number of this account")),
+        })
     }
 
     async fn ready_move(&self, act: &Act, request: Id) -> Result<Result<Ready, Refused>, Error> {

@@ -8,8 +8,8 @@ mod bill;
 mod charge;
 pub mod gateway;
 mod house;
-pub mod routes;
 pub mod policy;
+pub mod routes;
 pub mod smpp;
 mod ussd;
 
@@ -23,11 +23,11 @@ use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
 use crate::payment::alarm::Rules as Alarms;
+use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
+use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
 use crate::payment::tax::FeeTax;
-use crate::payment::assurance::Policy;
-use crate::payment::binding::IdentityRules;
 use crate::sip::config::Network;
 
 /// The whole configuration.

@@ -116,6 +116,7 @@ async fn ten_thousand_payments_at_thirty_percent_faults() {
         id: Id([5; 16]),
         connector: "sandbox",
         lines: &lines,
+        unreadable: &[],
         covers: (from, market.clock.now().0 + 1),
         costs: true,
         drift_us: 0,

@@ -98,7 +98,12 @@ impl Session {
     /// What somebody says that an action came to, in place of performing it.
     #[must_use]
     pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
-        Performed { event: Event::Outcome { name, values }, account: self.account, private: false, language: None }
+        Performed {
+            event: Event::Outcome { name, values },
+            account: self.account,
+            private: false,
+            language: None,
+        }
     }
 
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it

@@ -97,7 +97,9 @@ impl Session {
         let Some(payment) = self.payment else { return Ok(None) };
         let Some(event) = self.recalled(payment).await? else { return Ok(None) };
         self.come_back(channel).await?;
-        self.resume(Performed { event, account: self.account, private: false, language: None }).await.map(Some)
+        self.resume(Performed { event, account: self.account, private: false, language: None })
+            .await
+            .map(Some)
     }
 
     /// Saves the conversation as it stands, if it is one to come back to. `false` when another call has gone on with it.

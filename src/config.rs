@@ -4,6 +4,7 @@
 //! Everything has a default but what only the operator can know: the market and who is trusted.
 
 mod bill;
+pub mod dayone;
 pub mod gateway;
 pub mod smpp;
 mod ussd;
@@ -41,6 +42,8 @@ pub struct Config {
     pub pin: PinRules,
     /// Who issues bills.
     pub billers: Directory,
+    /// Tiers, maintenance, retention, restore.
+    pub day_one: dayone::DayOne,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -241,6 +244,8 @@ impl Config {
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
         let billers = bill::read(root, market.currency, faults);
+        let mut day_one = dayone::read(root, market.currency, &market.zone, faults);
+        day_one.beside(&node.database, folder);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -274,6 +279,7 @@ impl Config {
             market,
             pin,
             billers,
+            day_one,
             dialplan,
             control,
             sip,

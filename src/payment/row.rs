@@ -2,6 +2,8 @@
 
 pub mod bill;
 pub mod charge;
+pub mod dayone;
+pub mod epoch;
 pub mod identity;
 mod messages;
 pub mod order;

@@ -15,6 +15,7 @@ use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
 use crate::payment::tier::Tiers;
+use crate::payment::upkeep::Upkeep;
 
 /// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
 pub const SMS_VALIDITY: Duration = Duration::from_secs(24 * 3_600);
@@ -72,6 +73,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
+    /// What is shut when, what is kept how long, and how the house opens after a restore.
+    pub upkeep: Upkeep,
 }
 
 /// Rules for staff.
@@ -158,6 +161,7 @@ impl Settings {
             order_limit_minor: AMOUNT_MAX_MINOR,
             order_day_limit_minor: i64::MAX,
             staff: StaffSettings::default(),
+            upkeep: Upkeep::default(),
             billers: Directory::default(),
             bill_day_limit_minor: 1_000_000,
             bill_payment_limit_minor: 500_000,

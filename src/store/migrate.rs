@@ -22,6 +22,8 @@ pub(crate) const SQLITE: &[Step] = &[
     (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
+    (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
+    (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -36,6 +38,8 @@ pub(crate) const POSTGRES: &[Step] = &[
     (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
+    (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
+    (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
 ];
 
 /// One step and whether the database has it.

@@ -6,6 +6,7 @@
 
 mod columns;
 pub mod error;
+mod forget;
 pub mod keys;
 pub mod memory;
 mod messages;

@@ -10,6 +10,7 @@ pub(super) mod outbox;
 pub(super) mod reads;
 pub(super) mod records;
 mod tables;
+pub(super) mod upkeep;
 mod write;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,7 @@
 mod alarm;
 mod bill;
 mod charge;
+pub mod dayone;
 pub mod gateway;
 mod house;
 pub mod policy;
@@ -63,6 +64,8 @@ pub struct Config {
     pub charging: Terms,
     /// Routes, beside the numbering plan.
     pub routes: routes::Routes,
+    /// Tiers, maintenance, retention, restore.
+    pub day_one: dayone::DayOne,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -275,6 +278,8 @@ impl Config {
         let charging =
             within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
         let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
+        let mut day_one = dayone::read(root, market.currency, &market.zone, faults);
+        day_one.beside(&node.database, folder);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -314,6 +319,7 @@ impl Config {
             alarms,
             charging,
             routes: routing,
+            day_one,
             dialplan,
             control,
             sip,

@@ -17,6 +17,7 @@ mod commands;
 mod connector;
 mod connectors;
 mod crash;
+mod dayone;
 mod dialplan;
 mod dialplan_tools;
 mod engine;

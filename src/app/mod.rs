@@ -4,6 +4,7 @@
 pub mod control;
 pub mod dialplans;
 pub mod embedded;
+mod epoch;
 pub mod messaging;
 pub mod peppers;
 mod ported;
@@ -24,7 +25,7 @@ use crate::app::control::Control;
 use crate::app::messaging::{Messaging, MessagingFigures};
 use crate::app::reload::{Dialplans, Loaded, Unloaded, Wanted};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Market};
 use crate::connector::definition::Definition;
 use crate::connector::document::Fault;
 use crate::connector::http::Connector;
@@ -186,9 +187,10 @@ impl Money {
             },
             fee_tax: config.fee_tax,
             alarms: config.alarms.clone(),
-            staff: staff_rules(market.staff_alone_minor, market.balance_max_minor),
             identity: config.identity.clone(),
             policy: config.policy.clone(),
+            staff: staff_rules(market, &config.day_one.tiers),
+            upkeep: config.day_one.upkeep.clone(),
             sole_node: config.database.starts_with("sqlite:"),
             ..Settings::demo(market.currency)
         };
@@ -210,14 +212,20 @@ pub fn plan(config: &Config) -> Result<Plan, Error> {
     Ok(plan)
 }
 
-fn staff_rules(alone_minor: Option<i64>, balance_max_minor: Option<i64>) -> StaffSettings {
+fn staff_rules(market: &Market, tiers: &[Tier]) -> StaffSettings {
     let usual = StaffSettings::default();
-    // The one tier of a market that names none; more are the business of whoever knows customers.
-    let tiers =
-        balance_max_minor.map(|minor| Tier { name: "basic".to_owned(), balance_max_minor: Some(minor) });
+    let most_minor = market.balance_max_minor;
+    let mut tiers = tiers.to_vec();
+    if tiers.is_empty() {
+        // The one tier of a market that names none.
+        tiers.extend(most_minor.map(|_| Tier::named("basic")));
+    }
+    for tier in &mut tiers {
+        tier.balance_max_minor = tier.balance_max_minor.or(most_minor);
+    }
     StaffSettings {
-        alone_minor: alone_minor.unwrap_or(usual.alone_minor),
-        tiers: Tiers(tiers.into_iter().collect()),
+        alone_minor: market.staff_alone_minor.unwrap_or(usual.alone_minor),
+        tiers: Tiers(tiers),
         ..usual
     }
 }
@@ -362,6 +370,7 @@ impl Daemon {
         let registry = registry(&core, edition, &plant, clock);
         let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint)
             .with_plan(core.plan.clone());
+        epoch::take_up(&core.payments).await?;
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
         let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
@@ -374,6 +383,7 @@ impl Daemon {
         let figures: Arc<dyn Fn() -> MessagingFigures + Send + Sync> = Arc::new(messaging.watch(clock));
         let binds = binds(figures.clone(), &core.payments);
         tasks.push(tokio::spawn(core.payments.clone().watch_alarms(binds, close.clone())));
+        tasks.push(tokio::spawn(epoch::look_after(core.payments.clone(), close.clone())));
         let listen = |address| move |source| Error::Listen { address, source };
         let http = plant.http.local_addr().map_err(listen(SocketAddr::from(([0, 0, 0, 0], 0))))?;
         tasks.push(tokio::spawn({

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
+use super::staff::Person;
 use super::{Common, say, say_json};
 use crate::app::Core;
 use crate::money::Money;
@@ -27,6 +28,9 @@ pub(super) enum Command {
         msisdn: Option<String>,
         #[command(flatten)]
         pin: Pin,
+        /// Of the test book: its money is none, and it pays by the connector of [test] alone
+        #[arg(long)]
+        test: bool,
     },
     /// Show an account: balance, holds, limits, numbers
     Show {
@@ -102,6 +106,41 @@ Examples:
         /// Most in one payment; "none" removes it
         #[arg(long, value_name = "AMOUNT")]
         payment: Option<String>,
+    },
+    /// Put an account into a tier of the configuration
+    #[command(after_help = "\
+Example:
+  keytone account tier +8613800000001 known --reason \"identity card seen\" --staff ana")]
+    Tier {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// The tier's name
+        tier: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Take a customer's numbers out of the books: pseudonyms stand for them, sums and proofs stay
+    #[command(after_help = "\
+The account has to be empty. Its numbers are unbound, its PIN and conversations forgotten, its texts deleted. What names the
+number in the audit log or in a list of blocked numbers stays. The same command again goes on with what was cut off.
+
+Example:
+  keytone account erase +8613800000001 --reason \"letter of 3 May\" --staff ana")]
+    Erase {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
     },
     /// Set a new PIN, or unlock
     #[command(after_help = "\
@@ -193,12 +232,15 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Open { common, msisdn, pin } => {
+        Command::Open { common, msisdn, pin, test } => {
             let core = super::serve::core(&common.config).await?;
             let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
             let details = serde_json::json!({ "number": msisdn.as_ref().map(masked) });
             let acting = core.payments.acting(&super::who(), "open", String::new(), details);
-            let account = acting.open_account(OpenAccount { msisdn, pin: pin.read()? }).await?;
+            let account = {
+                let open = OpenAccount { msisdn, pin: pin.read()? };
+                if test { acting.open_test_account(open).await? } else { acting.open_account(open).await? }
+            };
             show(&core, &common, account).await?;
             core.close().await;
         }
@@ -245,6 +287,24 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             core.close().await;
         }
         Command::Pepper { common, add } => pepper(&common, add).await?,
+        Command::Tier { common, account, tier, reason, person } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            core.payments.set_tier(account, &tier, &person.staff, &reason).await??;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Erase { common, account, reason, person } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            let rows = core.payments.erase(account, &person.staff, &reason).await??;
+            if common.json {
+                say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }))?;
+            } else {
+                say(format!("{account}: its numbers are taken out of {rows} rows"));
+            }
+            core.close().await;
+        }
         Command::Pin { common, account, pin, unlock } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
@@ -326,6 +386,7 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
     let view = core.payments.account(account).await?.context("no such account")?;
     let currency = core.payments.settings().currency;
     let text = |minor: i64| Money::new(minor, currency).amount_text();
+    let tier = core.payments.tier_of(account).await?;
     if common.json {
         return say_json(&serde_json::json!({
             "account": account,
@@ -340,6 +401,9 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
             "pin": view.payer.pin_hash.is_some(),
             "locked": view.payer.pin_locked,
             "suspended": view.payer.suspended,
+            "test": view.account.kind.is_test(),
+            "tier": tier.map(|tier| &tier.name),
+            "balance_max": tier.and_then(|tier| tier.balance_max_minor).map(text),
         }));
     }
     let none = || "none".to_owned();
@@ -353,6 +417,13 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
     say(format!("used today  {}", text(view.used_today_minor)));
     say(format!("own limit   {} a day", view.payer.user_day_limit_minor.map_or_else(none, text)));
     say(format!("            {} a payment", view.payer.user_payment_limit_minor.map_or_else(none, text)));
+    if view.account.kind.is_test() {
+        say("book        test: this money is none");
+    }
+    if let Some(tier) = tier {
+        let most = tier.balance_max_minor.map_or_else(none, text);
+        say(format!("tier        {}, holds at most {most}", tier.name));
+    }
     let pin = match (view.payer.pin_hash.is_some(), view.payer.pin_locked) {
         (_, true) => "locked (keytone account pin --unlock)",
         (true, false) => "set",

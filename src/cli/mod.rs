@@ -18,7 +18,9 @@ mod export;
 mod flows;
 mod fmt;
 mod graph;
+mod import;
 mod ledger;
+mod maintenance;
 mod merchant;
 mod number;
 mod payment;
@@ -92,9 +94,15 @@ enum Command {
     /// Customers' accounts
     #[command(subcommand)]
     Account(account::Command),
+    /// Take in customers, numbers and balances of another system
+    #[command(subcommand)]
+    Import(import::Command),
     /// Payments
     #[command(subcommand)]
     Payment(payment::Command),
+    /// Times in which something is shut on purpose
+    #[command(subcommand)]
+    Maintenance(maintenance::Command),
     /// Merchants: who sells by order
     #[command(subcommand)]
     Merchant(merchant::Command),
@@ -162,7 +170,9 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
+        Command::Import(command) => import::run(command).await,
         Command::Payment(command) => payment::run(command).await,
+        Command::Maintenance(command) => maintenance::run(command).await,
         Command::Merchant(command) => merchant::run(command).await,
         Command::Order(command) => merchant::order(command).await,
         Command::Agent(command) => agent::run(command).await,

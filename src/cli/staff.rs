@@ -64,7 +64,7 @@ Example:
     /// Move money between the bank, the house, carriers and accounts
     #[command(after_help = "\
 Movements: cash-in, cash-out, float-sale and payout need --account; float-top-up, commission, float-found and float-lost
-need --connector; tax, fees and loss need neither.
+need --connector; tax, fees, loss and migrated need neither.
 
 Examples:
   keytone staff move cash-in 500.00 --account +8613800000001 --reason deposit --evidence \"slip 17\" --staff ana
@@ -288,6 +288,7 @@ pub(super) enum Way {
     Loss,
     FloatFound,
     FloatLost,
+    Migrated,
 }
 
 impl Way {
@@ -304,6 +305,7 @@ impl Way {
             Self::Loss => Movement::Loss,
             Self::FloatFound => Movement::FloatFound,
             Self::FloatLost => Movement::FloatLost,
+            Self::Migrated => Movement::Migrated,
         }
     }
 }
@@ -440,14 +442,10 @@ async fn close(
 }
 
 async fn find(core: &Core, text: &str) -> anyhow::Result<PaymentRow> {
-    let view = match Id::parse(text) {
-        Some(id) => core.payments.payment(id).await?,
-        None => core.payments.payment_by_reference(text).await?,
-    };
-    Ok(view.with_context(|| format!("no payment {text}; `keytone payment list` shows them"))?.payment)
+    Ok(super::payment::find(core, text).await?.payment)
 }
 
-async fn ask(core: Core, common: &Common, why: Why, act: Act) -> anyhow::Result<ExitCode> {
+pub(super) async fn ask(core: Core, common: &Common, why: Why, act: Act) -> anyhow::Result<ExitCode> {
     let id = match why.id {
         Some(text) => Id::parse(&text).context("the id is not a UUID")?,
         None => Id::new(Clock::machine().now().0),

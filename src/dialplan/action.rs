@@ -149,8 +149,27 @@ pub static REFUSAL: Family = Family {
     ],
 };
 
+/// What is shut, so that nothing can be paid.
+pub static SUSPENSION: Family = Family {
+    name: "suspension",
+    words: &[
+        "platform",
+        "product",
+        "carrier",
+        "channel",
+        "biller",
+        "merchant",
+        "agent",
+        "account",
+        "number",
+        "maintenance",
+        "works",
+        "other",
+    ],
+};
+
 /// The families of words that messages may speak.
-pub static FAMILIES: &[&Family] = &[&REFUSAL, &BILLER_KIND, &charge::CHARGE_STAGE];
+pub static FAMILIES: &[&Family] = &[&REFUSAL, &SUSPENSION, &BILLER_KIND, &charge::CHARGE_STAGE];
 
 const fn field(name: &'static str, ty: Type) -> Field {
     Field { name, ty }
@@ -166,6 +185,10 @@ const LIMIT: Field = field("limit", Type::Money);
 const LEFT: Field = field("left", Type::Money);
 const FEE: Field = field("fee", Type::Money);
 const RECEIPT: Field = field("receipt", Type::Digits);
+/// What is shut.
+const WHY: Field = field("why", Type::Choice(&SUSPENSION));
+/// When it is open again; only when what is shut is `maintenance`.
+const BACK: Field = field("back", Type::Time);
 /// Minutes since the first payment of the same account, number and amount.
 const FIRST: Field = field("first", Type::Int);
 const REPEAT: Field = field("repeat", Type::Bool);

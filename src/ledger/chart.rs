@@ -35,6 +35,10 @@ pub enum House<'a> {
     Bank,
     /// Money at the bank that is kept for customers and merchants.
     Trust,
+    /// Balances taken over from another system, until that system's money has come to our bank.
+    Migration,
+    /// An account of the test book: `funding`, `float`, `commission`, `fee`, `tax`, `loss`.
+    Test(&'a str),
 }
 
 impl House<'_> {
@@ -54,6 +58,8 @@ impl House<'_> {
             Self::Receivable(provider) => format!("receivable:{provider}"),
             Self::Bank => "bank".to_owned(),
             Self::Trust => "trust".to_owned(),
+            Self::Migration => "migration".to_owned(),
+            Self::Test(name) => format!("test:{name}"),
         }
     }
 
@@ -61,7 +67,7 @@ impl House<'_> {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Funding => Kind::Funding,
+            Self::Funding | Self::Migration => Kind::Funding,
             Self::Fee => Kind::Fee,
             Self::Tax => Kind::Tax,
             Self::Loss => Kind::Loss,
@@ -72,6 +78,7 @@ impl House<'_> {
             Self::Biller(_) => Kind::Biller,
             Self::Receivable(_) => Kind::Receivable,
             Self::Bank | Self::Trust => Kind::Bank,
+            Self::Test(_) => Kind::TestHouse,
         }
     }
 
@@ -130,6 +137,12 @@ pub const fn customer(id: Id, currency: Currency, at: i64) -> AccountRow {
         last_transfer: None,
         opened_at: at,
     }
+}
+
+/// A tester's account as it is opened at `at`, microseconds.
+#[must_use]
+pub fn tester(id: Id, currency: Currency, at: i64) -> AccountRow {
+    AccountRow { kind: Kind::TestCustomer, ..customer(id, currency, at) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ pub mod alarm;
 pub mod bill;
 pub mod charge;
 pub mod day;
+pub mod dayone;
+pub mod epoch;
 pub mod identity;
 mod messages;
 pub mod order;

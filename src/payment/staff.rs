@@ -15,6 +15,7 @@
 //!  loss          loss +    bank −          the house makes good what it lost
 //!  float_found   float −   loss +          the carrier holds more of ours than the books say
 //!  float_lost    float +   loss −          less
+//!  migrated      bank −    migration +     money of balances that were taken over came to our bank
 //! ```
 
 use std::collections::BTreeMap;
@@ -66,6 +67,8 @@ pub enum Movement {
     FloatFound,
     /// It has less.
     FloatLost,
+    /// Money of balances that were taken over from another system came to our bank.
+    Migrated,
 }
 
 impl Movement {
@@ -82,6 +85,7 @@ impl Movement {
         Self::Loss,
         Self::FloatFound,
         Self::FloatLost,
+        Self::Migrated,
     ];
 
     /// Its name, as everywhere.
@@ -99,6 +103,7 @@ impl Movement {
             Self::Loss => "loss",
             Self::FloatFound => "float_found",
             Self::FloatLost => "float_lost",
+            Self::Migrated => "migrated",
         }
     }
 
@@ -108,7 +113,7 @@ impl Movement {
         match self {
             Self::CashIn | Self::CashOut | Self::FloatSale | Self::Payout => Needs::Account,
             Self::FloatTopUp | Self::Commission | Self::FloatFound | Self::FloatLost => Needs::Connector,
-            Self::Tax | Self::Fees | Self::Loss => Needs::Nothing,
+            Self::Tax | Self::Fees | Self::Loss | Self::Migrated => Needs::Nothing,
         }
     }
 
@@ -189,6 +194,8 @@ pub enum Act {
         /// The bound number that calls.
         phone: Msisdn,
     },
+    /// Takes payments again after a restore from a backup; always by two.
+    Unlock,
 }
 
 impl Act {
@@ -203,13 +210,14 @@ impl Act {
             Self::Dismiss { .. } => "dismiss",
             Self::CloseDay { .. } => "close",
             Self::NewPin { .. } => "new_pin",
+            Self::Unlock => "unlock",
         }
     }
 
     /// Whether two persons must want it, however little it moves.
     #[must_use]
     pub const fn needs_two(&self) -> bool {
-        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. })
+        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. } | Self::Unlock)
     }
 
     /// The payment that it is about.
@@ -219,7 +227,7 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. } => None,
+            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. } | Self::Unlock => None,
         }
     }
 }
@@ -233,6 +241,21 @@ pub enum Refusal {
     /// No name.
     #[error("say who acts, by --staff NAME or $KEYTONE_STAFF")]
     Nobody,
+    /// Nothing is locked.
+    #[error("the database is not locked")]
+    NotLocked,
+    /// Payments are open of which nobody knows whether they were delivered.
+    #[error("{0} payments are not known yet: the carriers are being asked; resolve what they cannot tell")]
+    Unsettled(usize),
+    /// An account that is to be erased has money.
+    #[error("the account still holds money: pay it out first")]
+    NotEmpty,
+    /// A window of maintenance that ends before it begins, or has ended.
+    #[error("a window of maintenance must end after it begins, and not have ended")]
+    Window,
+    /// No more windows are planned at once.
+    #[error("{0} windows are planned already; remove one")]
+    Windows(u32),
     /// Zero, negative, or a discount that is not below the amount.
     #[error("the amount must be above zero, and a discount below it")]
     Amount,
@@ -396,6 +419,7 @@ pub fn legs(
         Movement::Loss => (house(House::Bank), house(House::Loss)),
         Movement::FloatFound => (house(House::Float(connector()?)), house(House::Loss)),
         Movement::FloatLost => (house(House::Loss), house(House::Float(connector()?))),
+        Movement::Migrated => (house(House::Bank), house(House::Migration)),
     };
     Ok(Leg::merged(&[
         Leg::new(from, discount_minor.saturating_sub(amount_minor)),

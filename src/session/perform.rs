@@ -9,6 +9,7 @@ mod given;
 mod identity;
 mod order;
 mod recharge;
+mod shut;
 
 use std::fmt;
 use std::future::Future;
@@ -192,10 +193,16 @@ struct Desk {
 impl Desk {
     async fn perform(mut self, task: Task) -> Result<Performed, Error> {
         let action = task.action.name;
-        if self.draft && task.moves_money() {
-            let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
+        let testing = match self.account {
+            Some(account) if self.draft => self.payments.is_test(account).await?,
+            Some(_) | None => false,
+        };
+        if self.draft && !testing && task.moves_money() {
+            let values = shut::values(task.action, shut::unsaid());
+            let event = Event::Outcome { name: SUSPENDED.to_owned(), values };
             return Ok(Performed { event, account: self.account, private: false, language: None });
         }
+        let about = shut::about(&self, task.action, &task.arguments);
         let mut given = Given::new(action, task.arguments);
         let room = action.split_once('.').map_or(action, |(room, _)| room);
         let (name, values) = match room {
@@ -204,6 +211,10 @@ impl Desk {
             "order" => order::perform(&mut self, action, &mut given).await?,
             "charge" => charge::perform(&mut self, action, &mut given).await?,
             _ => account::perform(&mut self, action, &mut given).await?,
+        };
+        let values = match (name, about) {
+            (SUSPENDED, Some(about)) => shut::values(task.action, shut::told(&self, &about).await?),
+            _ => values,
         };
         let private = (action, name) == ("recharge.voucher", "code");
         let event = Event::Outcome { name: name.to_owned(), values };
@@ -234,9 +245,8 @@ fn paid(outcome: &PayOutcome, money: impl Fn(i64) -> Value) -> Answer {
             vec![Value::Int(*minutes_ago), money(*fee_minor)]
         }
         PayOutcome::Refused { class } => vec![Value::Text(spoken(class).to_owned())],
-        PayOutcome::Locked | PayOutcome::PinNeeded | PayOutcome::StillProcessing | PayOutcome::Suspended => {
-            Vec::new()
-        }
+        PayOutcome::Suspended => shut::unsaid(),
+        PayOutcome::Locked | PayOutcome::PinNeeded | PayOutcome::StillProcessing => Vec::new(),
     };
     (outcome.name(), values)
 }
@@ -264,11 +274,10 @@ mod tests {
     #[test]
     fn every_money_action_can_be_suspended() {
         for action in all().filter(|action| action.moves_money()) {
-            assert!(
-                action.outcome(SUSPENDED).is_some_and(|(_, outcome)| outcome.values.is_empty()),
-                "{}",
-                action.name
-            );
+            let (_, outcome) = action.outcome(SUSPENDED).unwrap();
+            let values = shut::values(action, shut::unsaid());
+            assert_eq!(values.len(), outcome.values.len(), "{}", action.name);
+            assert!(values.iter().zip(outcome.values).all(|(value, field)| value.is(field.ty)));
         }
     }
 

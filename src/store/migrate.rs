@@ -27,6 +27,8 @@ pub(crate) const SQLITE: &[Step] = &[
     (17, "paths", include_str!("../../migrations/sqlite/0017_paths.sql")),
     (19, "days", include_str!("../../migrations/sqlite/0019_days.sql")),
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
+    (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
+    (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -46,6 +48,8 @@ pub(crate) const POSTGRES: &[Step] = &[
     (17, "paths", include_str!("../../migrations/postgres/0017_paths.sql")),
     (19, "days", include_str!("../../migrations/postgres/0019_days.sql")),
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
+    (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
+    (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
 ];
 
 /// One step and whether the database has it.

@@ -7,6 +7,7 @@
 pub mod accounting;
 mod columns;
 pub mod error;
+mod forget;
 pub mod keys;
 pub mod memory;
 mod messages;

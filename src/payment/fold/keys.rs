@@ -3,7 +3,7 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
-use crate::payment::row::{PaymentRow, Target};
+use crate::payment::row::{PaymentRow, Target, product};
 use crate::payment::unit::{Op, Posting, Unit};
 use crate::store::keys::Keys;
 
@@ -176,17 +176,34 @@ pub fn suspension_keys(payment: &PaymentRow) -> Vec<(String, String)> {
         3 => "sms",
         _ => "http",
     };
-    let mut keys = vec![
+    let mut keys = whole();
+    keys.extend([
         ("product".to_owned(), payment.product.clone()),
         ("carrier".to_owned(), payment.connector.clone()),
         ("channel".to_owned(), channel.to_owned()),
         ("account".to_owned(), payment.account.text()),
-    ];
+    ]);
     match &payment.target {
         Target::Phone(phone) => keys.push(("number".to_owned(), phone.as_str().to_owned())),
         Target::Bill { biller, .. } => keys.push(("biller".to_owned(), biller.clone())),
         Target::Deal(_) => {}
     }
+    if payment.product == product::DEPOSIT {
+        keys.push(("agent".to_owned(), payment.account.text()));
+    }
     keys.extend(payment.caller.as_ref().map(|caller| ("number".to_owned(), caller.as_str().to_owned())));
     keys
+}
+
+/// The scope of what shuts everything.
+pub const WHOLE: &str = "whole";
+/// The key under which staff shut everything.
+pub const ALL: &str = "all";
+/// The key under which everything is shut after a restore from a backup, until what was open then is known.
+pub const RESTORED: &str = "restored";
+
+/// What shuts everything.
+#[must_use]
+pub fn whole() -> Vec<(String, String)> {
+    [ALL, RESTORED].map(|key| (WHOLE.to_owned(), key.to_owned())).to_vec()
 }

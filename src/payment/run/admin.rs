@@ -5,8 +5,10 @@ use crate::ledger::chart;
 use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg};
 use crate::ledger::row::{AccountRow, Id};
+use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::pin;
+use crate::payment::reference;
 use crate::payment::row::{AttemptRow, BindingRow, EventRow, PayerRow, PaymentRow, SuspensionRow};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
@@ -64,6 +66,12 @@ pub enum Scope {
     Account,
     /// A number with `+`, as caller or as target.
     Number,
+    /// A biller's id.
+    Biller,
+    /// An agent, by his account's id.
+    Agent,
+    /// Everything: [`crate::payment::fold::ALL`].
+    Whole,
 }
 
 impl Scope {
@@ -76,6 +84,9 @@ impl Scope {
             Self::Channel => "channel",
             Self::Account => "account",
             Self::Number => "number",
+            Self::Biller => "biller",
+            Self::Agent => "agent",
+            Self::Whole => "whole",
         }
     }
 }
@@ -86,6 +97,14 @@ impl Payments {
     /// # Errors
     /// When the PIN is not good enough, or the number is bound to another account.
     pub async fn open_account(&self, open: OpenAccount) -> Result<Id, Error> {
+        self.open_as(open, chart::customer).await
+    }
+
+    pub(super) async fn open_as(
+        &self,
+        open: OpenAccount,
+        row: impl Fn(Id, Currency, i64) -> AccountRow,
+    ) -> Result<Id, Error> {
         let at = self.now();
         let id = Id::new(at);
         let numbers: Vec<Msisdn> = open.msisdn.iter().cloned().collect();
@@ -110,7 +129,7 @@ impl Payments {
             version: 1,
         };
         let currency = self.inner.settings.currency;
-        let mut ops = vec![Op::OpenAccount(chart::customer(id, currency, at)), Op::OpenPayer(payer)];
+        let mut ops = vec![Op::OpenAccount(row(id, currency, at)), Op::OpenPayer(payer)];
         ops.extend(open.msisdn.map(|msisdn| Op::Bind(BindingRow { msisdn, account: id, bound_at: at })));
         self.commit(ops).await?.map_err(Error::Refused)?;
         Ok(id)
@@ -159,7 +178,8 @@ impl Payments {
         if self.inner.store.payer(account).await?.is_none() {
             return Err(Error::NoSuchAccount);
         }
-        self.transfer(id, House::Funding.id(self.inner.settings.currency), account, amount_minor).await?;
+        let funding = if self.is_test(account).await? { House::Test("funding") } else { House::Funding };
+        self.transfer(id, funding.id(self.inner.settings.currency), account, amount_minor).await?;
         let row = self.inner.store.account(account).await?.ok_or(Error::NoSuchAccount)?;
         Ok(row.balance_minor)
     }
@@ -317,12 +337,13 @@ impl Payments {
         self.view(self.inner.store.payment(id).await?).await
     }
 
-    /// A payment by its short reference.
+    /// A payment by its short reference, as it is stored or as people write it.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn payment_by_reference(&self, reference: &str) -> Result<Option<PaymentView>, Error> {
-        self.view(self.inner.store.payment_by_reference(reference).await?).await
+        let reference = reference::clean(reference);
+        self.view(self.inner.store.payment_by_reference(&reference).await?).await
     }
 
     async fn view(&self, payment: Option<PaymentRow>) -> Result<Option<PaymentView>, Error> {

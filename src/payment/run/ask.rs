@@ -79,10 +79,12 @@ impl Payments {
             Chosen::NotSold => return Ok(Quote::NotDesignated),
         };
         let store = &self.inner.store;
-        let settings = &self.inner.settings;
         let payer = store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
         let draft = self.draft(Id([0; 16]), account, channel, phone, amount_minor, carrier);
-        if payer.suspended || store.suspended(&suspension_keys(&draft)).await? {
+        if payer.suspended
+            || store.suspended(&suspension_keys(&draft)).await?
+            || self.under_maintenance(&draft).await?
+        {
             return Ok(Quote::Suspended);
         }
         let key = PairKey { account, target: phone.clone().into(), amount_minor };
@@ -94,7 +96,7 @@ impl Payments {
         let over = limits::judge(&limits::Facts {
             amount_minor,
             used_minor: used.map_or(0, |c| c.used_minor),
-            payment_limit_minor: settings.payment_limit_minor,
+            payment_limit_minor: self.payment_limit(account).await?,
             day_limit_minor,
             user_day_limit_minor: payer.user_day_limit_minor,
             user_payment_limit_minor: payer.user_payment_limit_minor,

@@ -152,7 +152,7 @@ impl Payments {
             // The biller knows what is paid of a bill, and was asked a moment ago: an equal part of it is no mistake.
             repeat: true,
             payment_limit_minor: biller_limit_minor.map_or(limit_minor, |own| own.min(limit_minor)),
-            day_limit_minor: settings.bill_day_limit_minor,
+            day_limit_minor: self.bill_day_limit(request.account).await?,
         };
         match self.authorise(intent, draft, passed).await? {
             Ok(payment) => self.carry_on(payment, &mut changes).await,
@@ -182,6 +182,10 @@ impl Payments {
         let Some(biller) = settings.billers.by_code(&request.biller) else {
             return refused(RefusalClass::ProductUnavailable.name());
         };
+        // The test book has no billers.
+        if self.is_test(request.account).await? {
+            return refused(RefusalClass::ProductUnavailable.name());
+        }
         let caller = request.caller.as_ref();
         if let Some(class) =
             self.distrust("bill.pay", request.amount_minor, request.account, caller, request.channel).await?

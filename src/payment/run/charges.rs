@@ -12,6 +12,7 @@ use crate::payment::charge;
 use crate::payment::charge::{
     CERTIFICATE_TAIL, CERTIFICATE_TRIES, Input, Movement, Side, Stage, Step, texts,
 };
+use crate::payment::fold::whole;
 use crate::payment::pin;
 use crate::payment::reference;
 use crate::payment::row::charge::{AgentRow, ChargeRow};
@@ -118,6 +119,9 @@ impl Payments {
         let terms = self.inner.settings.charging;
         if let Some(limit_minor) = terms.charge_limit_minor.filter(|limit| ask.amount_minor > *limit) {
             return Ok(Charged::Limit { limit_minor });
+        }
+        if self.maintained(&[("product".to_owned(), "charge".to_owned())]).await?.is_some() {
+            return Ok(Charged::Suspended);
         }
         let Some(agent) = self.agent(ask.agent).await?.filter(|agent| sells(agent, &ask)) else {
             return Ok(Charged::NotOffered);
@@ -592,5 +596,7 @@ fn doors(row: &ChargeRow) -> Vec<(String, String)> {
         ("number", row.buyer_phone.as_str().to_owned()),
     ]
     .map(|(scope, key)| (scope.to_owned(), key))
-    .to_vec()
+    .into_iter()
+    .chain(whole())
+    .collect()
 }

@@ -250,7 +250,8 @@ impl Payments {
             self.change_payer(account, |payer| payer.user_day_limit_minor = Some(limit)).await?;
             self.plan_limit(account, None).await?;
         }
-        Ok(binding::day_limit(mark.as_ref(), settings.day_limit_minor, now, &settings.identity))
+        let limit_minor = self.market_day_limit(account).await?;
+        Ok(binding::day_limit(mark.as_ref(), limit_minor, now, &settings.identity))
     }
 
     /// Notes, or forgets, an own day limit that comes into force after the cool-down.

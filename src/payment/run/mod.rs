@@ -18,6 +18,7 @@ pub mod close;
 pub mod crash;
 pub mod findings;
 mod identity;
+pub mod import;
 mod lookup;
 mod lost;
 mod merchants;
@@ -28,12 +29,17 @@ mod pay;
 mod pool;
 pub mod reconcile;
 mod resolve;
+pub mod restored;
+pub mod retention;
 mod routes;
 mod schedule;
 mod sessions;
 pub mod staff;
 mod stranger;
+mod testbook;
+mod tiers;
 mod trust;
+pub mod upkeep;
 mod vouchers;
 mod webhooks;
 mod within;
@@ -114,6 +120,14 @@ pub enum Error {
     /// A biller's connector is not there, or takes no bills.
     #[error("the biller \"{0}\" has no connector that takes bills")]
     BillerWithoutConnector(String),
+    /// The test book's connector is not there, takes no recharges, or serves others than testers.
+    #[error(
+        "the test book's connector \"{0}\" is not there, takes no recharges, or serves live numbers or billers too"
+    )]
+    TestConnector(String),
+    /// The market has no test book.
+    #[error("there is no test book: name its connector in the configuration, [test] connector = \"…\"")]
+    NoTestBook,
     /// The plan or a connector has another currency than the market.
     #[error("{0} has another currency than the market")]
     Currency(String),
@@ -243,6 +257,7 @@ impl Payments {
             hooks: OnceLock::new(),
         };
         let payments = Self { inner: Arc::new(inner), acting: None, standing: None, language: None };
+        payments.test_book_fits()?;
         payments.open_house().await?;
         Ok(payments)
     }
@@ -259,6 +274,7 @@ impl Payments {
             House::Rounding,
             House::Bank,
             House::Trust,
+            House::Migration,
             House::Commission(AGENTS),
         ];
         for connector in self.inner.connectors.keys() {
@@ -266,6 +282,9 @@ impl Payments {
         }
         for biller in self.inner.settings.billers.all() {
             house.push(House::Biller(&biller.id));
+        }
+        if self.inner.settings.upkeep.test_connector.is_some() {
+            house.extend(testbook::ACCOUNTS.iter().map(|name| House::Test(name)));
         }
         let ops = house.iter().map(|h| Op::OpenAccount(h.row(currency, at))).collect();
         self.commit(ops).await?.map_err(Error::Refused)?;
@@ -384,6 +403,9 @@ impl Payments {
     }
 
     fn posting(&self, connector: &str) -> Posting {
+        if let Some(posting) = self.test_posting(connector) {
+            return posting;
+        }
         let currency = self.inner.settings.currency;
         Posting {
             counterparty: House::Float(connector).id(currency),

@@ -559,6 +559,7 @@ impl Payments {
         with.insert(0, Op::Open(vec![(SCOPE.to_owned(), merchant.id.text())]));
         let settings = &self.inner.settings;
         let currency = settings.currency;
+        let day_limit_minor = self.order_day_limit(asked.account).await?;
         let draft = self.draft_within(Asked {
             id: asked.id,
             account: asked.account,
@@ -575,7 +576,7 @@ impl Payments {
             draft,
             pin: asked.pin,
             payment_limit_minor: settings.order_limit_minor,
-            day_limit_minor: settings.order_day_limit_minor,
+            day_limit_minor,
             posting: Posting {
                 counterparty: House::Intermediary.id(currency),
                 commission: House::Fee.id(currency),

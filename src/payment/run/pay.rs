@@ -102,11 +102,10 @@ impl Payments {
         if planted("send_before_hold") {
             self.send_too_early(&draft).await;
         }
-        let settings = &self.inner.settings;
         let intent = Intent {
             channel: request.channel,
             repeat: request.repeat,
-            payment_limit_minor: settings.payment_limit_minor,
+            payment_limit_minor: self.payment_limit(request.account).await?,
             day_limit_minor: self.day_limit(request.account).await?,
         };
         let fee_minor = draft.fee_minor;
@@ -155,6 +154,7 @@ impl Payments {
             request.amount_minor,
             carrier,
         );
+        let draft = self.in_its_book(draft).await?;
         if self.is_shut(&draft, request.caller.as_ref()).await? {
             return Ok(Err(PayOutcome::Suspended));
         }
@@ -166,7 +166,9 @@ impl Payments {
         let payer = self.inner.store.payer(draft.account).await?.ok_or(Error::NoSuchAccount)?;
         let mut keys = suspension_keys(draft);
         keys.extend(caller.map(|c| ("number".to_owned(), c.as_str().to_owned())));
-        Ok(payer.suspended || self.inner.store.suspended(&keys).await?)
+        Ok(payer.suspended
+            || self.inner.store.suspended(&keys).await?
+            || self.under_maintenance(draft).await?)
     }
 
     /// Whether so much may be paid without a PIN at all; the day's sum is judged with the hold.
@@ -326,7 +328,11 @@ impl Payments {
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
     }
 
-    async fn submit(&self, payment: &PaymentRow, attempt: &AttemptRow) -> Result<PaymentRow, Error> {
+    pub(super) async fn submit(
+        &self,
+        payment: &PaymentRow,
+        attempt: &AttemptRow,
+    ) -> Result<PaymentRow, Error> {
         let mut tries = 0;
         loop {
             let (id, version) = (payment.id, payment.version);

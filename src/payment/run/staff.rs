@@ -14,6 +14,7 @@ use crate::payment::approval::{Decision, Stage};
 use crate::payment::audit;
 use crate::payment::audit::Entry;
 use crate::payment::decision::{Source, Step};
+use crate::payment::row::dayone::SuspensionNoteRow;
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::staff::{AccountTierRow, AuditHeadRow, AuditRow, HEAD, ProposalRow, RefundRow};
 use crate::payment::row::{PaymentRow, State, SuspensionRow};
@@ -89,7 +90,8 @@ pub(super) fn between(refusal: &Refusal) -> bool {
     )
 }
 
-fn words(text: &str) -> String {
+/// What staff wrote, as it is kept: trimmed, [`WORDS_MAX`] characters at most.
+pub(super) fn words(text: &str) -> String {
     text.trim().chars().take(WORDS_MAX).collect()
 }
 
@@ -285,9 +287,21 @@ impl Payments {
     ) -> Result<Result<(), Refused>, Error> {
         let row = SuspensionRow { scope: scope.name().to_owned(), key: key.to_owned(), since: self.now() };
         let what = if shut { "suspend" } else { "resume" };
-        let op = if shut { Op::Suspend(row) } else { Op::Resume(row) };
+        let ops = if shut {
+            let note = SuspensionNoteRow {
+                scope: row.scope.clone(),
+                key: row.key.clone(),
+                reason: words(reason),
+                who: words(who),
+                at: row.since,
+            };
+            vec![Op::Suspend(row), Op::put(&note)]
+        } else {
+            let note = [cell(&row.scope), cell(&row.key)];
+            vec![Op::Resume(row), Op::remove::<SuspensionNoteRow>(&note)]
+        };
         let subject = format!("{} {key}", scope.name());
-        self.note_staff(vec![op], who, what, subject, serde_json::json!({ "reason": words(reason) })).await
+        self.note_staff(ops, who, what, subject, serde_json::json!({ "reason": words(reason) })).await
     }
 
     /// Puts an account into a tier.
@@ -452,7 +466,7 @@ impl Payments {
                     Err(no) => Ok(Err(no.into())),
                 }
             }
-            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } | Act::NewPin { .. } => {
+            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } | Act::NewPin { .. } | Act::Unlock => {
                 Ok(Err(Refused::NoSuch("payment")))
             }
         }
@@ -488,6 +502,14 @@ impl Payments {
     }
 
     async fn ready_move(&self, act: &Act, request: Id) -> Result<Result<Ready, Refused>, Error> {
+        if *act == Act::Unlock {
+            return Ok(match self.ready_unlock().await? {
+                Ok(ops) => {
+                    Ok(Ready { subject: "whole restored".to_owned(), amount_minor: 0, ops, news: None })
+                }
+                Err(no) => Err(no.into()),
+            });
+        }
         let Act::Move { movement, amount_minor, account, connector, discount_minor } = act else {
             return Ok(Err(Refused::NoSuch("payment")));
         };

@@ -23,8 +23,12 @@ pub(super) mod reads;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../records.rs"]
 pub(super) mod records;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../upkeep.rs"]
+pub(super) mod upkeep;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,6 +153,13 @@ impl Sqlite {
         self.updater.close().await;
         // The writing connection closes with its last owner; what is committed is on the disk already.
         let _ = self.writer.lock().await.conn.execute("pragma optimize").await;
+    }
+
+    /// Copies the database into a new file, as it is at one moment.
+    pub(super) async fn copy_to(&self, file: &Path) -> Result<(), Error> {
+        let name = file.to_str().ok_or_else(|| Error::Address("the file's name is not UTF-8".to_owned()))?;
+        sqlx::query("vacuum into $1").bind(name.to_owned()).execute(&self.updater).await?;
+        Ok(())
     }
 
     pub(super) async fn begin(&self, keys: Keys, at: i64) -> Result<(Keys, Loaded, OpenBatch), Error> {

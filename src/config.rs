@@ -5,6 +5,7 @@
 
 mod bill;
 pub mod gateway;
+mod provider;
 pub mod smpp;
 mod ussd;
 
@@ -18,6 +19,7 @@ use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
 use crate::payment::bill::Directory;
+use crate::payment::provider::Providers;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -41,6 +43,8 @@ pub struct Config {
     pub pin: PinRules,
     /// Who issues bills.
     pub billers: Directory,
+    /// Who holds accounts outside.
+    pub providers: Providers,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -241,6 +245,7 @@ impl Config {
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
         let billers = bill::read(root, market.currency, faults);
+        let providers = provider::read(root, faults);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -274,6 +279,7 @@ impl Config {
             market,
             pin,
             billers,
+            providers,
             dialplan,
             control,
             sip,

@@ -31,6 +31,7 @@ mod orders;
 mod payments;
 mod prompts;
 mod proof;
+mod providers;
 mod reload;
 mod resume;
 mod rtp_engine;

@@ -166,6 +166,7 @@ impl Money {
             payment_limit_minor: market.payment_limit_minor,
             duplicate_window: market.duplicate_window,
             billers: config.billers.clone(),
+            providers: config.providers.clone(),
             bill_day_limit_minor: market.bill_day_limit_minor,
             bill_payment_limit_minor: market.bill_payment_limit_minor,
             answer_within: market.answer_within,

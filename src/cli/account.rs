@@ -18,7 +18,10 @@ use crate::secret::Secret;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Open an account, with a number and a PIN if they are given
-    #[command(after_help = "Example:\n  keytone account open --msisdn +8613800000001 --pin-file pin.txt")]
+    #[command(after_help = "\
+Examples:
+  keytone account open --msisdn +8613800000001 --pin-file pin.txt
+  keytone account open --msisdn +8613800000001 --pin-file pin.txt --provider sandbox-wallet --external-id w-1000001")]
     Open {
         #[command(flatten)]
         common: Common,
@@ -27,6 +30,12 @@ pub(super) enum Command {
         msisdn: Option<String>,
         #[command(flatten)]
         pin: Pin,
+        /// Who holds its money: the connector of a [[provider]]; this system itself without it
+        #[arg(long, value_name = "CONNECTOR", requires = "external_id")]
+        provider: Option<String>,
+        /// What the provider calls the customer's account
+        #[arg(long, value_name = "ID", requires = "provider")]
+        external_id: Option<String>,
     },
     /// Show an account: balance, holds, limits, numbers
     Show {
@@ -148,10 +157,16 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Open { common, msisdn, pin } => {
+        Command::Open { common, msisdn, pin, provider, external_id } => {
             let core = super::serve::core(&common.config).await?;
             let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
-            let account = core.payments.open_account(OpenAccount { msisdn, pin: pin.read()? }).await?;
+            let open = OpenAccount { msisdn, pin: pin.read()? };
+            let account = match (provider, external_id) {
+                (Some(provider), Some(id)) => {
+                    core.payments.open_outside_account(open, &provider, &id).await?
+                }
+                _ => core.payments.open_account(open).await?,
+            };
             show(&core, &common, account).await?;
             core.close().await;
         }
@@ -226,6 +241,7 @@ async fn limit(core: &Core, account: Id, day: Option<String>, payment: Option<St
 
 async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
     let view = core.payments.account(account).await?.context("no such account")?;
+    let outside = core.payments.held_outside(account).await?;
     let currency = core.payments.settings().currency;
     let text = |minor: i64| Money::new(minor, currency).amount_text();
     if common.json {
@@ -242,12 +258,17 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
             "pin": view.payer.pin_hash.is_some(),
             "locked": view.payer.pin_locked,
             "suspended": view.payer.suspended,
+            "provider": outside.as_ref().map(|o| &o.provider),
+            "external_id": outside.as_ref().map(|o| &o.external_id),
         }));
     }
     let none = || "none".to_owned();
     say(format!("account     {account}"));
     for number in &view.numbers {
         say(format!("number      {}", number.as_str()));
+    }
+    if let Some(outside) = &outside {
+        say(format!("held by     {}, as {}", outside.provider, outside.external_id));
     }
     say(format!("balance     {} {currency}", text(view.account.balance_minor)));
     say(format!("held        {}", text(view.account.held_minor)));

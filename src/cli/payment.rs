@@ -9,8 +9,10 @@ use super::{Common, say, say_json};
 use crate::app::Core;
 use crate::clock::Timestamp;
 use crate::money::Money;
+use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::{Id, PaymentRow, State};
 use crate::payment::run::Scope;
+use crate::payment::saga::Stage;
 use crate::store::PaymentFilter;
 
 #[derive(Debug, Subcommand)]
@@ -195,6 +197,7 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         None => core.payments.payment_by_reference(payment).await?,
     };
     let view = view.with_context(|| format!("no payment {payment}"))?;
+    let reserved = core.payments.reservation_of(view.payment.id).await?;
     if common.json {
         let events: Vec<_> = view.events.iter().map(|e| {
                     serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
@@ -215,6 +218,7 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         if let Some(map) = whole.as_object_mut() {
             map.insert("events".to_owned(), events.into());
             map.insert("attempts".to_owned(), attempts.into());
+            map.insert("reservation".to_owned(), reserved.as_ref().map(reservation_json).into());
         }
         say_json(&whole)?;
     } else {
@@ -222,6 +226,11 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         for event in &view.events {
             let at = Timestamp(event.at).to_rfc3339();
             say(format!("  {at}  {:<12} {}", name(event.state), event.detail));
+        }
+        if let Some(row) = &reserved {
+            let stage = Stage::from_number(row.stage).map_or("unknown", Stage::name);
+            let class = row.class.as_deref().unwrap_or_default();
+            say(format!("  reserved at {} as {}: {stage} {class}", row.provider, row.reference));
         }
         for attempt in &view.attempts {
             say(format!(
@@ -236,6 +245,15 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
     }
     core.close().await;
     Ok(())
+}
+
+fn reservation_json(row: &ReservationRow) -> serde_json::Value {
+    serde_json::json!({
+        "provider": row.provider, "reference": row.reference, "their_reference": row.their_reference,
+        "stage": Stage::from_number(row.stage).map(Stage::name), "class": row.class, "tries": row.tries,
+        "in_doubt": row.doubt, "at": Timestamp(row.created_at).to_rfc3339(),
+        "due_at": row.due_at.map(|t| Timestamp(t).to_rfc3339()),
+    })
 }
 
 /// One payment as JSON.

@@ -6,6 +6,7 @@
 //! [`Outcome::Unknown`].
 
 mod bill;
+mod provider;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -187,26 +188,7 @@ impl Connector {
     }
 
     async fn send(&self, request: &Request, order: &Order, may_repeat: bool) -> Outcome {
-        let _pass = match self.gate.enter().await {
-            Ok(pass) => pass,
-            Err(reason) => return Outcome::NotSent { retryable: true, reason },
-        };
-        let token = match self.token().await {
-            Ok(token) => token,
-            Err(fault) => return without_token(&fault),
-        };
-        let mut answer = self.exchange(request, order, token.as_ref()).await;
-        if let (Ok((401, _)), Some(stale)) = (&answer, &token) {
-            self.tokens.forget(stale).await;
-            if may_repeat {
-                // The first was answered before it was looked at: if the second cannot leave, nothing has been asked.
-                match self.token().await {
-                    Ok(fresh) => answer = self.exchange(request, order, fresh.as_ref()).await,
-                    Err(fault) => return without_token(&fault),
-                }
-            }
-        }
-        match answer {
+        match self.answered(request, order, may_repeat).await {
             Ok((status, body)) => {
                 let Reading { outcome, echo } =
                     request.table.read_for(status, &body, order.amount.currency, &order.reference);
@@ -214,6 +196,23 @@ impl Connector {
             }
             Err(outcome) => outcome,
         }
+    }
+
+    /// The answer to a request, or what its absence means: not sent, or unknown.
+    async fn answered(&self, request: &Request, order: &Order, may_repeat: bool) -> Result<Answer, Outcome> {
+        let not_sent = |reason: String| Outcome::NotSent { retryable: true, reason };
+        let _pass = self.gate.enter().await.map_err(not_sent)?;
+        let token = self.token().await.map_err(|fault| without_token(&fault))?;
+        let mut answer = self.exchange(request, order, token.as_ref()).await;
+        if let (Ok((401, _)), Some(stale)) = (&answer, &token) {
+            self.tokens.forget(stale).await;
+            if may_repeat {
+                // The first was answered before it was looked at: if the second cannot leave, nothing has been asked.
+                let fresh = self.token().await.map_err(|fault| without_token(&fault))?;
+                answer = self.exchange(request, order, fresh.as_ref()).await;
+            }
+        }
+        answer
     }
 
     /// One request and its answer, or what its absence means.

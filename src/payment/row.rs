@@ -5,6 +5,7 @@ pub mod charge;
 pub mod identity;
 mod messages;
 pub mod order;
+pub mod provider;
 pub mod record;
 pub mod staff;
 mod target;

@@ -12,6 +12,7 @@ use crate::payment::bill::Directory;
 use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
+use crate::payment::provider::Providers;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
 use crate::payment::tier::Tiers;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
+    /// Who holds accounts outside.
+    pub providers: Providers,
 }
 
 /// Rules for staff.
@@ -163,6 +166,7 @@ impl Settings {
             bill_payment_limit_minor: 500_000,
             identity: IdentityRules::default(),
             policy: Policy::default(),
+            providers: Providers::default(),
         }
     }
 }

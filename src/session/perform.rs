@@ -21,6 +21,7 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
 use crate::payment::run::Payments;
+use crate::payment::saga::PROVIDER;
 use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 
@@ -209,6 +210,8 @@ fn spoken(class: &str) -> &'static str {
         "amount_not_allowed" => "amount_not_allowed",
         "limit_reached" => LIMIT_REACHED,
         "carrier_down" | "rate_limited" => "carrier_down",
+        // The customer's own wallet or bank, whatever its reason: that is between the two.
+        provider if provider.starts_with(PROVIDER) => "provider",
         _ => "other",
     }
 }
@@ -243,5 +246,7 @@ mod tests {
             assert!(REFUSAL.words.contains(&spoken(class)), "{class}");
         }
         assert_eq!(spoken("our_float_low"), "other");
+        assert_eq!(spoken("provider_limit_reached"), "provider");
+        assert!(REFUSAL.words.contains(&"provider"));
     }
 }

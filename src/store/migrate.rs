@@ -22,6 +22,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
+    (15, "providers", include_str!("../../migrations/sqlite/0015_providers.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -36,6 +37,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
+    (15, "providers", include_str!("../../migrations/postgres/0015_providers.sql")),
 ];
 
 /// One step and whether the database has it.

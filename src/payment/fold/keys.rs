@@ -3,6 +3,7 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
+use crate::payment::posting;
 use crate::payment::row::{PaymentRow, Target};
 use crate::payment::unit::{Op, Unit};
 use crate::store::keys::Keys;
@@ -147,6 +148,7 @@ fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
     keys.references.insert(payment.reference.clone());
     keys.suspensions.extend(suspension_keys(payment));
     keys.accounts.insert(payment.account);
+    keys.accounts.insert(posting::source(payment));
 }
 
 fn payment_keys(payment: Id, keys: &mut Keys) {

@@ -16,17 +16,26 @@ pub async fn verify(store: &Store) -> Result<Report, Error> {
     let mut books = verify::Verifier::default();
     let mut payments = Verifier::default();
     let mut intermediaries = Vec::new();
+    let mut receivables = Vec::new();
     let mut see = |fact: Fact| {
         if let Fact::Account(account) = &fact
             && account.kind == Kind::Intermediary
         {
             intermediaries.push((account.id, account.balance_minor));
         }
+        if let Fact::Account(account) = &fact
+            && account.kind == Kind::Receivable
+        {
+            receivables.push((account.id, account.name.clone(), account.balance_minor));
+        }
         books.see(fact);
     };
     store.facts(&mut see, &mut |fact| payments.see(fact)).await?;
     for (account, balance_minor) in intermediaries {
         payments.intermediary(account, balance_minor);
+    }
+    for (account, name, balance_minor) in receivables {
+        payments.receivable(account, &name, balance_minor);
     }
     let mut report = books.finish();
     payments.finish(&mut report);

@@ -11,6 +11,7 @@ pub mod gateway;
 mod house;
 pub mod policy;
 pub mod routes;
+mod provider;
 pub mod smpp;
 mod ussd;
 
@@ -28,6 +29,7 @@ use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
 use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
+use crate::payment::provider::Providers;
 use crate::payment::tax::FeeTax;
 use crate::sip::config::Network;
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub routes: routes::Routes,
     /// Tiers, maintenance, retention, restore.
     pub day_one: dayone::DayOne,
+    /// Who holds accounts outside.
+    pub providers: Providers,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -280,6 +284,7 @@ impl Config {
         let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
         let mut day_one = dayone::read(root, market.currency, &market.zone, faults);
         day_one.beside(&node.database, folder);
+        let providers = provider::read(root, faults);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -320,6 +325,7 @@ impl Config {
             charging,
             routes: routing,
             day_one,
+            providers,
             dialplan,
             control,
             sip,

@@ -33,6 +33,7 @@ mod orders;
 mod payments;
 mod prompts;
 mod proof;
+mod providers;
 mod reload;
 mod resume;
 mod routes;

@@ -172,6 +172,7 @@ impl Money {
             duplicate_window: market.duplicate_window,
             billers: config.billers.clone(),
             charging: config.charging,
+            providers: config.providers.clone(),
             bill_day_limit_minor: market.bill_day_limit_minor,
             bill_payment_limit_minor: market.bill_payment_limit_minor,
             answer_within: market.answer_within,

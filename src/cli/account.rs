@@ -19,7 +19,10 @@ use crate::secret::Secret;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Open an account, with a number and a PIN if they are given
-    #[command(after_help = "Example:\n  keytone account open --msisdn +8613800000001 --pin-file pin.txt")]
+    #[command(after_help = "\
+Examples:
+  keytone account open --msisdn +8613800000001 --pin-file pin.txt
+  keytone account open --msisdn +8613800000001 --pin-file pin.txt --provider sandbox-wallet --external-id w-1000001")]
     Open {
         #[command(flatten)]
         common: Common,
@@ -31,6 +34,12 @@ pub(super) enum Command {
         /// Of the test book: its money is none, and it pays by the connector of [test] alone
         #[arg(long)]
         test: bool,
+        /// Who holds its money: the connector of a [[provider]]; this system itself without it
+        #[arg(long, value_name = "CONNECTOR", requires = "external_id", conflicts_with = "test")]
+        provider: Option<String>,
+        /// What the provider calls the customer's account
+        #[arg(long, value_name = "ID", requires = "provider")]
+        external_id: Option<String>,
     },
     /// Show an account: balance, holds, limits, numbers
     Show {
@@ -232,14 +241,16 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Open { common, msisdn, pin, test } => {
+        Command::Open { common, msisdn, pin, test, provider, external_id } => {
             let core = super::serve::core(&common.config).await?;
             let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
             let details = serde_json::json!({ "number": msisdn.as_ref().map(masked) });
             let acting = core.payments.acting(&super::who(), "open", String::new(), details);
-            let account = {
-                let open = OpenAccount { msisdn, pin: pin.read()? };
-                if test { acting.open_test_account(open).await? } else { acting.open_account(open).await? }
+            let open = OpenAccount { msisdn, pin: pin.read()? };
+            let account = match (provider, external_id) {
+                (Some(provider), Some(id)) => acting.open_outside_account(open, &provider, &id).await?,
+                _ if test => acting.open_test_account(open).await?,
+                _ => acting.open_account(open).await?,
             };
             show(&core, &common, account).await?;
             core.close().await;
@@ -384,6 +395,7 @@ async fn limit(core: &Core, account: Id, day: Option<String>, payment: Option<St
 
 async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
     let view = core.payments.account(account).await?.context("no such account")?;
+    let outside = core.payments.held_outside(account).await?;
     let currency = core.payments.settings().currency;
     let text = |minor: i64| Money::new(minor, currency).amount_text();
     let tier = core.payments.tier_of(account).await?;
@@ -404,12 +416,17 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
             "test": view.account.kind.is_test(),
             "tier": tier.map(|tier| &tier.name),
             "balance_max": tier.and_then(|tier| tier.balance_max_minor).map(text),
+            "provider": outside.as_ref().map(|o| &o.provider),
+            "external_id": outside.as_ref().map(|o| &o.external_id),
         }));
     }
     let none = || "none".to_owned();
     say(format!("account     {account}"));
     for number in &view.numbers {
         say(format!("number      {}", number.as_str()));
+    }
+    if let Some(outside) = &outside {
+        say(format!("held by     {}, as {}", outside.provider, outside.external_id));
     }
     say(format!("balance     {} {currency}", text(view.account.balance_minor)));
     say(format!("held        {}", text(view.account.held_minor)));

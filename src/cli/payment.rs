@@ -11,8 +11,10 @@ use crate::clock::Timestamp;
 use crate::money::Money;
 use crate::payment::fold::ALL;
 use crate::payment::reference;
+use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::{Id, PaymentRow, State};
 use crate::payment::run::{PaymentView, Payments, Scope};
+use crate::payment::saga::Stage;
 use crate::store::PaymentFilter;
 
 #[derive(Debug, Subcommand)]
@@ -235,6 +237,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
     let core = super::serve::core(&common.config).await?;
     let view = find(&core, payment).await?;
+    let reserved = core.payments.reservation_of(view.payment.id).await?;
     if common.json {
         let events: Vec<_> = view.events.iter().map(|e| {
                     serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
@@ -255,6 +258,7 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         if let Some(map) = whole.as_object_mut() {
             map.insert("events".to_owned(), events.into());
             map.insert("attempts".to_owned(), attempts.into());
+            map.insert("reservation".to_owned(), reserved.as_ref().map(reservation_json).into());
         }
         say_json(&whole)?;
     } else {
@@ -262,6 +266,11 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         for event in &view.events {
             let at = Timestamp(event.at).to_rfc3339();
             say(format!("  {at}  {:<12} {}", name(event.state), event.detail));
+        }
+        if let Some(row) = &reserved {
+            let stage = Stage::from_number(row.stage).map_or("unknown", Stage::name);
+            let class = row.class.as_deref().unwrap_or_default();
+            say(format!("  reserved at {} as {}: {stage} {class}", row.provider, row.reference));
         }
         for attempt in &view.attempts {
             say(format!(
@@ -292,6 +301,15 @@ pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<PaymentView>
         "; `keytone payment list` shows them"
     };
     view.with_context(|| format!("no payment {text}{hint}"))
+}
+
+fn reservation_json(row: &ReservationRow) -> serde_json::Value {
+    serde_json::json!({
+        "provider": row.provider, "reference": row.reference, "their_reference": row.their_reference,
+        "stage": Stage::from_number(row.stage).map(Stage::name), "class": row.class, "tries": row.tries,
+        "in_doubt": row.doubt, "at": Timestamp(row.created_at).to_rfc3339(),
+        "due_at": row.due_at.map(|t| Timestamp(t).to_rfc3339()),
+    })
 }
 
 /// One payment as JSON.

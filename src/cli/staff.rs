@@ -63,8 +63,8 @@ Example:
     },
     /// Move money between the bank, the house, carriers and accounts
     #[command(after_help = "\
-Movements: cash-in, cash-out, float-sale and payout need --account; float-top-up, commission, float-found and float-lost
-need --connector; tax, fees, loss and migrated need neither.
+Movements: cash-in, cash-out, float-sale and payout need --account; float-top-up, commission, settlement, float-found
+and float-lost need --connector; tax, fees, loss and migrated need neither.
 
 Examples:
   keytone staff move cash-in 500.00 --account +8613800000001 --reason deposit --evidence \"slip 17\" --staff ana
@@ -286,6 +286,7 @@ pub(super) enum Way {
     Commission,
     Fees,
     Loss,
+    Settlement,
     FloatFound,
     FloatLost,
     Migrated,
@@ -303,6 +304,7 @@ impl Way {
             Self::Commission => Movement::Commission,
             Self::Fees => Movement::Fees,
             Self::Loss => Movement::Loss,
+            Self::Settlement => Movement::Settlement,
             Self::FloatFound => Movement::FloatFound,
             Self::FloatLost => Movement::FloatLost,
             Self::Migrated => Movement::Migrated,

@@ -145,6 +145,7 @@ pub static REFUSAL: Family = Family {
         "amount_not_allowed",
         "limit_reached",
         "carrier_down",
+        "provider",
         "other",
     ],
 };

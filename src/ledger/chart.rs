@@ -29,8 +29,10 @@ pub enum House<'a> {
     Rounding,
     /// What is owed to a biller.
     Biller(&'a str),
-    /// What an outside account provider owes us.
+    /// What an outside account provider keeps for us of what customers have paid, until we capture it.
     Receivable(&'a str),
+    /// What an outside account provider has captured for us and not yet paid to our bank.
+    Settlement(&'a str),
     /// Money of our own at our bank.
     Bank,
     /// Money at the bank that is kept for customers and merchants.
@@ -56,6 +58,7 @@ impl House<'_> {
             Self::Rounding => "rounding".to_owned(),
             Self::Biller(biller) => format!("biller:{biller}"),
             Self::Receivable(provider) => format!("receivable:{provider}"),
+            Self::Settlement(provider) => format!("settlement:{provider}"),
             Self::Bank => "bank".to_owned(),
             Self::Trust => "trust".to_owned(),
             Self::Migration => "migration".to_owned(),
@@ -76,7 +79,7 @@ impl House<'_> {
             Self::Intermediary => Kind::Intermediary,
             Self::Rounding => Kind::Rounding,
             Self::Biller(_) => Kind::Biller,
-            Self::Receivable(_) => Kind::Receivable,
+            Self::Receivable(_) | Self::Settlement(_) => Kind::Receivable,
             Self::Bank | Self::Trust => Kind::Bank,
             Self::Test(_) => Kind::TestHouse,
         }

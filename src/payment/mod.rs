@@ -24,13 +24,19 @@ pub mod judge;
 pub mod limits;
 pub mod order;
 pub mod outbox;
+<<<<<<< HEAD
 pub mod path;
+=======
+pub mod outside;
+>>>>>>> new-providers
 pub mod pin;
 pub mod posting;
+pub mod provider;
 pub mod receipt;
 pub mod reference;
 pub mod row;
 pub mod run;
+pub mod saga;
 pub mod seal;
 pub mod settings;
 pub mod share;

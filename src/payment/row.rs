@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod identity;
 mod messages;
 pub mod order;
+pub mod provider;
 pub mod record;
 pub mod staff;
 mod target;

@@ -13,6 +13,7 @@ use crate::payment::bill::Directory;
 use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
+use crate::payment::provider::Providers;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
 use crate::payment::tax::FeeTax;
@@ -78,12 +79,17 @@ pub struct Settings {
     pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
+<<<<<<< HEAD
     /// Tax that fees contain.
     pub fee_tax: FeeTax,
     /// What staff are told of.
     pub alarms: alarm::Rules,
     /// What is shut when, what is kept how long, and how the house opens after a restore.
     pub upkeep: Upkeep,
+=======
+    /// Who holds accounts outside.
+    pub providers: Providers,
+>>>>>>> new-providers
 }
 
 /// Rules for staff.
@@ -179,6 +185,7 @@ impl Settings {
             bill_payment_limit_minor: 500_000,
             identity: IdentityRules::default(),
             policy: Policy::default(),
+            providers: Providers::default(),
         }
     }
 }

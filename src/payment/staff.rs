@@ -13,6 +13,7 @@
 //!  commission    commission −  bank +      the house takes its earnings
 //!  fees          fee −     bank +
 //!  loss          loss +    bank −          the house makes good what it lost
+//!  settlement    settlement +  bank −    an account provider paid us what it had captured
 //!  float_found   float −   loss +          the carrier holds more of ours than the books say
 //!  float_lost    float +   loss −          less
 //!  migrated      bank −    migration +     money of balances that were taken over came to our bank
@@ -63,6 +64,8 @@ pub enum Movement {
     Fees,
     /// The house makes good its losses.
     Loss,
+    /// An account provider has paid to the bank what it had captured for us.
+    Settlement,
     /// The carrier's statement has more of our float than the books.
     FloatFound,
     /// It has less.
@@ -83,6 +86,7 @@ impl Movement {
         Self::Commission,
         Self::Fees,
         Self::Loss,
+        Self::Settlement,
         Self::FloatFound,
         Self::FloatLost,
         Self::Migrated,
@@ -101,6 +105,7 @@ impl Movement {
             Self::Commission => "commission",
             Self::Fees => "fees",
             Self::Loss => "loss",
+            Self::Settlement => "settlement",
             Self::FloatFound => "float_found",
             Self::FloatLost => "float_lost",
             Self::Migrated => "migrated",
@@ -112,8 +117,15 @@ impl Movement {
     pub const fn needs(self) -> Needs {
         match self {
             Self::CashIn | Self::CashOut | Self::FloatSale | Self::Payout => Needs::Account,
+<<<<<<< HEAD
             Self::FloatTopUp | Self::Commission | Self::FloatFound | Self::FloatLost => Needs::Connector,
             Self::Tax | Self::Fees | Self::Loss | Self::Migrated => Needs::Nothing,
+=======
+            Self::FloatTopUp | Self::Commission | Self::Settlement | Self::FloatFound | Self::FloatLost => {
+                Needs::Connector
+            }
+            Self::Tax | Self::Fees | Self::Loss => Needs::Nothing,
+>>>>>>> new-providers
         }
     }
 
@@ -417,6 +429,7 @@ pub fn legs(
         Movement::Commission => (house(House::Commission(connector()?)), house(House::Bank)),
         Movement::Fees => (house(House::Fee), house(House::Bank)),
         Movement::Loss => (house(House::Bank), house(House::Loss)),
+        Movement::Settlement => (house(House::Bank), house(House::Settlement(connector()?))),
         Movement::FloatFound => (house(House::Float(connector()?)), house(House::Loss)),
         Movement::FloatLost => (house(House::Loss), house(House::Float(connector()?))),
         Movement::Migrated => (house(House::Bank), house(House::Migration)),

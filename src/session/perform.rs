@@ -23,7 +23,12 @@ use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
+<<<<<<< HEAD
 use crate::payment::run::{Error as Failure, Payments};
+=======
+use crate::payment::run::Payments;
+use crate::payment::saga::PROVIDER;
+>>>>>>> new-providers
 use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 
@@ -261,6 +266,8 @@ fn spoken(class: &str) -> &'static str {
         "amount_not_allowed" => "amount_not_allowed",
         "limit_reached" => LIMIT_REACHED,
         "carrier_down" | "rate_limited" => "carrier_down",
+        // The customer's own wallet or bank, whatever its reason: that is between the two.
+        provider if provider.starts_with(PROVIDER) => "provider",
         _ => "other",
     }
 }
@@ -294,5 +301,7 @@ mod tests {
             assert!(REFUSAL.words.contains(&spoken(class)), "{class}");
         }
         assert_eq!(spoken("our_float_low"), "other");
+        assert_eq!(spoken("provider_limit_reached"), "provider");
+        assert!(REFUSAL.words.contains(&"provider"));
     }
 }

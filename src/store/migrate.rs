@@ -22,6 +22,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
+<<<<<<< HEAD
     (11, "account_keys", include_str!("../../migrations/sqlite/0011_account_keys.sql")),
     (13, "vouchers", include_str!("../../migrations/sqlite/0013_vouchers.sql")),
     (17, "paths", include_str!("../../migrations/sqlite/0017_paths.sql")),
@@ -29,6 +30,9 @@ pub(crate) const SQLITE: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
+=======
+    (15, "providers", include_str!("../../migrations/sqlite/0015_providers.sql")),
+>>>>>>> new-providers
 ];
 
 /// PostgreSQL's steps.
@@ -43,6 +47,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
+<<<<<<< HEAD
     (11, "account_keys", include_str!("../../migrations/postgres/0011_account_keys.sql")),
     (13, "vouchers", include_str!("../../migrations/postgres/0013_vouchers.sql")),
     (17, "paths", include_str!("../../migrations/postgres/0017_paths.sql")),
@@ -50,6 +55,9 @@ pub(crate) const POSTGRES: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
+=======
+    (15, "providers", include_str!("../../migrations/postgres/0015_providers.sql")),
+>>>>>>> new-providers
 ];
 
 /// One step and whether the database has it.

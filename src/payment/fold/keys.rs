@@ -3,8 +3,14 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
+<<<<<<< HEAD
 use crate::payment::row::{PaymentRow, Target, product};
 use crate::payment::unit::{Op, Posting, Unit};
+=======
+use crate::payment::posting;
+use crate::payment::row::{PaymentRow, Target};
+use crate::payment::unit::{Op, Unit};
+>>>>>>> new-providers
 use crate::store::keys::Keys;
 
 /// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
@@ -152,6 +158,7 @@ fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
     keys.references.insert(payment.reference.clone());
     keys.suspensions.extend(suspension_keys(payment));
     keys.accounts.insert(payment.account);
+    keys.accounts.insert(posting::source(payment));
 }
 
 fn payment_keys(payment: Id, keys: &mut Keys) {

@@ -97,6 +97,7 @@ impl Payments {
     /// # Errors
     /// When the PIN is not good enough, or the number is bound to another account.
     pub async fn open_account(&self, open: OpenAccount) -> Result<Id, Error> {
+<<<<<<< HEAD
         self.open_as(open, chart::customer).await
     }
 
@@ -104,6 +105,16 @@ impl Payments {
         &self,
         open: OpenAccount,
         row: impl Fn(Id, Currency, i64) -> AccountRow,
+=======
+        self.open_account_with(open, |_| Vec::new()).await
+    }
+
+    /// Opens a payment account with what else is written of it in the same commit.
+    pub(super) async fn open_account_with(
+        &self,
+        open: OpenAccount,
+        with: impl FnOnce(Id) -> Vec<Op>,
+>>>>>>> new-providers
     ) -> Result<Id, Error> {
         let at = self.now();
         let id = Id::new(at);
@@ -131,6 +142,7 @@ impl Payments {
         let currency = self.inner.settings.currency;
         let mut ops = vec![Op::OpenAccount(row(id, currency, at)), Op::OpenPayer(payer)];
         ops.extend(open.msisdn.map(|msisdn| Op::Bind(BindingRow { msisdn, account: id, bound_at: at })));
+        ops.extend(with(id));
         self.commit(ops).await?.map_err(Error::Refused)?;
         Ok(id)
     }

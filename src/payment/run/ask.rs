@@ -7,7 +7,11 @@ use crate::payment::answer::{Channel, Identity, Quote, Route};
 use crate::payment::fold::suspension_keys;
 use crate::payment::limits;
 use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State};
+<<<<<<< HEAD
 use crate::payment::run::routes::Chosen;
+=======
+use crate::payment::run::providers::Outside;
+>>>>>>> new-providers
 use crate::payment::run::{Error, Payments};
 
 /// The one product of this core.
@@ -113,11 +117,16 @@ impl Payments {
                 return Ok(Quote::UserLimit { limit_minor, left_minor, fits: fits(left_minor) });
             }
         }
+        // What an outside account holds is known when it is reserved.
+        let outside = self.outside(account).await?;
+        if outside.as_ref().is_some_and(Outside::is_blocked) {
+            return Ok(Quote::Suspended);
+        }
         let row = store.account_at(account, self.now()).await?.ok_or(Error::NoSuchAccount)?;
         let floor = row.floor_minor.unwrap_or(i64::MIN / 4);
         let left_minor = row.balance_minor.saturating_sub(row.held_minor).saturating_sub(floor);
         let total_minor = amount_minor.saturating_add(draft.fee_minor);
-        if total_minor > left_minor {
+        if total_minor > left_minor && outside.is_none() {
             return Ok(Quote::Insufficient { left_minor: left_minor.max(0) });
         }
         Ok(match pair.filter(|_| !repeat).and_then(|p| self.duplicate(&p, channel)) {

@@ -27,6 +27,7 @@ mod orders;
 pub mod passbook;
 mod pay;
 mod pool;
+mod providers;
 pub mod reconcile;
 mod resolve;
 pub mod restored;
@@ -120,6 +121,7 @@ pub enum Error {
     /// A biller's connector is not there, or takes no bills.
     #[error("the biller \"{0}\" has no connector that takes bills")]
     BillerWithoutConnector(String),
+<<<<<<< HEAD
     /// The test book's connector is not there, takes no recharges, or serves others than testers.
     #[error(
         "the test book's connector \"{0}\" is not there, takes no recharges, or serves live numbers or billers too"
@@ -128,6 +130,14 @@ pub enum Error {
     /// The market has no test book.
     #[error("there is no test book: name its connector in the configuration, [test] connector = \"…\"")]
     NoTestBook,
+=======
+    /// A provider's connector is not there, or holds no accounts.
+    #[error("the provider \"{0}\" has no connector that holds accounts")]
+    ProviderWithoutConnector(String),
+    /// No provider of this name, or not a name that it could have for an account.
+    #[error("no such provider, or not an account of it")]
+    NoSuchProvider,
+>>>>>>> new-providers
     /// The plan or a connector has another currency than the market.
     #[error("{0} has another currency than the market")]
     Currency(String),
@@ -237,6 +247,14 @@ impl Payments {
                 return Err(Error::Currency(format!("the connector {}", biller.connector)));
             }
         }
+        for provider in settings.providers.all() {
+            let connector = connectors.get(&provider.connector).filter(|c| c.holds_accounts());
+            let connector =
+                connector.ok_or_else(|| Error::ProviderWithoutConnector(provider.connector.clone()))?;
+            if !connector.describe().currencies.contains(&settings.currency) {
+                return Err(Error::Currency(format!("the connector {}", provider.connector)));
+            }
+        }
         let pool = Pool::new(settings.pin.pool, settings.pin.queue_max);
         let (changes, _) = broadcast::channel(CHANGES_MAX);
         let inner = Inner {
@@ -279,6 +297,9 @@ impl Payments {
         ];
         for connector in self.inner.connectors.keys() {
             house.extend([House::Float(connector), House::Commission(connector)]);
+        }
+        for provider in self.inner.settings.providers.all() {
+            house.extend([House::Receivable(&provider.connector), House::Settlement(&provider.connector)]);
         }
         for biller in self.inner.settings.billers.all() {
             house.push(House::Biller(&biller.id));

@@ -25,7 +25,11 @@ use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
+<<<<<<< HEAD
 use crate::payment::run::routes::Chosen;
+=======
+use crate::payment::run::providers::Outside;
+>>>>>>> new-providers
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};
 use crate::secret::Secret;
@@ -268,6 +272,13 @@ impl Payments {
             .connectors
             .get(&draft.connector)
             .map_or(Duration::ZERO, |connector| connector.describe().timeout);
+        let outside = self.outside(draft.account).await?;
+        if outside.as_ref().is_some_and(Outside::is_blocked) {
+            return self.not_now(passed).await;
+        }
+        let reservation = outside.as_ref().map(|outside| self.reservation(outside, &draft));
+        let patience = outside.as_ref().map_or(Duration::ZERO, |outside| self.patience(outside));
+        let draft = PaymentRow { provider: outside.and_then(Outside::into_provider), ..draft };
         crash_point("authorise_before");
         for _ in 0..REFERENCE_TRIES {
             let now = self.inner.clock.now();
@@ -275,20 +286,21 @@ impl Payments {
                 reference: reference::fresh().ok_or(pin::Error::Random)?,
                 state: State::Authorised,
                 // Should this process end now, the next one finds the payment by this.
-                next_check_at: Some(now.after(timeout).after(MARGIN).0),
+                next_check_at: Some(now.after(patience).after(timeout).after(MARGIN).0),
                 ..draft.clone()
             };
             let authorise = Authorise {
                 payment,
                 payment_limit_minor: intent.payment_limit_minor,
                 day_limit_minor: intent.day_limit_minor,
-                hold_expires_at: now.after(settings.hold_expiry).0,
+                hold_expires_at: now.after(patience).after(settings.hold_expiry).0,
                 duplicate_window_us: micros(settings.duplicate_window_on(intent.channel)),
                 repeat: intent.repeat,
                 without_pin: passed.is_none().then_some(settings.pin.sms_without_pin_day_minor),
             };
             let authorise = Op::Authorise(Box::new(authorise));
-            match self.commit(passed.iter().cloned().chain([authorise]).collect()).await? {
+            let ops = passed.iter().cloned().chain([authorise]).chain(reservation.iter().map(Op::add));
+            match self.commit(ops.collect()).await? {
                 Ok(done) => {
                     crash_point("authorise_after");
                     return Ok(Ok(done.payment.ok_or(Error::IdReused)?));
@@ -308,10 +320,18 @@ impl Payments {
 
     /// From the hold to the carrier's answer. Whatever stops it here is taken up by the schedule.
     async fn carry_out(&self, payment: PaymentRow) {
+        match payment.provider {
+            Some(_) => self.reserve_first(payment).await,
+            None => self.carry_to(payment, Vec::new()).await,
+        }
+    }
+
+    /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves.
+    pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) {
         let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
         let mut attempt = self.attempt(payment.id, 1, &payment.connector);
         crash_point("submit_before");
-        let payment = match self.submit(&payment, &attempt).await {
+        let payment = match self.submit(&payment, &attempt, &with).await {
             Ok(payment) => payment,
             Err(error) => {
                 tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
@@ -328,16 +348,24 @@ impl Payments {
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
     }
 
+<<<<<<< HEAD
     pub(super) async fn submit(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
+=======
+    async fn submit(
+        &self,
+        payment: &PaymentRow,
+        attempt: &AttemptRow,
+        with: &[Op],
+>>>>>>> new-providers
     ) -> Result<PaymentRow, Error> {
         let mut tries = 0;
         loop {
             let (id, version) = (payment.id, payment.version);
             let op = Op::Submit { payment: id, version, attempt: attempt.clone() };
-            match self.commit(vec![op]).await {
+            match self.commit([op].into_iter().chain(with.iter().cloned()).collect()).await {
                 Ok(Ok(done)) => return done.payment.ok_or(Error::IdReused),
                 Ok(Err(refusal)) => return Err(Error::Refused(refusal)),
                 Err(Error::Busy) if tries < SUBMIT_TRIES => {
@@ -500,6 +528,7 @@ pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Option<Order>
         reference: attempt.reference.clone(),
         msisdn: phone,
         bill,
+        external_id: None,
         amount: Money::new(payment.amount_minor, payment.currency),
         deduction: payment.hold.text(),
         state: DEDUCTION_RESERVED,

@@ -79,6 +79,7 @@ impl Payments {
             }
         }
         self.release_claims().await?;
+        self.release_reservations().await?;
         self.give_up_lost(true).await?;
         crash_point("recover_after");
         if recovered != Recovered::default() {
@@ -103,6 +104,7 @@ impl Payments {
     pub async fn run(self, stop: CancellationToken) {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         let telling = tokio::spawn(self.clone().tell_merchants(stop.clone()));
+        let tending = tokio::spawn(self.clone().tend_reservations(stop.clone()));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
             if rounds.is_multiple_of(FORGET_ROUNDS)
@@ -156,6 +158,9 @@ impl Payments {
         }
         if telling.await.is_err() {
             tracing::error!("the task that tells merchants has ended");
+        }
+        if tending.await.is_err() {
+            tracing::error!("the task that looks after reservations has ended");
         }
     }
 

@@ -409,6 +409,10 @@ impl Payments {
             Ok(done) => {
                 if let (Some(payment), Some((outcome, step))) = (done.payment, news) {
                     self.tell(&payment, &outcome, &step);
+                    // Staff may act in a process of their own, which nobody listens to.
+                    if payment.provider.is_some() {
+                        self.tend(payment.id).await;
+                    }
                 }
                 Ok(Ok(()))
             }

@@ -10,8 +10,8 @@ pub mod dayone;
 pub mod gateway;
 mod house;
 pub mod policy;
-pub mod routes;
 mod provider;
+pub mod routes;
 pub mod smpp;
 mod ussd;
 

@@ -197,14 +197,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Suspend { common, scope, key, why } => {
             let core = super::serve::core(&common.config).await?;
             let key = scope.key(&core, &key).await?;
-            act(&core, "suspend", scope, &key).suspend_for(scope.scope(), &key, true, &why.staff, &why.reason).await??;
+            act(&core, "suspend", scope, &key)
+                .suspend_for(scope.scope(), &key, true, &why.staff, &why.reason)
+                .await??;
             suspensions(&core, common.json).await?;
             core.close().await;
         }
         Command::Resume { common, scope, key, why } => {
             let core = super::serve::core(&common.config).await?;
             let key = scope.key(&core, &key).await?;
-            act(&core, "resume", scope, &key).suspend_for(scope.scope(), &key, false, &why.staff, &why.reason).await??;
+            act(&core, "resume", scope, &key)
+                .suspend_for(scope.scope(), &key, false, &why.staff, &why.reason)
+                .await??;
             suspensions(&core, common.json).await?;
             core.close().await;
         }

@@ -208,17 +208,8 @@ impl Connector {
     }
 
     async fn send(&self, request: &Request, order: &Order, may_repeat: bool) -> Outcome {
-<<<<<<< HEAD
-        let _pass = match self.gate.enter().await {
-            Ok(pass) => pass,
-            Err(reason) => return Outcome::NotSent { retryable: true, reason },
-        };
-        match self.ask_whole(request, order, may_repeat).await {
-            Ok(Whole { status, body, .. }) => {
-=======
         match self.answered(request, order, may_repeat).await {
             Ok((status, body)) => {
->>>>>>> new-providers
                 let Reading { outcome, echo } =
                     request.table.read_for(status, &body, order.amount.currency, &order.reference);
                 compare(outcome, &echo, order)
@@ -227,30 +218,28 @@ impl Connector {
         }
     }
 
-<<<<<<< HEAD
+    /// The status and body of the answer to a request, or what its absence means: not sent, or unknown.
+    async fn answered(
+        &self,
+        request: &Request,
+        order: &Order,
+        may_repeat: bool,
+    ) -> Result<(u16, Vec<u8>), Outcome> {
+        let not_sent = |reason: String| Outcome::NotSent { retryable: true, reason };
+        let _pass = self.gate.enter().await.map_err(not_sent)?;
+        self.ask_whole(request, order, may_repeat).await.map(|Whole { status, body, .. }| (status, body))
+    }
+
     /// A request with its token, once more with a fresh one after a 401 if it `may_repeat`. The gate was passed before.
     async fn ask_whole(&self, request: &Request, order: &Order, may_repeat: bool) -> Result<Whole, Outcome> {
         let token = self.token().await.map_err(|fault| without_token(&fault))?;
         let answer = self.exchange(request, order, token.as_ref()).await;
         if let (Ok(Whole { status: 401, .. }), Some(stale)) = (&answer, &token) {
-=======
-    /// The answer to a request, or what its absence means: not sent, or unknown.
-    async fn answered(&self, request: &Request, order: &Order, may_repeat: bool) -> Result<Answer, Outcome> {
-        let not_sent = |reason: String| Outcome::NotSent { retryable: true, reason };
-        let _pass = self.gate.enter().await.map_err(not_sent)?;
-        let token = self.token().await.map_err(|fault| without_token(&fault))?;
-        let mut answer = self.exchange(request, order, token.as_ref()).await;
-        if let (Ok((401, _)), Some(stale)) = (&answer, &token) {
->>>>>>> new-providers
             self.tokens.forget(stale).await;
             if may_repeat {
                 // The first was answered before it was looked at: if the second cannot leave, nothing has been asked.
                 let fresh = self.token().await.map_err(|fault| without_token(&fault))?;
-<<<<<<< HEAD
                 return self.exchange(request, order, fresh.as_ref()).await;
-=======
-                answer = self.exchange(request, order, fresh.as_ref()).await;
->>>>>>> new-providers
             }
         }
         answer

@@ -24,11 +24,8 @@ pub mod judge;
 pub mod limits;
 pub mod order;
 pub mod outbox;
-<<<<<<< HEAD
-pub mod path;
-=======
 pub mod outside;
->>>>>>> new-providers
+pub mod path;
 pub mod pin;
 pub mod posting;
 pub mod provider;

@@ -79,17 +79,14 @@ pub struct Settings {
     pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
-<<<<<<< HEAD
     /// Tax that fees contain.
     pub fee_tax: FeeTax,
     /// What staff are told of.
     pub alarms: alarm::Rules,
     /// What is shut when, what is kept how long, and how the house opens after a restore.
     pub upkeep: Upkeep,
-=======
     /// Who holds accounts outside.
     pub providers: Providers,
->>>>>>> new-providers
 }
 
 /// Rules for staff.

@@ -117,15 +117,10 @@ impl Movement {
     pub const fn needs(self) -> Needs {
         match self {
             Self::CashIn | Self::CashOut | Self::FloatSale | Self::Payout => Needs::Account,
-<<<<<<< HEAD
-            Self::FloatTopUp | Self::Commission | Self::FloatFound | Self::FloatLost => Needs::Connector,
-            Self::Tax | Self::Fees | Self::Loss | Self::Migrated => Needs::Nothing,
-=======
             Self::FloatTopUp | Self::Commission | Self::Settlement | Self::FloatFound | Self::FloatLost => {
                 Needs::Connector
             }
-            Self::Tax | Self::Fees | Self::Loss => Needs::Nothing,
->>>>>>> new-providers
+            Self::Tax | Self::Fees | Self::Loss | Self::Migrated => Needs::Nothing,
         }
     }
 
@@ -239,7 +234,11 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. } | Self::Unlock => None,
+            Self::Move { .. }
+            | Self::Dismiss { .. }
+            | Self::CloseDay { .. }
+            | Self::NewPin { .. }
+            | Self::Unlock => None,
         }
     }
 }

@@ -163,7 +163,11 @@ impl Verifier {
     /// What is frozen of orders and deposits: the intermediary account must hold it.
     fn record(&mut self, record: &Record) {
         self.chain.see(record);
-<<<<<<< HEAD
+        if let Some(reservation) = record.read::<ReservationRow>()
+            && let Some(what) = self.outside.reservation(&reservation)
+        {
+            self.fault("I10", "reservation", reservation.payment, Some(reservation.reference), what);
+        }
         if let Some(order) = record.read::<OrderRow>()
             && let Some(what) = order::fault(&order)
         {
@@ -173,17 +177,6 @@ impl Verifier {
             && let Some(what) = charge::fault(&charge)
         {
             self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
-=======
-        if let Some(reservation) = record.read::<ReservationRow>() {
-            if let Some(what) = self.outside.reservation(&reservation) {
-                self.fault("I10", "reservation", reservation.payment, Some(reservation.reference), what);
-            }
-        }
-        if let Some(order) = record.read::<OrderRow>() {
-            if let Some(what) = order::fault(&order) {
-                self.fault("I10", "order", order.id, Some(order.number.clone()), what);
-            }
->>>>>>> new-providers
         }
         if let Some((account, minor)) = frozen_minor(record) {
             let frozen = self.frozen.entry(account).or_default();

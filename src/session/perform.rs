@@ -23,12 +23,8 @@ use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
-<<<<<<< HEAD
 use crate::payment::run::{Error as Failure, Payments};
-=======
-use crate::payment::run::Payments;
 use crate::payment::saga::PROVIDER;
->>>>>>> new-providers
 use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 

@@ -3,14 +3,9 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
-<<<<<<< HEAD
+use crate::payment::posting;
 use crate::payment::row::{PaymentRow, Target, product};
 use crate::payment::unit::{Op, Posting, Unit};
-=======
-use crate::payment::posting;
-use crate::payment::row::{PaymentRow, Target};
-use crate::payment::unit::{Op, Unit};
->>>>>>> new-providers
 use crate::store::keys::Keys;
 
 /// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.

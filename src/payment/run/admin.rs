@@ -97,24 +97,15 @@ impl Payments {
     /// # Errors
     /// When the PIN is not good enough, or the number is bound to another account.
     pub async fn open_account(&self, open: OpenAccount) -> Result<Id, Error> {
-<<<<<<< HEAD
-        self.open_as(open, chart::customer).await
+        self.open_as(open, chart::customer, |_| Vec::new()).await
     }
 
+    /// Opens an account of some kind, with what else is written of it in the same commit.
     pub(super) async fn open_as(
         &self,
         open: OpenAccount,
         row: impl Fn(Id, Currency, i64) -> AccountRow,
-=======
-        self.open_account_with(open, |_| Vec::new()).await
-    }
-
-    /// Opens a payment account with what else is written of it in the same commit.
-    pub(super) async fn open_account_with(
-        &self,
-        open: OpenAccount,
         with: impl FnOnce(Id) -> Vec<Op>,
->>>>>>> new-providers
     ) -> Result<Id, Error> {
         let at = self.now();
         let id = Id::new(at);

@@ -7,11 +7,8 @@ use crate::payment::answer::{Channel, Identity, Quote, Route};
 use crate::payment::fold::suspension_keys;
 use crate::payment::limits;
 use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State};
-<<<<<<< HEAD
-use crate::payment::run::routes::Chosen;
-=======
 use crate::payment::run::providers::Outside;
->>>>>>> new-providers
+use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 
 /// The one product of this core.

@@ -19,41 +19,33 @@ pub async fn verify(store: &Store) -> Result<Report, Error> {
     let mut books = verify::Verifier::default();
     let mut payments = Verifier::default();
     let mut intermediaries = Vec::new();
-<<<<<<< HEAD
     // Closed days do not change any more: those that are closed from now on are for the next proof.
     let closed = store.records(&Select::<DayProofRow>::new().order("day").limit(u32::MAX)).await?;
     let mut days = day::Verifier::new(closed);
-=======
     let mut receivables = Vec::new();
->>>>>>> new-providers
     let mut see = |fact: Fact| {
         if let Fact::Account(account) = &fact
             && account.kind == Kind::Intermediary
         {
             intermediaries.push((account.id, account.balance_minor));
         }
-<<<<<<< HEAD
         days.see(&fact);
-=======
         if let Fact::Account(account) = &fact
             && account.kind == Kind::Receivable
         {
             receivables.push((account.id, account.name.clone(), account.balance_minor));
         }
->>>>>>> new-providers
         books.see(fact);
     };
     store.facts(&mut see, &mut |fact| payments.see(fact)).await?;
     for (account, balance_minor) in intermediaries {
         payments.intermediary(account, balance_minor);
     }
-<<<<<<< HEAD
     if let Some(until) = days.until() {
         store.transfers_between(i64::MIN, until, &mut |transfer| days.command(&transfer)).await?;
-=======
+    }
     for (account, name, balance_minor) in receivables {
         payments.receivable(account, &name, balance_minor);
->>>>>>> new-providers
     }
     let mut report = books.finish();
     payments.finish(&mut report);

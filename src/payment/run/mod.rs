@@ -121,7 +121,6 @@ pub enum Error {
     /// A biller's connector is not there, or takes no bills.
     #[error("the biller \"{0}\" has no connector that takes bills")]
     BillerWithoutConnector(String),
-<<<<<<< HEAD
     /// The test book's connector is not there, takes no recharges, or serves others than testers.
     #[error(
         "the test book's connector \"{0}\" is not there, takes no recharges, or serves live numbers or billers too"
@@ -130,14 +129,12 @@ pub enum Error {
     /// The market has no test book.
     #[error("there is no test book: name its connector in the configuration, [test] connector = \"…\"")]
     NoTestBook,
-=======
     /// A provider's connector is not there, or holds no accounts.
     #[error("the provider \"{0}\" has no connector that holds accounts")]
     ProviderWithoutConnector(String),
     /// No provider of this name, or not a name that it could have for an account.
     #[error("no such provider, or not an account of it")]
     NoSuchProvider,
->>>>>>> new-providers
     /// The plan or a connector has another currency than the market.
     #[error("{0} has another currency than the market")]
     Currency(String),

@@ -25,11 +25,8 @@ use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
-<<<<<<< HEAD
-use crate::payment::run::routes::Chosen;
-=======
 use crate::payment::run::providers::Outside;
->>>>>>> new-providers
+use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};
 use crate::secret::Secret;
@@ -348,18 +345,11 @@ impl Payments {
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
     }
 
-<<<<<<< HEAD
     pub(super) async fn submit(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
-=======
-    async fn submit(
-        &self,
-        payment: &PaymentRow,
-        attempt: &AttemptRow,
         with: &[Op],
->>>>>>> new-providers
     ) -> Result<PaymentRow, Error> {
         let mut tries = 0;
         loop {

@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 use crate::connector::contract::{DEDUCTION_RESERVED, Order};
 use crate::connector::http::Connector;
 use crate::connector::provider::{Answer, Operation, Told};
+use crate::ledger::chart;
 use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg};
 use crate::money::Money;
@@ -103,7 +104,7 @@ impl Payments {
         }
         let (provider, external_id, since) = (provider.to_owned(), external_id.to_owned(), self.now());
         let outside = |account| vec![Op::add(&ProviderAccountRow { account, provider, external_id, since })];
-        self.open_account_with(open, outside).await
+        self.open_as(open, chart::customer, outside).await
     }
 
     /// Where an account's money is held, if that is outside.
@@ -341,7 +342,7 @@ impl Payments {
     /// Brings a reservation as far as it goes now.
     pub(super) async fn tend(&self, id: Id) {
         for _ in 0..STEPS_MAX {
-            match self.look(id).await {
+            match self.look_at(id).await {
                 Ok(Looked::Again) => {}
                 Ok(Looked::Rest) => return,
                 Err(error) => {
@@ -352,7 +353,7 @@ impl Payments {
         }
     }
 
-    async fn look(&self, id: Id) -> Result<Looked, Error> {
+    async fn look_at(&self, id: Id) -> Result<Looked, Error> {
         let Some((payment, row)) = self.both(id).await? else { return Ok(Looked::Rest) };
         let standing = Standing::of(payment.state);
         let rules = self.rules(&row.provider);

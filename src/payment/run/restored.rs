@@ -111,8 +111,14 @@ impl Payments {
     /// A payment that had not left when the backup was made may have left since: it is asked for under the reference that it
     /// then had. When its hold's time has passed it stays as it is, and the money is free: a statement tells the rest.
     pub(super) async fn as_if_sent(&self, payment: PaymentRow) -> Result<PaymentRow, Error> {
-        let attempt = self.attempt(&payment);
-        match self.submit(&payment, &attempt).await {
+        let attempt = self.attempt(payment.id, 1, &payment.connector);
+        if let Some(provider) = &payment.provider {
+            // Whether the provider had kept the money by then is not known here either.
+            let (id, reference) = (payment.id, attempt.reference.as_str());
+            tracing::error!(payment = %id, reference, provider, "ALARM: compare this one with both statements");
+            return Ok(payment);
+        }
+        match self.submit(&payment, &attempt, &[]).await {
             Ok(sent) => Ok(sent),
             Err(Error::Refused(refusal)) => {
                 let (id, reference) = (payment.id, attempt.reference.as_str());

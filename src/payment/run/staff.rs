@@ -470,9 +470,11 @@ impl Payments {
                     Err(no) => Ok(Err(no.into())),
                 }
             }
-            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } | Act::NewPin { .. } | Act::Unlock => {
-                Ok(Err(Refused::NoSuch("payment")))
-            }
+            Act::Move { .. }
+            | Act::Dismiss { .. }
+            | Act::CloseDay { .. }
+            | Act::NewPin { .. }
+            | Act::Unlock => Ok(Err(Refused::NoSuch("payment"))),
         }
     }
 

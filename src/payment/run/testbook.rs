@@ -20,7 +20,7 @@ impl Payments {
         if self.inner.settings.upkeep.test_connector.is_none() {
             return Err(Error::NoTestBook);
         }
-        self.open_as(open, chart::tester).await
+        self.open_as(open, chart::tester, |_| Vec::new()).await
     }
 
     /// Whether an account is of the test book.

@@ -11,6 +11,7 @@
 mod bad;
 mod command;
 mod engine;
+mod handover;
 mod input;
 mod lengths;
 mod money;
@@ -62,7 +63,7 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship.
-const FLOWS: [&str; 4] = ["account.flow", "bill.flow", "orders.flow", "recharge.flow"];
+const FLOWS: [&str; 5] = ["recharge.flow", "account.flow", "bill.flow", "main.flow", "orders.flow"];
 
 fn shipped() -> Sources {
     let mut clips = BTreeSet::new();
@@ -87,6 +88,13 @@ fn in_every_language() -> Sources {
             .push(source(&format!("{language}/numbers.say"), format!("prompts/{language}/numbers.say")));
     }
     sources.clips = None;
+    sources
+}
+
+/// The recharge in every language, without the other flows.
+fn recharge_alone() -> Sources {
+    let mut sources = in_every_language();
+    sources.flows.truncate(1);
     sources
 }
 

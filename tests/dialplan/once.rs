@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use keytone::dialplan::catalog::{Sources, compile};
-use keytone::dialplan::diagnostic::Diagnostic;
+use keytone::dialplan::diagnostic::{Code, Diagnostic};
 
 use super::{good, reports, settings, shipped};
 
@@ -89,16 +89,19 @@ fn slips(text: &str) -> Vec<Slip> {
 }
 
 fn found(sources: &Sources) -> Vec<Diagnostic> {
-    match compile(sources, &settings()) {
+    let faults = match compile(sources, &settings()) {
         Ok(catalog) => catalog.warnings().to_vec(),
         Err(faults) => faults,
-    }
+    };
+    // The messages of the other flows are said by nothing here.
+    faults.into_iter().filter(|fault| fault.code != Code::F051).collect()
 }
 
 #[test]
 fn one_slip_of_the_pen_is_one_report() {
     let mut sources = shipped();
     sources.clips = None;
+    sources.flows.truncate(1);
     good(&sources);
     let text = sources.flows[0].text.clone();
     let (mut wrong, mut counts) = (String::new(), BTreeMap::new());

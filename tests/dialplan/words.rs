@@ -5,7 +5,7 @@ use keytone::dialplan::event::Channel;
 use keytone::dialplan::speak::System;
 use keytone::gsm::{septets, units};
 
-use crate::dialplan::{good, in_every_language};
+use crate::dialplan::{good, in_every_language, recharge_alone};
 
 const LANGUAGES: [&str; 5] = ["en", "zh", "sw", "fr", "es"];
 /// Characters of one text message that is not cut into segments: of the GSM alphabet, and of any other.
@@ -41,7 +41,7 @@ fn what_a_channel_says_by_itself_fits_one_screen_in_every_language() {
 
 #[test]
 fn nonsense_is_answered_with_the_commands_that_are_served() {
-    let catalog = good(&in_every_language());
+    let catalog = good(&recharge_alone());
     let help = |text, language| catalog.sms_help(text, language, false).unwrap();
     assert_eq!(help("hello there", "en"), "We did not understand that. You can send: RC amount [number]");
     assert_eq!(help("", "zh"), "没有看懂您的短信。可以发送：RC 金额 [号码]");
@@ -56,11 +56,23 @@ fn nonsense_is_answered_with_the_commands_that_are_served() {
 }
 
 #[test]
+fn the_shipped_commands_fit_one_message() {
+    let catalog = good(&in_every_language());
+    let all = ["RC amount [number]", "ACC", "BILL biller number", "MENU", "ORDERS"];
+    assert_eq!(catalog.sms_commands("en", false), all);
+    for language in LANGUAGES {
+        let text = catalog.sms_help("?", language, false).unwrap();
+        assert!(fits(&text, SMS), "{language}: {text}");
+        assert!(text.contains("MENU") && text.contains("ORDERS"), "{language}: {text}");
+    }
+}
+
+#[test]
 fn help_names_each_command_once_and_not_more_than_a_message_holds() {
     let command = |flow: &str, patterns: &str| {
         format!("flow {flow} 1\n{patterns}  pin on sms callback\n\nstep one\n  tell @goodbye\n  -> end\n")
     };
-    let mut sources = in_every_language();
+    let mut sources = recharge_alone();
     let mut add = |name: &str, text: String| {
         sources.flows.push(SourceFile::new(name, text));
     };
@@ -88,7 +100,7 @@ fn help_names_each_command_once_and_not_more_than_a_message_holds() {
 
 #[test]
 fn without_commands_there_is_no_help() {
-    let mut sources = in_every_language();
+    let mut sources = recharge_alone();
     let text = &mut sources.flows[0].text;
     let by_sms = ["  serve sms", "  pin on sms", "  given phone"];
     let lines = text.lines().filter(|line| !by_sms.iter().any(|word| line.starts_with(word)));

@@ -187,7 +187,7 @@ fn check() -> f64 {
         let text = text
             .replacen("flow recharge", &format!("flow recharge-{n}"), 1)
             .replace("*125", &format!("*{}", 1_000 + n))
-            .replace("12580", &format!("{}", 20_000 + n))
+            .replace("12584", &format!("{}", 20_000 + n))
             .replace("\"RC ", &format!("\"RC{n} "));
         SourceFile::new(format!("recharge-{n}.flow"), text)
     });

@@ -11,6 +11,7 @@
 mod bad;
 mod command;
 mod engine;
+mod handover;
 mod input;
 mod lengths;
 mod money;
@@ -62,11 +63,12 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship; the main job is the first of them.
-const FLOWS: [&str; 7] = [
+const FLOWS: [&str; 8] = [
     "recharge.flow",
     "account.flow",
     "bill.flow",
     "charge.flow",
+    "main.flow",
     "orders.flow",
     "stranger.flow",
     "vouch.flow",
@@ -95,6 +97,13 @@ fn in_every_language() -> Sources {
             .push(source(&format!("{language}/numbers.say"), format!("prompts/{language}/numbers.say")));
     }
     sources.clips = None;
+    sources
+}
+
+/// The recharge in every language, without the other flows.
+fn recharge_alone() -> Sources {
+    let mut sources = in_every_language();
+    sources.flows.truncate(1);
     sources
 }
 

@@ -100,7 +100,7 @@ fn a_flow_is_drawn_in_three_forms() {
         assert!(svg.contains(&format!(">{name}</text>")), "{name} is not in the picture");
     }
     for mark in
-        ["class=\"card money\"", "class=\"unknown-mark\"", "card over gives-up", "call 12580", "moves money"]
+        ["class=\"card money\"", "class=\"unknown-mark\"", "card over gives-up", "call 12584", "moves money"]
     {
         assert!(svg.contains(mark), "{mark}");
     }
@@ -322,7 +322,7 @@ fn versions_are_compared_as_callers_meet_them() {
     edit(new.path(), "recharge.flow", "-- Direct", "-- A direct");
     assert_eq!(done(&["diff", before, after], here), "no difference\n");
     edit(new.path(), "recharge.flow", "tries 3 then", "tries 4 then");
-    edit(new.path(), "recharge.flow", "serve voice 12580", "serve voice 12581");
+    edit(new.path(), "recharge.flow", "serve voice 12584", "serve voice 12585");
     edit(new.path(), "recharge.flow", "tell @locked -> end", "tell @locked -> goodbye");
     edit(new.path(), "messages/en.msg", "The two numbers are not the same.", "The numbers differ.");
     let text = fs::read_to_string(new.path().join("recharge.flow")).unwrap();
@@ -331,8 +331,8 @@ fn versions_are_compared_as_callers_meet_them() {
     let (code, text) = refused(&["diff", before, after], here);
     assert_eq!(code, 1, "{text}");
     for line in [
-        "way in call 12580 was removed",
-        "way in call 12581 was added",
+        "way in call 12584 was removed",
+        "way in call 12585 was added",
         "limit tries: 3 then goodbye  =>  4 then goodbye",
         "step less is now shrink",
         "pin: locked @locked -> end  =>  locked @locked -> goodbye",

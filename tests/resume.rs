@@ -150,7 +150,7 @@ async fn a_conversation_goes_on_in_the_version_that_it_began_with(database: Data
     let versions = [version(&first), version(&edition("11m", "second"))];
     let clock = Clock::manual(market.clock.now());
     let registry = Registry::new(first, market.payments.clone(), clock.clone(), "en".to_owned(), 10);
-    let open = || registry.open_voice("12580", Some(phone(ME))).unwrap();
+    let open = || registry.open_voice("12584", Some(phone(ME))).unwrap();
     let drop_after_one = async || {
         let (mut session, _) = open();
         started(&mut session).await;

@@ -14,7 +14,7 @@ use super::{colours, say, say_json};
 use crate::app::embedded;
 use crate::dialplan::event::Channel;
 use crate::dialplan::flowtest::report::{Covered, covered, explain, update};
-use crate::dialplan::flowtest::{Coverage, Failure, Script, parse, run as hold};
+use crate::dialplan::flowtest::{Coverage, Failure, Script, everywhere, parse, run as hold};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -26,9 +26,13 @@ shipped flows are tested. Exit status 1 when a test fails or a flow has a fault.
 channels of the test. Tests that pass, comments and layout stay. Read the difference before you
 keep it.
 
+--everywhere takes a test that holds on voice and USSD to SMS too, and every test to the other
+languages; words in quotes are compared only in the language that they are written for.
+
 Examples:
   keytone test
   keytone test dialplans --coverage
+  keytone test dialplans --everywhere
   keytone test dialplans/recharge.flowtest --filter \"the PIN\"
   keytone test dialplans --update")]
 pub(super) struct Arguments {
@@ -41,6 +45,9 @@ pub(super) struct Arguments {
     /// Tell which steps and outcomes no test comes by
     #[arg(long)]
     coverage: bool,
+    /// Hold each test on every channel that serves its flow, and in every language
+    #[arg(long, conflicts_with = "update")]
+    everywhere: bool,
     /// Only tests whose name has this text in it
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -180,6 +187,12 @@ fn test(arguments: &Arguments, suite: &Suite, flows: &Flows, counts: &mut Counts
         let mut text = file.text.clone();
         for (index, script) in scripts.iter().enumerate() {
             if arguments.filter.as_ref().is_some_and(|filter| !script.name.contains(filter.as_str())) {
+                continue;
+            }
+            if arguments.everywhere {
+                for script in everywhere(&flows.catalog, &flow, script) {
+                    one(arguments, file, flows, &flow, &script, &mut coverage, counts)?;
+                }
                 continue;
             }
             let failures = one(arguments, file, flows, &flow, script, &mut coverage, counts)?;

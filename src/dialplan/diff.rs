@@ -139,10 +139,10 @@ fn limits(program: &Program) -> BTreeMap<String, String> {
         Target::End => "end".to_owned(),
     };
     let key = |key: Option<char>| key.map_or_else(|| "none".to_owned(), |key| key.to_string());
-    let open = if program.open.is_empty() {
+    let open = if program.own.open.is_empty() {
         "always".to_owned()
     } else {
-        format!("{} else {}", wording::hours(&program.open), target(program.open_else))
+        format!("{} else {}", wording::hours(&program.own.open), target(program.own.open_else))
     };
     let own = [
         ("number", program.number.to_string()),
@@ -174,7 +174,10 @@ fn params(old: &Program, new: &Program, out: &mut Vec<Change>) {
     let values = |program: &Program| -> BTreeMap<String, String> {
         let name =
             |index: u16| program.variables.get(usize::from(index)).map_or("", |v| v.name.as_str()).to_owned();
-        program.start.iter().map(|(variable, value)| (name(*variable), wording::value(value))).collect()
+        // Those of a flow that is handed over to are told of that flow.
+        let others = |name: &String| program.others.iter().any(|part| is_of(name, &part.name));
+        let all = program.start.iter().map(|(variable, value)| (name(*variable), wording::value(value)));
+        all.filter(|(name, _)| !others(name)).collect()
     };
     let (before, after) = (values(old), values(new));
     for name in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
@@ -184,6 +187,11 @@ fn params(old: &Program, new: &Program, out: &mut Vec<Change>) {
             out.push(Change { of: new.name.clone(), what: What::Param, name: name.clone(), before, after });
         }
     }
+}
+
+/// Whether a step or variable belongs to a flow that is handed over to.
+fn is_of(name: &str, flow: &str) -> bool {
+    name.strip_prefix(flow).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Steps by name, then by likeness, then what is different in those that both have.

@@ -30,6 +30,8 @@ pub const PAGE_REPLIES: [&str; 2] = ["98", "99"];
 pub const PAGES_MAX: usize = 8;
 /// Answered questions that `back` remembers.
 pub const HISTORY_MAX: usize = 16;
+/// The most steps of one flow: those of its calls and of the flows that it hands over to included.
+pub const STEPS_MAX: usize = 2_000;
 /// Operations in one step of the engine; the checker proves that none needs so many.
 pub const OPERATIONS_MAX: u32 = 1_000;
 /// Time to the first key unless the question says `wait`.
@@ -63,11 +65,14 @@ pub struct Variable {
     pub ty: Type,
 }
 
-/// A step of a program. A step of a sub-flow is there once for each call, as `call-step/sub-step`.
+/// A step of a program. A step of a sub-flow is there once for each call, as `call-step/sub-step`, and one of a flow that
+/// is handed over to as `flow/step`.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Its name in the flow.
     pub name: Arc<str>,
+    /// The part that it belongs to: 0 for the flow itself.
+    pub(crate) part: u16,
     pub(crate) ops: Vec<Op>,
     pub(crate) limits: Limits,
 }
@@ -99,6 +104,24 @@ impl Default for Limits {
 pub(crate) enum Target {
     Step(u16),
     End,
+}
+
+/// The flow itself, or another that it hands over to: how a conversation begins there.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// The flow's name.
+    pub(crate) name: Arc<str>,
+    /// Its first step.
+    pub(crate) first: u16,
+    /// Variables that are forgotten when it is handed over to.
+    pub(crate) clear: Vec<u16>,
+    /// Variables that it starts with, without params.
+    pub(crate) start: Vec<(u16, Value)>,
+    /// When it is open, and the step for other times.
+    pub(crate) open: Vec<OpenSpan>,
+    pub(crate) open_else: Target,
+    /// The step that runs when the caller goes before the end.
+    pub(crate) hangup: Option<u16>,
 }
 
 /// A message with its arguments not yet computed.
@@ -224,6 +247,8 @@ pub(crate) enum Op {
     /// Variables of a sub-flow are forgotten when it is called.
     Clear(Vec<u16>),
     Goto(Target),
+    /// The conversation is handed over to the part of this index.
+    Begin(u16),
     /// Branches are in the order of the action's outcomes.
     Do {
         action: &'static Action,
@@ -255,13 +280,12 @@ pub struct Program {
     pub(crate) back: Option<char>,
     pub(crate) main: Option<char>,
     pub(crate) pin_on_sms: PinOnSms,
-    /// When it is open, and the step for other times.
-    pub(crate) open: Vec<OpenSpan>,
-    pub(crate) open_else: Target,
+    /// The flow itself.
+    pub(crate) own: Part,
+    /// Flows that it hands over to, and those that they hand over to: parts 1 and following.
+    pub(crate) others: Vec<Part>,
     /// How long a caller who dropped may go on.
     pub(crate) resume: Option<Duration>,
-    /// The step that runs when the caller goes before the end; the last one.
-    pub(crate) hangup: Option<u16>,
     pub(crate) draft: bool,
     pub(crate) texts: Arc<Texts>,
     pub(crate) settings: Arc<Settings>,
@@ -338,6 +362,25 @@ impl Program {
     #[must_use]
     pub fn text(&self, utterance: &Utterance, language: &str, channel: Channel) -> String {
         self.texts.text(utterance, language, channel)
+    }
+
+    /// The flow itself, or another that it hands over to.
+    pub(crate) fn part(&self, part: u16) -> Option<&Part> {
+        match part.checked_sub(1) {
+            None => Some(&self.own),
+            Some(other) => self.others.get(usize::from(other)),
+        }
+    }
+
+    /// The part that a step belongs to.
+    pub(crate) fn part_of(&self, step: u16) -> &Part {
+        let part = self.steps.get(usize::from(step)).map_or(0, |step| step.part);
+        self.part(part).unwrap_or(&self.own)
+    }
+
+    /// All parts, the flow itself first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.own).chain(&self.others)
     }
 
     /// When a caller is given up in a step.

@@ -109,6 +109,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) silent: u8,
     /// How often each step was entered.
+    #[serde(with = "compact::visits")]
     pub(crate) visits: Vec<u8>,
     /// Answers in the whole session.
     pub(crate) inputs: u16,

@@ -20,7 +20,7 @@ use crate::dialplan::action::{Action, Meaning, Outcome};
 use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Argument, Effect, Event, PIN_NEEDED, Start};
 use crate::dialplan::expression::Scope;
-use crate::dialplan::program::{HISTORY_MAX, Limits, OPERATIONS_MAX, Op, Parameter, Program, Target};
+use crate::dialplan::program::{HISTORY_MAX, Limits, OPERATIONS_MAX, Op, Parameter, Part, Program, Target};
 use crate::dialplan::speak::System;
 use crate::dialplan::state::{Answered, Point, State, Wait};
 use crate::dialplan::syntax::ast::OpenSpan;
@@ -94,13 +94,14 @@ impl<'p> Engine<'p> {
         if start.restarted {
             self.say_system(System::ResumeVanished, Vec::new());
         }
-        let target = if is_open(&self.program.open, self.state.began) {
-            Target::Step(0)
-        } else {
-            self.program.open_else
-        };
+        let target = self.first_of(&self.program.own);
         self.begin(target);
         self.show();
+    }
+
+    /// Where a conversation begins in a flow, now.
+    fn first_of(&self, part: &Part) -> Target {
+        if is_open(&part.open, self.state.began) { Target::Step(part.first) } else { part.open_else }
     }
 
     /// The first step, with the variables that a session starts with.
@@ -194,6 +195,7 @@ impl<'p> Engine<'p> {
                 Control::Next
             }
             Op::Goto(target) => self.go(*target),
+            Op::Begin(part) => self.hand_over(*part),
             Op::Do { action, arguments, .. } => self.act(action, arguments, at),
             Op::Hold if self.state.gone => self.end(),
             Op::Hold => {
@@ -233,6 +235,24 @@ impl<'p> Engine<'p> {
                 self.state.silent = 0;
                 self.enter(step)
             }
+        }
+    }
+
+    /// Another flow begins, with the language, the caller and the answered questions of this one.
+    fn hand_over(&mut self, part: u16) -> Control {
+        let program: &'p Program = self.program;
+        let Some(part) = program.part(part) else { return self.trouble() };
+        for variable in &part.clear {
+            self.put(*variable, None);
+        }
+        for (variable, value) in &part.start {
+            self.put(*variable, Some(value.clone()));
+        }
+        self.state.wrong = 0;
+        self.state.silent = 0;
+        match self.first_of(part) {
+            Target::Step(step) => self.enter(step),
+            Target::End => self.end(),
         }
     }
 

@@ -91,7 +91,7 @@ fn a_stopping_daemon_refuses_new_calls_and_lets_the_one_under_way_finish() {
         house.signal("TERM");
         wait_for("the refusal of new calls", Duration::from_secs(5), || {
             let wire = Wire::to(house.sip);
-            let invite = wire.request("INVITE", "12580", OWN, &Wire::sdp(9));
+            let invite = wire.request("INVITE", "12584", OWN, &Wire::sdp(9));
             let answer = wire.ask(&invite);
             if status(&answer) == 200 {
                 wire.established(&invite, &answer).hang_up(&wire);

@@ -11,7 +11,7 @@ use keytone::dialplan::value::Value;
 use keytone::money::Money;
 use keytone::msisdn::Msisdn;
 
-use super::{in_every_language, reports, settings};
+use super::{recharge_alone, reports, settings};
 
 fn money(minor: i64) -> Money {
     Money::new(minor, settings().currency)
@@ -19,7 +19,7 @@ fn money(minor: i64) -> Money {
 
 /// The shipped flow, served without a PIN by text message up to a cap.
 pub(super) fn sources() -> Sources {
-    let mut sources = in_every_language();
+    let mut sources = recharge_alone();
     let text = &mut sources.flows[0].text;
     *text = text.replace("pin on sms callback", "pin on sms none");
     sources

@@ -5,7 +5,7 @@ use keytone::dialplan::event::Channel;
 use keytone::dialplan::speak::System;
 use keytone::gsm::{septets, units};
 
-use crate::dialplan::{good, in_every_language};
+use crate::dialplan::{good, in_every_language, recharge_alone};
 
 const LANGUAGES: [&str; 5] = ["en", "zh", "sw", "fr", "es"];
 /// Characters of one text message that is not cut into segments: of the GSM alphabet, and of any other.
@@ -59,6 +59,18 @@ fn nonsense_is_answered_with_the_commands_that_are_served() {
             let text = help(text, language);
             assert!(fits(&text, SMS), "{language}: {text}");
         }
+    }
+}
+
+#[test]
+fn the_shipped_commands_fit_one_message() {
+    let catalog = good(&in_every_language());
+    let all = ["RC amount [number]", "ACC", "BILL biller number", "MENU", "ORDERS"];
+    assert_eq!(catalog.sms_commands("en", false), all);
+    for language in LANGUAGES {
+        let text = catalog.sms_help("?", language, false).unwrap();
+        assert!(fits(&text, SMS), "{language}: {text}");
+        assert!(text.contains("MENU") && text.contains("ORDERS"), "{language}: {text}");
     }
 }
 

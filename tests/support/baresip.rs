@@ -81,7 +81,7 @@ impl Baresip {
             TcpStream::connect(("127.0.0.1", control)).ok()
         });
         let mut phone = Self { child, control, folder, heard: 0 };
-        phone.command("dial", &format!("sip:12580@{}", house.sip));
+        phone.command("dial", &format!("sip:12584@{}", house.sip));
         wait_for("the answer", PATIENCE, || phone.log().contains("Call established").then_some(()));
         phone
     }

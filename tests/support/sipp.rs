@@ -138,7 +138,7 @@ impl<'a> Phone<'a> {
         Self {
             target: house.sip,
             house,
-            service: "12580".to_owned(),
+            service: "12584".to_owned(),
             from: format!("<sip:{msisdn}@127.0.0.1>"),
             headers: Vec::new(),
             keys: Keys::Info,

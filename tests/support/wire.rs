@@ -144,7 +144,7 @@ impl Wire {
 
     /// Calls the recharge service.
     pub(crate) fn call(&self, from: &str, media_port: u16) -> Dialled {
-        let invite = self.request("INVITE", "12580", from, &Self::sdp(media_port));
+        let invite = self.request("INVITE", "12584", from, &Self::sdp(media_port));
         let answer = self.ask(&invite);
         assert_eq!(status(&answer), 200, "{answer}");
         self.established(&invite, &answer)

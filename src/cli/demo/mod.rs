@@ -35,7 +35,7 @@ use crate::store::{PaymentFilter, Total};
 use network::Network;
 use phone::Phone;
 
-/// The number that the shipped recharge flow serves.
+/// The number that the shipped menu serves.
 const SERVICE: &str = "12580";
 /// Messages that the ladder remembers.
 const LADDER_MAX: usize = 256;
@@ -276,6 +276,7 @@ async fn call(daemon: &Daemon, from: &str, pin: &str, tell: &impl Fn(String)) ->
     let mut phone = Phone::call(daemon.sip, SERVICE, from, clips).await?;
     let mut told = 0;
     for (message, keys, shown) in [
+        ("main-services", "1".to_owned(), "1".to_owned()),
         ("confirm-number", "1".to_owned(), "1".to_owned()),
         ("enter-amount", "50#".to_owned(), "50#".to_owned()),
         ("enter-pin", format!("{pin}#"), format!("{}#", secret(pin))),

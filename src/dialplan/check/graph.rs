@@ -83,6 +83,8 @@ pub(super) struct Place {
     pub(super) nodes: Vec<Node>,
     /// Whether a line of it was not understood: its ways out are not all known.
     pub(super) broken: bool,
+    /// The flow that it belongs to, of all that are handed over to.
+    pub(super) part: usize,
 }
 
 /// The graph of a flow.
@@ -96,8 +98,8 @@ pub(super) struct Graph<'g> {
     pub(super) main_key: bool,
     /// Steps for giving up, and where they are named so.
     pub(super) give_up: Vec<(usize, Arc<str>, Span)>,
-    /// The place of the lines of `on hangup`.
-    pub(super) hangup: Option<usize>,
+    /// The places of the lines of `on hangup`, by flow.
+    pub(super) hangups: Vec<Option<usize>>,
     /// Whether jumps are missing because their targets do not exist.
     pub(super) incomplete: bool,
 }
@@ -106,6 +108,11 @@ impl Graph<'_> {
     pub(super) fn check(&self, diagnostics: &mut Vec<Diagnostic>) {
         order::check(self, diagnostics);
         values::check(self, diagnostics);
+    }
+
+    /// What happens when the caller goes in a step.
+    fn hangup(&self, place: &Place) -> Option<usize> {
+        self.hangups.get(place.part).copied().flatten()
     }
 
     fn place(&self, step: usize) -> Option<&Place> {

@@ -32,8 +32,6 @@ use crate::dialplan::syntax::span::Span;
 
 /// The most variables of one flow, those of its calls included.
 pub(super) const VARIABLES_MAX: usize = 256;
-/// The most steps of one flow, those of its calls included.
-pub(super) const STEPS_MAX: usize = 2_000;
 /// Where the configuration's params come from, when no flow is meant.
 const CONFIGURATION: &str = "keytone.toml";
 

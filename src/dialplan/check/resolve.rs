@@ -20,7 +20,7 @@ use crate::dialplan::check::scope::Scope;
 use crate::dialplan::check::suggestion;
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{FIRST_DIGIT, Limits, Program, Speech, Step, Target, Variable};
+use crate::dialplan::program::{FIRST_DIGIT, Limits, Part, Program, Speech, Step, Target, Variable};
 use crate::dialplan::speak::Texts;
 use crate::dialplan::syntax::ast::{self, Destination, Flow, Line};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
@@ -67,9 +67,9 @@ pub(super) fn resolve(place: &Place<'_>, written: &Written, diagnostics: &mut Ve
         unknown_messages: BTreeSet::new(),
         incomplete: false,
     };
-    let head = resolver.heads();
+    let mut head = resolver.heads();
     let mut body = resolver.steps(&head);
-    let hangup = resolver.hangup(&head, &mut body);
+    let hangups = resolver.hangups(&mut head, &mut body);
     let incomplete = !resolver.unknown_steps.is_empty() || resolver.incomplete;
     let give_up = resolver.give_up();
     let started = resolver.set_at_start(&head);
@@ -78,10 +78,10 @@ pub(super) fn resolve(place: &Place<'_>, written: &Written, diagnostics: &mut Ve
         places: body.places,
         scope: &scope,
         start: started,
-        starts: std::iter::once(0).chain(target_step(head.open_else)).collect(),
+        starts: std::iter::once(0).chain(target_step(head.own.open_else)).collect(),
         main_key: head.main.is_some(),
         give_up,
-        hangup,
+        hangups,
         incomplete,
     }
     .check(diagnostics);
@@ -91,12 +91,13 @@ pub(super) fn resolve(place: &Place<'_>, written: &Written, diagnostics: &mut Ve
     Resolved { program: program(place, written, &scope, head, body.steps), used, files, places }
 }
 
-/// What the head of a flow says.
+/// What the head of a flow says, and how the flows begin that it hands over to.
 struct Head {
     start: Vec<(u16, Value)>,
     back: Option<char>,
     main: Option<char>,
-    open_else: Target,
+    own: Part,
+    others: Vec<Part>,
 }
 
 /// The steps, for the program and for the graph.
@@ -112,7 +113,6 @@ fn program(place: &Place<'_>, written: &Written, scope: &Scope, head: Head, step
         .found
         .iter()
         .map(|found| Variable { name: found.name.clone(), ty: found.ty.unwrap_or(Type::Text) });
-    let hangup = flow.on_hangup.as_ref().and_then(|_| u16::try_from(steps.len().checked_sub(1)?).ok());
     Program {
         name: written.name().to_owned(),
         number: flow.version,
@@ -124,10 +124,9 @@ fn program(place: &Place<'_>, written: &Written, scope: &Scope, head: Head, step
         back: head.back,
         main: head.main,
         pin_on_sms: flow.pin_on_sms.unwrap_or_default(),
-        open: flow.open.as_ref().map(|open| open.value.spans.clone()).unwrap_or_default(),
-        open_else: head.open_else,
+        own: head.own,
+        others: head.others,
         resume: flow.resume.as_ref().map(|resume| resume.value),
-        hangup,
         draft: flow.draft.is_some(),
         texts: place.texts.clone(),
         settings: place.settings.clone(),
@@ -230,15 +229,33 @@ impl<'r> Resolver<'r> {
         if index.is_some() {
             nodes.insert(0, Node::Fork(vec![jump_node(limits.visits_then, true), Vec::new()]));
         }
-        body.steps.push(Step { name: Arc::from(name.value.as_str()), ops, limits });
-        body.places.push(GraphPlace { file: self.file().clone(), name: name.clone(), nodes, broken });
+        let part = self.own().part;
+        let index = u16::try_from(part).unwrap_or(u16::MAX);
+        body.steps.push(Step { name: Arc::from(name.value.as_str()), part: index, ops, limits });
+        body.places.push(GraphPlace { file: self.file().clone(), name: name.clone(), nodes, broken, part });
     }
 
-    /// The lines of `on hangup` as the last step.
+    /// The lines of `on hangup` of each flow as the last steps.
+    fn hangups(&mut self, head: &mut Head, body: &mut Body) -> Vec<Option<usize>> {
+        let layout = self.layout;
+        let mut out = Vec::new();
+        for (part, (_, frame)) in layout.flows.iter().enumerate() {
+            self.enter(*frame);
+            let step = self.hangup(head, body);
+            let known = part.checked_sub(1).map_or(Some(&mut head.own), |part| head.others.get_mut(part));
+            if let Some(known) = known {
+                known.hangup = step.and_then(|step| u16::try_from(step).ok());
+            }
+            out.push(step);
+        }
+        self.enter(0);
+        out
+    }
+
     fn hangup(&mut self, head: &Head, body: &mut Body) -> Option<usize> {
         let lines = self.flow().on_hangup.as_ref()?;
         let number = body.steps.len();
-        let name = Spanned::new(HANGUP.to_owned(), lines.span);
+        let name = Spanned::new(format!("{}{HANGUP}", self.own().prefix), lines.span);
         let mut step = ast::Step { name: name.clone(), menu: false, lines: lines.value.clone() };
         if !step.lines.iter().any(|line| matches!(line.value, Line::Goto(_))) {
             step.lines.push(Spanned::new(Line::Goto(Destination::End(lines.span)), lines.span));
@@ -261,7 +278,7 @@ impl<'r> Resolver<'r> {
     fn step_index(&self, to: &Destination) -> Option<usize> {
         match to {
             Destination::Step(name) => self.own().steps.get(name.value.as_str()).copied(),
-            Destination::End(_) | Destination::Return(..) => None,
+            Destination::End(_) | Destination::Return(..) | Destination::Flow(_) => None,
         }
     }
 

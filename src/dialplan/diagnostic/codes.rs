@@ -28,6 +28,8 @@ pub enum Code {
     F016,
     /// A sub-flow that nothing calls.
     F017,
+    /// A flow that cannot be handed over to.
+    F018,
     /// A language without messages.
     F019,
     /// An outcome that is not handled.
@@ -114,7 +116,7 @@ struct About {
 
 impl Code {
     /// All of them, in order.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::F001,
         Self::F002,
         Self::F003,
@@ -126,6 +128,7 @@ impl Code {
         Self::F015,
         Self::F016,
         Self::F017,
+        Self::F018,
         Self::F019,
         Self::F020,
         Self::F021,
@@ -204,7 +207,7 @@ impl Code {
     }
 }
 
-const ABOUT: [(Code, &About); 42] = [
+const ABOUT: [(Code, &About); 43] = [
     (
         Code::F001,
         &About {
@@ -337,6 +340,19 @@ const ABOUT: [(Code, &About); 42] = [
                 No flow of this folder calls the sub-flow. It is checked all the same. Call it, or remove \
                 the file.",
             example: include_str!("../../../tests/golden/dialplan/F017-uncalled.txt"),
+        },
+    ),
+    (
+        Code::F018,
+        &About {
+            title: "a flow that cannot be handed over to",
+            severity: Severity::Error,
+            allowance: Allowance::No,
+            explanation: "\
+                `-> flow NAME` goes on in another flow of the folder, from its start. There is none of that name, or \
+                it is a draft and this one is served, or it is a sub-flow, which is called. Sub-flows themselves hand \
+                over to nothing: they return to the flow that calls them.",
+            example: include_str!("../../../tests/golden/dialplan/F018-flow.txt"),
         },
     ),
     (

@@ -385,11 +385,12 @@ pub struct Covered {
 #[must_use]
 pub fn covered(program: &Program, coverage: &Coverage) -> Covered {
     let missing = coverage.missing(program);
-    let of = program.steps().iter().flat_map(|step| &step.ops).map(|op| match op {
+    let own = || program.steps().iter().filter(|step| step.part == 0);
+    let of = own().flat_map(|step| &step.ops).map(|op| match op {
         Op::Do { action, .. } => action.outcomes.len(),
         _ => 0,
     });
-    let (steps_of, outcomes_of) = (program.steps().len(), of.sum());
+    let (steps_of, outcomes_of) = (own().count(), of.sum());
     let outcomes_missing = missing.iter().filter(|missing| missing.contains(" -> ")).count();
     Covered {
         flow: program.name().to_owned(),

@@ -1,5 +1,7 @@
 //! From a compiled program to what a picture shows of it.
 
+use std::collections::BTreeMap;
+
 use crate::dialplan::action::Meaning;
 use crate::dialplan::catalog::Catalog;
 use crate::dialplan::graph::{Card, Exit, Kind, Line, Picture, Style, To, When, wording};
@@ -11,9 +13,19 @@ impl Picture {
     /// Reads a program of a catalogue.
     #[must_use]
     pub fn of(catalog: &Catalog, program: &Program) -> Self {
-        let mut cards: Vec<Card> =
-            (0..).zip(&program.steps).map(|(index, step)| card(program, index, step)).collect();
+        let own = (0..).zip(&program.steps).filter(|(_, step)| step.part == 0);
+        let (mut places, mut cards) = (BTreeMap::new(), Vec::new());
+        for (index, step) in own {
+            places.insert(usize::from(index), cards.len());
+            cards.push(card(program, index, step));
+        }
         cards.extend(entries(catalog, program));
+        others(program, &mut places, &mut cards);
+        for exit in cards.iter_mut().flat_map(|card| &mut card.exits) {
+            if let To::Card(step) = exit.to {
+                exit.to = places.get(&step).map_or(To::End, |card| To::Card(*card));
+            }
+        }
         let mut notes = Vec::new();
         notes.extend(program.back.map(|key| format!("{key} goes back")));
         notes.extend(program.main.map(|key| format!("{key} in a menu goes to the start")));
@@ -28,6 +40,26 @@ impl Picture {
             notes,
             cards,
         }
+    }
+}
+
+/// A card for each flow that is handed over to: its steps are in a picture of its own.
+fn others(program: &Program, places: &mut BTreeMap<usize, usize>, cards: &mut Vec<Card>) {
+    let reached: Vec<usize> = cards.iter().flat_map(Card::targets).collect();
+    for part in program.others.iter().filter(|part| reached.contains(&part.first.into())) {
+        places.insert(part.first.into(), cards.len());
+        cards.push(Card {
+            name: format!("flow {}", part.name),
+            kind: Kind::End,
+            gives_up: false,
+            secret: false,
+            body: vec![Line {
+                style: Style::Noted,
+                text: "goes on there, with the caller and the language".to_owned(),
+                words: String::new(),
+            }],
+            exits: Vec::new(),
+        });
     }
 }
 
@@ -49,9 +81,9 @@ fn entries(catalog: &Catalog, program: &Program) -> Vec<Card> {
         .map(|r| note(wording::route(r)))
         .collect();
     let mut out = vec![entry("start", routes, To::Card(0))];
-    if !program.open.is_empty() {
-        let hours = vec![note(format!("open {}", wording::hours(&program.open)))];
-        out.push(entry("outside the hours", hours, target(program.open_else)));
+    if !program.own.open.is_empty() {
+        let hours = vec![note(format!("open {}", wording::hours(&program.own.open)))];
+        out.push(entry("outside the hours", hours, target(program.own.open_else)));
     }
     for (frame, limits, around) in limits(program) {
         let name = if frame.is_empty() { "giving up".to_owned() } else { format!("{frame}/giving up") };
@@ -72,7 +104,7 @@ fn entries(catalog: &Catalog, program: &Program) -> Vec<Card> {
         let drawn = ways.into_iter().filter(|(_, to)| matches!(to, Target::Step(_)));
         out.extend(drawn.map(|(body, to)| entry(&name, body, target(to))));
     }
-    if let Some(step) = program.hangup {
+    if let Some(step) = program.own.hangup {
         out.push(entry("the caller goes", vec![note("before the end".to_owned())], To::Card(step.into())));
     }
     out
@@ -81,7 +113,7 @@ fn entries(catalog: &Catalog, program: &Program) -> Vec<Card> {
 /// When callers are given up in the flow's own steps, and in the sub-flows of a step, with what holds around those.
 pub(crate) fn limits(program: &Program) -> Vec<(&str, Limits, Option<Limits>)> {
     let mut out: Vec<(&str, Limits, Option<Limits>)> = vec![("", program.limits(0), None)];
-    for step in &program.steps {
+    for step in program.steps.iter().filter(|step| step.part == 0) {
         let Some((frame, _)) = step.name.rsplit_once('/') else { continue };
         if !out.iter().any(|(other, ..)| *other == frame) {
             let outer = frame.rsplit_once('/').map_or("", |(outer, _)| outer);
@@ -173,6 +205,10 @@ impl Reader<'_> {
                 let label = if self.decided { "else" } else { "" };
                 self.exit(When::Always, label.to_owned(), Vec::new(), *target);
             }
+            Op::Begin(part) => {
+                let label = if self.decided { "else" } else { "" };
+                self.exit(When::Always, label.to_owned(), Vec::new(), self.first_of(*part));
+            }
             Op::Do { action, arguments, branches } => {
                 self.kind = self.kind.max(if action.moves_money() { Kind::Money } else { Kind::Action });
                 let given: Vec<String> = arguments.iter().map(|argument| self.parameter(argument)).collect();
@@ -250,6 +286,11 @@ impl Reader<'_> {
                     self.push(when, label.to_owned(), said, to, pending);
                     return;
                 }
+                Op::Begin(part) => {
+                    let to = self.to(self.first_of(*part));
+                    self.push(when, label.to_owned(), said, to, pending);
+                    return;
+                }
                 Op::Hold => {
                     self.push(when, label.to_owned(), said, To::Hold, pending);
                     return;
@@ -262,6 +303,11 @@ impl Reader<'_> {
     fn exit(&mut self, when: When, label: String, said: Vec<String>, target: Target) {
         let to = self.to(target);
         self.push(when, label, said, to, false);
+    }
+
+    /// The first step of a flow that is handed over to.
+    fn first_of(&self, part: u16) -> Target {
+        self.program.part(part).map_or(Target::End, |part| Target::Step(part.first))
     }
 
     fn to(&self, target: Target) -> To {

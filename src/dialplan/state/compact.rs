@@ -158,6 +158,51 @@ pub(super) mod log {
     }
 }
 
+/// How often steps were entered: a count for each, and a number below zero for so many steps in a row that were not.
+pub(super) mod visits {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::{SerializeSeq, Serializer};
+
+    pub(in crate::dialplan::state) fn serialize<S: Serializer>(
+        visits: &[u8],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut out = to.serialize_seq(None)?;
+        let mut none = 0_i32;
+        for visits in visits {
+            if *visits == 0 {
+                none -= 1;
+                continue;
+            }
+            if none < 0 {
+                out.serialize_element(&std::mem::take(&mut none))?;
+            }
+            out.serialize_element(visits)?;
+        }
+        if none < 0 {
+            out.serialize_element(&none)?;
+        }
+        out.end()
+    }
+
+    pub(in crate::dialplan::state) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let mut out = Vec::new();
+        for count in Vec::<i32>::deserialize(from)? {
+            match u8::try_from(count) {
+                Ok(visits) => out.push(visits),
+                Err(_) if count < 0 => {
+                    let none = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+                    out.resize(out.len().saturating_add(none).min(usize::from(u16::MAX)), 0);
+                }
+                Err(_) => return Err(D::Error::custom("a step was not entered so often")),
+            }
+        }
+        Ok(out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,5 +244,23 @@ mod tests {
             let read = variables::deserialize(&mut serde_json::Deserializer::from_str(rubbish));
             assert!(read.is_err(), "{rubbish}");
         }
+    }
+
+    #[test]
+    fn steps_that_were_not_entered_take_no_room() {
+        let written = |counts: &[u8]| {
+            let mut out = Vec::new();
+            visits::serialize(counts, &mut serde_json::Serializer::new(&mut out)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let read = |text: &str| visits::deserialize(&mut serde_json::Deserializer::from_str(text));
+        for counts in [&[][..], &[0], &[1], &[0, 0, 3, 0, 255, 1, 0, 0, 0], &[0; 1_000]] {
+            assert_eq!(read(&written(counts)).unwrap(), counts);
+        }
+        assert_eq!(written(&[0, 0, 3, 0, 255, 1, 0, 0, 0]), "[-2,3,-1,255,1,-3]");
+        // As they were written before.
+        assert_eq!(read("[0,0,2]").unwrap(), [0, 0, 2]);
+        assert!(read("[256]").is_err() && read("[\"x\"]").is_err());
+        assert!(read("[-2147483648,-2147483648]").unwrap().len() <= usize::from(u16::MAX));
     }
 }

@@ -82,7 +82,8 @@ impl<'p> Engine<'p> {
         let tapering = ask.silent.iter().chain(&ask.wrong).map(|(_, speech)| speech);
         let mut speeches = std::iter::once(&ask.question).chain(&ask.again).chain(tapering);
         let says = |speech: &Speech| speech.arguments.iter().any(|argument| mentions(argument, ask.variable));
-        self.program.start.iter().any(|(variable, _)| *variable == ask.variable) || speeches.any(says)
+        let mut start = self.program.parts().flat_map(|part| &part.start).chain(&self.program.start);
+        start.any(|(variable, _)| *variable == ask.variable) || speeches.any(says)
     }
 
     /// Says the question and listens, unless it is one that a text message may not answer.

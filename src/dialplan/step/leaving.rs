@@ -19,7 +19,7 @@ impl Engine<'_> {
         self.state.gone = true;
         if begun
             && !ended
-            && let Some(step) = self.program.hangup
+            && let Some(step) = self.program.part_of(self.state.at.step).hangup
         {
             if let Some(visits) = self.state.visits.get_mut(usize::from(step)) {
                 *visits = visits.saturating_add(1);

@@ -119,6 +119,8 @@ pub enum Destination {
     End(Span),
     /// `return outcome(…)`: the end of a sub-flow.
     Return(Name, Vec<Spanned<Expression>>),
+    /// `flow NAME`: the conversation is handed over to another flow, from its start.
+    Flow(Name),
 }
 
 impl Destination {
@@ -126,7 +128,7 @@ impl Destination {
     #[must_use]
     pub const fn span(&self) -> Span {
         match self {
-            Self::Step(name) | Self::Return(name, _) => name.span,
+            Self::Step(name) | Self::Return(name, _) | Self::Flow(name) => name.span,
             Self::End(span) => *span,
         }
     }
@@ -188,6 +190,24 @@ pub enum Line {
     Action(Action),
     /// A line that was not understood and has been reported: what depends on it is not reported again.
     Broken,
+}
+
+impl Line {
+    /// Where the line leads, if an arrow stands in it.
+    #[must_use]
+    pub fn destination(&self) -> Option<&Destination> {
+        match self {
+            Self::Goto(to)
+            | Self::On(_, _, _, to)
+            | Self::Option(_, _, _, to)
+            | Self::Key(_, _, to)
+            | Self::Empty(_, _, to)
+            | Self::If(_, to)
+            | Self::Given(_, GivenThen::Goto(to)) => Some(to),
+            Self::Each(each) => Some(&each.to),
+            _ => None,
+        }
+    }
 }
 
 /// An option of a menu for each item of a list.

@@ -210,14 +210,13 @@ fn variable<'t: 'l, 'l>(want: &'static str) -> impl Parser<Words<'t, 'l>, Output
 /// A step, or `end`.
 fn place<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
     |input: Words<'t, 'l>| {
-        let returns = input.0.first().is_some_and(|token| token.text == "return");
-        let want = if returns {
-            "a step or `end`: put `return` in a step of its own"
-        } else {
-            "the step to go to, or `end`"
+        let want = match input.0.first().map(|token| token.text) {
+            Some("return") => "a step or `end`: put `return` in a step of its own",
+            Some("flow") => "a step or `end`: put `-> flow …` in a step of its own",
+            _ => "the step to go to, or `end`",
         };
         let step = word(want, |token| {
-            let step = token.kind == Kind::Name && token.text != "return";
+            let step = token.kind == Kind::Name && !matches!(token.text, "return" | "flow");
             step.then(|| Spanned::new(token.text.to_owned(), token.span))
         });
         let mut step = map(step, |name| {
@@ -232,10 +231,12 @@ fn jump<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error 
     preceded(symbol("->", "`->` and the step to go to"), cut(place()))
 }
 
-/// `->` and a step, `end` or `return outcome(…)`.
+/// `->` and a step, `end`, `return outcome(…)` or `flow NAME`.
 fn arrow<'t: 'l, 'l>() -> impl Parser<Words<'t, 'l>, Output = Destination, Error = Fault> {
     let leave = map(returning(), |(name, values)| Destination::Return(name, values));
-    preceded(symbol("->", "`->` and the step to go to"), cut(alt((leave, place()))))
+    let hand_over = preceded(keyword("flow", "flow"), cut(variable("the name of another flow")));
+    let hand_over = map(hand_over, Destination::Flow);
+    preceded(symbol("->", "`->` and the step to go to"), cut(alt((leave, hand_over, place()))))
 }
 
 fn returning<'t: 'l, 'l>()

@@ -13,7 +13,7 @@ pub(super) fn check(graph: &Graph<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let incomplete = graph.incomplete || graph.places.iter().any(|place| place.broken);
     let edges = graph.places.iter().map(|place| edges(&place.nodes)).collect();
     let order = Order { graph, edges };
-    let starts = graph.starts.iter().chain(&graph.hangup).copied();
+    let starts = graph.starts.iter().chain(graph.hangups.iter().flatten()).copied();
     let reached = reach(starts, |step| order.onward(step));
     if !incomplete {
         order.unreachable(&reached, diagnostics);

@@ -189,7 +189,8 @@ impl Walk<'_, '_, '_> {
                 Node::Input { .. } | Node::Wait => {
                     facts.confirmed = None;
                     facts.set.retain(|variable| !self.is_secret(*variable));
-                    self.arrivals.extend(self.graph.hangup.map(|hangup| (hangup, facts.clone())));
+                    let hangup = self.graph.hangup(self.place);
+                    self.arrivals.extend(hangup.map(|hangup| (hangup, facts.clone())));
                 }
                 Node::Confirm { heard } => facts.confirmed = Some(facts.alike(heard)),
                 Node::Pay(pay) => {
@@ -235,7 +236,7 @@ impl Walk<'_, '_, '_> {
             ));
             return;
         }
-        let hint = if graph.hangup == Some(report.step) {
+        let hint = if graph.hangup(place) == Some(report.step) {
             format!("the caller may go before it is set: write `if not known {name} -> end` first")
         } else {
             format!("on the way {} nothing sets it", graph.way(&way_without(graph, variable, report.step)))

@@ -80,8 +80,8 @@ impl<'s> Survey<'s> {
     pub(super) fn run(mut self) -> Found {
         let first = self.either(&self.nothing(), &self.system(System::ResumeVanished, &[]));
         self.arrive(Target::Step(0), first.clone(), 0);
-        self.arrive(self.program.open_else, first, 0);
-        if let Some(hangup) = self.program.hangup {
+        self.arrive(self.program.own.open_else, first, 0);
+        for hangup in self.program.parts().filter_map(|part| part.hangup) {
             self.arrive(Target::Step(hangup), self.nothing(), 0);
         }
         self.walk();
@@ -250,6 +250,14 @@ impl<'s> Survey<'s> {
                 }
                 Op::Goto(target) => {
                     self.arrive(*target, told, skips);
+                    return None;
+                }
+                Op::Begin(part) => {
+                    let part = self.program.part(*part)?;
+                    if !part.open.is_empty() {
+                        self.arrive(part.open_else, told.clone(), skips);
+                    }
+                    self.arrive(Target::Step(part.first), told, skips);
                     return None;
                 }
                 Op::Do { branches, .. } => {

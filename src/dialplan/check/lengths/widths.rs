@@ -60,7 +60,9 @@ impl<'p> Widths<'p> {
             of: vec![Vec::new(); program.variables().len()],
             full: vec![false; program.variables().len()],
         };
-        for (variable, value) in &program.start {
+        for (variable, value) in
+            program.start.iter().chain(program.others.iter().flat_map(|part| &part.start))
+        {
             widths.add(*variable, vec![value.clone()]);
         }
         if let Some(caller) = program.caller {

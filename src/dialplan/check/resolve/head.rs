@@ -10,7 +10,7 @@ use crate::dialplan::check::resolve::{Head, Resolver};
 use crate::dialplan::civil::{Date, Time};
 use crate::dialplan::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::dialplan::expression::Expression;
-use crate::dialplan::program::{ITEMS_MAX, PinOnSms, Target, VISITS_DEFAULT};
+use crate::dialplan::program::{ITEMS_MAX, Part, PinOnSms, Target, VISITS_DEFAULT};
 use crate::dialplan::route::Element;
 use crate::dialplan::syntax::ast::{self, AskType, Destination, GlobalKey, Line, Param, Signature};
 use crate::dialplan::syntax::span::{Name, Span, Spanned};
@@ -38,10 +38,29 @@ impl Resolver<'_> {
         self.pin_on_sms();
         let back = self.global_key(GlobalKey::Back);
         let main = self.global_key(GlobalKey::Main);
+        let own = self.part("", 0);
+        start.extend(own.start.iter().cloned());
+        let flows = self.layout.flows.iter().skip(1);
+        let others = flows.map(|(name, frame)| self.part(name, *frame)).collect();
+        self.enter(0);
+        Head { start, back, main, own, others }
+    }
+
+    /// How a conversation begins in a flow.
+    fn part(&mut self, name: &str, frame: usize) -> Part {
+        self.enter(frame);
+        let mut start = Vec::new();
         self.start(&mut start);
-        let otherwise = self.flow().open.as_ref().map(|open| &open.value.otherwise);
-        let open_else = otherwise.map_or(Target::End, |to| self.target(to));
-        Head { start, back, main, open_else }
+        let opening = self.flow().open.as_ref().map(|open| &open.value);
+        Part {
+            name: Arc::from(name),
+            first: u16::try_from(self.own().first).unwrap_or(u16::MAX),
+            clear: self.scope.of_frame(frame),
+            start,
+            open: opening.map(|open| open.spans.clone()).unwrap_or_default(),
+            open_else: opening.map_or(Target::End, |open| self.target(&open.otherwise)),
+            hangup: None,
+        }
     }
 
     fn duplicate_steps(&mut self) {
@@ -339,18 +358,8 @@ impl Resolver<'_> {
 
 /// The outcome that a line returns.
 fn returned(line: &Line) -> Option<&str> {
-    let to = match line {
-        Line::Return(name, _) => return Some(&name.value),
-        Line::Goto(to)
-        | Line::On(_, _, _, to)
-        | Line::Option(_, _, _, to)
-        | Line::Key(_, _, to)
-        | Line::Empty(_, _, to) => to,
-        Line::Each(each) => &each.to,
-        _ => return None,
-    };
-    match to {
-        Destination::Return(name, _) => Some(&name.value),
+    match (line, line.destination()) {
+        (Line::Return(name, _), _) | (_, Some(Destination::Return(name, _))) => Some(&name.value),
         _ => None,
     }
 }

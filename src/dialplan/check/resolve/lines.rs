@@ -2,6 +2,7 @@
 
 mod actions;
 mod calls;
+mod flows;
 mod questions;
 
 use std::collections::BTreeMap;
@@ -273,10 +274,12 @@ impl<'l, 'r> Lines<'l, 'r> {
         (ops, nodes)
     }
 
-    /// To a step, to the end, or back to where the sub-flow was called.
+    /// To a step, to the end, back to where the sub-flow was called, or to another flow.
     fn leave(&mut self, to: &Destination) -> (Vec<Op>, Vec<Node>) {
-        if let Destination::Return(name, values) = to {
-            return self.returns(name, values);
+        match to {
+            Destination::Return(name, values) => return self.returns(name, values),
+            Destination::Flow(name) => return self.hand_over(name),
+            Destination::Step(_) | Destination::End(_) => {}
         }
         let target = self.resolver.target(to);
         (vec![Op::Goto(target)], jump_node(target, false))

@@ -163,7 +163,7 @@ fn step<'t: 'l, 'l>(input: Words<'t, 'l>) -> Parsed<'t, 'l, Statement> {
         (
             kind,
             cut(verify(name("the step's name"), |name: &Name| {
-                !matches!(name.value.as_str(), "end" | "return")
+                !matches!(name.value.as_str(), "end" | "return" | "flow")
             })),
         ),
         |(menu, name)| Statement::Step(name, menu),

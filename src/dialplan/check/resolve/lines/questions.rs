@@ -43,7 +43,7 @@ impl Lines<'_, '_> {
                     let text = format!("this step has no key {}", key.value);
                     self.error(Code::F012, key.span, text, "choose a key of the same menu");
                 }
-                self.ops.push(Op::Given { slot: slot.value.clone(), then: Given::Choose { key: key.value } });
+                self.ops.push(Op::Given { slot: self.slot(slot), then: Given::Choose { key: key.value } });
             }
             GivenThen::Goto(to) => {
                 let target = self.resolver.target(to);
@@ -60,9 +60,14 @@ impl Lines<'_, '_> {
                 way.extend(jump_node(target, false));
                 self.nodes.push(Node::Fork(vec![way, Vec::new()]));
                 let then = Given::Goto { variable, reading, min, max, target };
-                self.ops.push(Op::Given { slot: slot.value.clone(), then });
+                self.ops.push(Op::Given { slot: self.slot(slot), then });
             }
         }
+    }
+
+    /// A command fills the slots of the flow that it reaches, and not those of the flows that this one hands over to.
+    fn slot(&self, slot: &Name) -> String {
+        format!("{}{}", self.resolver.own().prefix, slot.value)
     }
 
     /// The digits that an input may have, checked against what was written.
@@ -217,7 +222,16 @@ impl Lines<'_, '_> {
         };
         if labelled && [self.back, self.main].contains(&Some(key.value)) {
             let text = format!("the key {} already has a meaning in the whole flow", key.value);
-            self.error(Code::F070, key.span, text, "choose another key, or change the line `keys`");
+            let own = self.resolver.own().part == 0;
+            let root = self.resolver.root().name.as_ref().map_or("", |name| name.value.as_str());
+            let hint = if own {
+                "choose another key, or change the line `keys`".to_owned()
+            } else {
+                format!(
+                    "`{root}` hands over to this flow, and its line `keys` holds here: choose another key"
+                )
+            };
+            self.error(Code::F070, key.span, text, hint);
         }
         let (block, way) = self.block(actions, to);
         nodes.extend(way);

@@ -292,19 +292,7 @@ impl Config {
         });
         let sip = within(root, "sip", faults, Sip::read);
         let rtp = within(root, "rtp", faults, Rtp::read);
-        let mut smscs = Vec::new();
-        for mut section in root.sections("smsc", faults) {
-            smscs.push(smpp::Smsc::read(&mut section, faults, folder));
-            section.finish(faults);
-        }
-        let smpp = smpp::Listen::read(root, faults, folder);
-        let routes = smpp::distinct(&smscs, smpp.as_ref(), root, faults);
-        let mut gateways = Vec::new();
-        for mut section in root.sections("gateway", faults) {
-            gateways.push(gateway::Gateway::read(&mut section, faults, folder));
-            section.finish(faults);
-        }
-        gateway::distinct(&gateways, &routes, root, faults);
+        let (smscs, smpp, gateways) = messaging(root, faults, folder);
         let http_listen = within(root, "http", faults, |http, faults| {
             address(http, "listen", SocketAddr::from(([127, 0, 0, 1], 8080)), faults)
         });
@@ -338,6 +326,28 @@ impl Config {
             log_filter: log.1,
         }
     }
+}
+
+/// The binds of ours, the listener for others, and who brings texts and dialogues over HTTP.
+fn messaging(
+    root: &mut Section<'_>,
+    faults: &mut Faults<'_>,
+    folder: &Path,
+) -> (Vec<smpp::Smsc>, Option<smpp::Listen>, Vec<gateway::Gateway>) {
+    let mut smscs = Vec::new();
+    for mut section in root.sections("smsc", faults) {
+        smscs.push(smpp::Smsc::read(&mut section, faults, folder));
+        section.finish(faults);
+    }
+    let smpp = smpp::Listen::read(root, faults, folder);
+    let routes = smpp::distinct(&smscs, smpp.as_ref(), root, faults);
+    let mut gateways = Vec::new();
+    for mut section in root.sections("gateway", faults) {
+        gateways.push(gateway::Gateway::read(&mut section, faults, folder));
+        section.finish(faults);
+    }
+    gateway::distinct(&gateways, &routes, root, faults);
+    (smscs, smpp, gateways)
 }
 
 /// Reads a table; one that is absent gives the defaults of an empty one.

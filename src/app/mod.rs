@@ -377,10 +377,7 @@ impl Daemon {
         let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
 
         let (drain, close) = (CancellationToken::new(), CancellationToken::new());
-        let mut tasks = vec![tokio::spawn({
-            let (payments, stop) = (core.payments.clone(), close.clone());
-            async move { payments.run(stop).await }
-        })];
+        let mut tasks = vec![tokio::spawn(core.payments.clone().run(close.clone()))];
         let figures: Arc<dyn Fn() -> MessagingFigures + Send + Sync> = Arc::new(messaging.watch(clock));
         let binds = binds(figures.clone(), &core.payments);
         tasks.push(tokio::spawn(core.payments.clone().watch_alarms(binds, close.clone())));

@@ -242,95 +242,108 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Open { common, msisdn, pin, test, provider, external_id } => {
-            let core = super::serve::core(&common.config).await?;
-            let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
-            let details = serde_json::json!({ "number": msisdn.as_ref().map(masked) });
-            let acting = core.payments.acting(&super::who(), "open", String::new(), details);
-            let open = OpenAccount { msisdn, pin: pin.read()? };
-            let account = match (provider, external_id) {
-                (Some(provider), Some(id)) => acting.open_outside_account(open, &provider, &id).await?,
-                _ if test => acting.open_test_account(open).await?,
-                _ => acting.open_account(open).await?,
-            };
-            show(&core, &common, account).await?;
-            core.close().await;
+            let outside = provider.zip(external_id);
+            open(&common, msisdn.as_deref(), &pin, test, outside).await?;
         }
-        Command::Show { common, account } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            show(&core, &common, account).await?;
-            core.close().await;
-        }
+        Command::Show { common, account } => changed(&common, &account, async |_, _| Ok(())).await?,
         Command::Bind { common, account, msisdn } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            let number = number(&core, &msisdn)?;
-            act(&core, "bind", account, serde_json::json!({ "number": masked(&number) }))
-                .bind(account, &number)
-                .await?;
-            show(&core, &common, account).await?;
-            core.close().await;
+            changed(&common, &account, async |core, account| {
+                let number = number(core, &msisdn)?;
+                let details = serde_json::json!({ "number": masked(&number) });
+                Ok(act(core, "bind", account, details).bind(account, &number).await?)
+            })
+            .await?;
         }
         Command::Unbind { common, account, msisdn } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            let number = number(&core, &msisdn)?;
-            let details = serde_json::json!({ "number": masked(&number) });
-            act(&core, "unbind", account, details).unbind(account, &number).await?;
-            show(&core, &common, account).await?;
-            core.close().await;
+            changed(&common, &account, async |core, account| {
+                let number = number(core, &msisdn)?;
+                let details = serde_json::json!({ "number": masked(&number) });
+                Ok(act(core, "unbind", account, details).unbind(account, &number).await?)
+            })
+            .await?;
         }
         Command::Credit { common, account, amount, id } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            credit(&core, account, &amount, id).await?;
-            show(&core, &common, account).await?;
-            core.close().await;
+            changed(&common, &account, async |core, account| credit(core, account, &amount, id).await).await?;
         }
         Command::Statement { common, account, from, until, format } => {
             return super::statement::run(&common, &account, from.as_deref(), until.as_deref(), format).await;
         }
         Command::Limit { common, account, day, payment } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            limit(&core, account, day, payment).await?;
-            show(&core, &common, account).await?;
-            core.close().await;
+            changed(&common, &account, async |core, account| limit(core, account, day, payment).await).await?;
         }
         Command::Pepper { common, add } => pepper(&common, add).await?,
         Command::Tier { common, account, tier, reason, person } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            core.payments.set_tier(account, &tier, &person.staff, &reason).await??;
-            show(&core, &common, account).await?;
-            core.close().await;
+            changed(&common, &account, async |core, account| {
+                core.payments.set_tier(account, &tier, &person.staff, &reason).await??;
+                Ok(())
+            })
+            .await?;
         }
         Command::Erase { common, account, reason, person } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            let rows = core.payments.erase(account, &person.staff, &reason).await??;
-            if common.json {
-                say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }))?;
-            } else {
-                say(format!("{account}: its numbers are taken out of {rows} rows"));
-            }
-            core.close().await;
+            erase(&common, &account, &person.staff, &reason).await?;
         }
         Command::Pin { common, account, pin, unlock } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            match (pin.read()?, unlock) {
+            changed(&common, &account, async |core, account| match (pin.read()?, unlock) {
                 (Some(pin), _) => {
-                    act(&core, "pin", account, serde_json::json!({})).set_pin(account, pin).await?
+                    Ok(act(core, "pin", account, serde_json::json!({})).set_pin(account, pin).await?)
                 }
-                (None, true) => act(&core, "unlock", account, serde_json::json!({})).unlock(account).await?,
+                (None, true) => {
+                    Ok(act(core, "unlock", account, serde_json::json!({})).unlock(account).await?)
+                }
                 (None, false) => bail!("give the new PIN by --pin-file, or --unlock"),
-            }
-            show(&core, &common, account).await?;
-            core.close().await;
+            })
+            .await?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Changes an account, and shows it as it is then.
+async fn changed(
+    common: &Common,
+    account: &str,
+    change: impl AsyncFnOnce(&Core, Id) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let core = super::serve::core(&common.config).await?;
+    let account = find(&core, account).await?;
+    change(&core, account).await?;
+    show(&core, common, account).await?;
+    core.close().await;
+    Ok(())
+}
+
+async fn open(
+    common: &Common,
+    msisdn: Option<&str>,
+    pin: &PinInput,
+    test: bool,
+    outside: Option<(String, String)>,
+) -> anyhow::Result<()> {
+    let core = super::serve::core(&common.config).await?;
+    let msisdn = msisdn.map(|m| number(&core, m)).transpose()?;
+    let details = serde_json::json!({ "number": msisdn.as_ref().map(masked) });
+    let acting = core.payments.acting(&super::who(), "open", String::new(), details);
+    let open = OpenAccount { msisdn, pin: pin.read()? };
+    let account = match outside {
+        Some((provider, id)) => acting.open_outside_account(open, &provider, &id).await?,
+        None if test => acting.open_test_account(open).await?,
+        None => acting.open_account(open).await?,
+    };
+    show(&core, common, account).await?;
+    core.close().await;
+    Ok(())
+}
+
+async fn erase(common: &Common, account: &str, who: &str, reason: &str) -> anyhow::Result<()> {
+    let core = super::serve::core(&common.config).await?;
+    let account = find(&core, account).await?;
+    let rows = core.payments.erase(account, who, reason).await??;
+    core.close().await;
+    if common.json {
+        return say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }));
+    }
+    say(format!("{account}: its numbers are taken out of {rows} rows"));
+    Ok(())
 }
 
 /// Books a deposit.

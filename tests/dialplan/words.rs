@@ -1,6 +1,6 @@
 //! What a channel says by itself, without a session: help for text messages, and the words for when no flow can speak.
 
-use keytone::dialplan::catalog::{SourceFile, Sources, USSD_SEPTETS, USSD_UCS2};
+use keytone::dialplan::catalog::{SourceFile, USSD_SEPTETS, USSD_UCS2};
 use keytone::dialplan::event::Channel;
 use keytone::dialplan::speak::System;
 use keytone::gsm::{septets, units};
@@ -37,13 +37,6 @@ fn what_a_channel_says_by_itself_fits_one_screen_in_every_language() {
     // A language that there is not is answered in the default one.
     let other = catalog.system_text("de", System::Busy, Vec::new(), Channel::Ussd);
     assert_eq!(other, catalog.system_text("en", System::Busy, Vec::new(), Channel::Ussd));
-}
-
-/// The main job in every language, without the flows beside it.
-fn recharge_alone() -> Sources {
-    let mut sources = in_every_language();
-    sources.flows.truncate(1);
-    sources
 }
 
 #[test]

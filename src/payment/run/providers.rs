@@ -210,12 +210,9 @@ impl Payments {
 
     /// From the hold to the provider's answer, and on to the carrier when the money is kept. The request leaves once.
     pub(super) async fn reserve_first(&self, payment: PaymentRow) {
-        let row = match self.reservation_of(payment.id).await {
-            Ok(Some(row)) => row,
-            Ok(None) | Err(_) => {
-                tracing::warn!(payment = %payment.id, "nothing was reserved; the hold ends by itself");
-                return;
-            }
+        let Ok(Some(row)) = self.reservation_of(payment.id).await else {
+            tracing::warn!(payment = %payment.id, "nothing was reserved; the hold ends by itself");
+            return;
         };
         crash_point("reserve_before");
         let answer = self.provide(&payment, &row, Operation::Reserve).await;

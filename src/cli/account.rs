@@ -263,13 +263,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Command::Credit { common, account, amount, id } => {
-            changed(&common, &account, async |core, account| credit(core, account, &amount, id).await).await?;
+            changed(&common, &account, async |core, account| credit(core, account, &amount, id).await)
+                .await?;
         }
         Command::Statement { common, account, from, until, format } => {
             return super::statement::run(&common, &account, from.as_deref(), until.as_deref(), format).await;
         }
         Command::Limit { common, account, day, payment } => {
-            changed(&common, &account, async |core, account| limit(core, account, day, payment).await).await?;
+            changed(&common, &account, async |core, account| limit(core, account, day, payment).await)
+                .await?;
         }
         Command::Pepper { common, add } => pepper(&common, add).await?,
         Command::Tier { common, account, tier, reason, person } => {
@@ -315,7 +317,7 @@ async fn changed(
 async fn open(
     common: &Common,
     msisdn: Option<&str>,
-    pin: &PinInput,
+    pin: &Pin,
     test: bool,
     outside: Option<(String, String)>,
 ) -> anyhow::Result<()> {

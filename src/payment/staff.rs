@@ -347,8 +347,8 @@ pub fn legs(
         return Err(Refusal::Amount);
     }
     let house = |house: House<'_>| house.id(currency);
-    let account = || account.ok_or(Refusal::Missing(movement.name(), "an account"));
-    let connector = || connector.ok_or(Refusal::Missing(movement.name(), "a connector"));
+    let account = || account.ok_or_else(|| Refusal::Missing(movement.name(), "an account"));
+    let connector = || connector.ok_or_else(|| Refusal::Missing(movement.name(), "a connector"));
     let (from, to) = match movement {
         Movement::CashIn | Movement::FloatSale => (house(House::Trust), account()?),
         Movement::CashOut | Movement::Payout => (account()?, house(House::Trust)),

@@ -90,7 +90,7 @@ proptest! {
         let payment = delivered(amount_minor, fee_minor);
         let (mut row, mut moved) = (None, 0_i64);
         for (n, amount) in amounts.into_iter().enumerate() {
-            let request = Id([n as u8; 16]);
+            let request = Id([u8::try_from(n).unwrap(); 16]);
             match refund(&payment, row.as_ref(), request, amount) {
                 Ok((command, after)) => {
                     moved += command.act.legs().iter().filter(|l| l.account == payment.account)

@@ -343,7 +343,7 @@ impl Profile {
         if statement.lines.len() > LINES_MAX {
             return Err(Error::Lines);
         }
-        if statement.lines.len() % 1_000 == 0 {
+        if statement.lines.len().is_multiple_of(1_000) {
             progress(statement.lines.len());
         }
         Ok(())

@@ -5,7 +5,7 @@
 
 pub mod profile;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::ledger::row::Id;
 use crate::payment::decision::{LATE_DELIVERED, LATE_REVERSED, TAKEN_BACK};
@@ -197,13 +197,10 @@ enum Found {
     Again(usize),
 }
 
-/// Payments of one number and amount by their time, then their place.
-type ByTime = BTreeMap<(i64, usize), ()>;
-
 fn find(lines: &[Line], ours: &[Ours], drift_us: i64) -> Vec<Found> {
     let mut by_ours: HashMap<&str, usize> = HashMap::with_capacity(ours.len());
     let mut by_theirs: HashMap<&str, usize> = HashMap::with_capacity(ours.len());
-    let mut by_number: HashMap<(&str, i64), ByTime> = HashMap::new();
+    let mut by_number: HashMap<(&str, i64), BTreeSet<(i64, usize)>> = HashMap::new();
     for (at, payment) in ours.iter().enumerate() {
         by_ours.entry(payment.reference.as_str()).or_insert(at);
         for reference in &payment.sent_as {
@@ -213,7 +210,7 @@ fn find(lines: &[Line], ours: &[Ours], drift_us: i64) -> Vec<Found> {
             by_theirs.entry(reference.as_str()).or_insert(at);
         }
         if let Some(phone) = &payment.phone {
-            by_number.entry((phone, payment.amount_minor)).or_default().insert((payment.at, at), ());
+            by_number.entry((phone, payment.amount_minor)).or_default().insert((payment.at, at));
         }
     }
     let mut taken = vec![false; ours.len()];
@@ -233,8 +230,7 @@ fn find(lines: &[Line], ours: &[Ours], drift_us: i64) -> Vec<Found> {
         let (Some(phone), Some(at)) = (line.phone.as_deref(), line.at) else { continue };
         let Some(candidates) = by_number.get_mut(&(phone, line.amount_minor)) else { continue };
         let range = (at.saturating_sub(drift_us), 0)..=(at.saturating_add(drift_us), usize::MAX);
-        let free =
-            candidates.range(range).map(|(key, ())| *key).filter(|(_, n)| taken.get(*n) == Some(&false));
+        let free = candidates.range(range).copied().filter(|(_, n)| taken.get(*n) == Some(&false));
         let nearest = free.min_by_key(|(when, n)| (when.abs_diff(at), *n));
         if let Some(key) = nearest {
             candidates.remove(&key);

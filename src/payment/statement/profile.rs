@@ -513,6 +513,16 @@ refused = ["FAILED"]
     }
 
     #[test]
+    fn a_billers_statement_names_bills() {
+        let profile = "format = \"csv\"\n[columns]\nbill = \"Account\"\namount = \"Paid\"\n";
+        let statement = read(profile, "Account,Paid\n 8050001 ,80.50\n").unwrap();
+        let line = &statement.lines[0];
+        assert_eq!((line.phone.as_deref(), line.amount_minor), (Some("8050001"), 8_050));
+        let said = read(profile, "Number,Paid\n1,2\n").unwrap_err().to_string();
+        assert!(said.contains("Account"), "{said}");
+    }
+
+    #[test]
     fn a_profile_that_cannot_work_says_why() {
         let cases = [
             (CSV.replace("Africa/Nairobi", "Mars/North"), "time zone"),

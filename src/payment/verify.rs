@@ -158,15 +158,15 @@ impl Verifier {
     /// What is frozen of orders and deposits: the intermediary account must hold it.
     fn record(&mut self, record: &Record) {
         self.chain.see(record);
-        if let Some(order) = record.read::<OrderRow>() {
-            if let Some(what) = order::fault(&order) {
-                self.fault("I10", "order", order.id, Some(order.number.clone()), what);
-            }
+        if let Some(order) = record.read::<OrderRow>()
+            && let Some(what) = order::fault(&order)
+        {
+            self.fault("I10", "order", order.id, Some(order.number.clone()), what);
         }
-        if let Some(charge) = record.read::<ChargeRow>() {
-            if let Some(what) = charge::fault(&charge) {
-                self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
-            }
+        if let Some(charge) = record.read::<ChargeRow>()
+            && let Some(what) = charge::fault(&charge)
+        {
+            self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
         }
         if let Some((account, minor)) = frozen_minor(record) {
             let frozen = self.frozen.entry(account).or_default();

@@ -6,3 +6,8 @@ create table account_keys (
     created_at bigint  not null,
     version    bigint  not null
 );
+
+-- Pages of one side's charges, and staff's lists by state.
+create index charges_agent_created on charges (agent, created_at);
+create index charges_buyer_created on charges (buyer, created_at);
+create index charges_state on charges (state, updated_at);

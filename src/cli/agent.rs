@@ -130,6 +130,9 @@ pub(super) enum ChargeCommand {
         /// resolved_to_agent
         #[arg(long, default_value = "disputed", value_parser = stage)]
         state: Stage,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
     },
     /// Show a charge and what was said about it
     #[command(after_help = "Example:\n  keytone charge show 482913476")]
@@ -334,9 +337,9 @@ const fn whose(number: i16) -> &'static str {
 
 pub(super) async fn charge(command: ChargeCommand) -> anyhow::Result<ExitCode> {
     match command {
-        ChargeCommand::List { common, state } => {
+        ChargeCommand::List { common, state, limit } => {
             let core = super::serve::core(&common.config).await?;
-            for row in core.payments.charges_in(state).await? {
+            for row in core.payments.charges_in(state, limit).await? {
                 tell(&row, common.json)?;
             }
             core.close().await;

@@ -342,6 +342,10 @@ async fn limits_and_suspensions_stop_charges(database: Database) {
     let price = ChargeRequest { price_minor: 9_799, ..store.ask(store.market.id()) };
     assert_eq!(payments.request_charge(price).await.unwrap(), Charged::NotOffered);
     let (first, second) = (store.request().await, store.request().await);
+    payments.suspend_agent(store.agent, true).await.unwrap();
+    let told = store.deposit(&first.number).await;
+    assert_eq!(told, Charged::Unpaid(PayOutcome::Suspended), "a suspended agent deposits nothing");
+    payments.suspend_agent(store.agent, false).await.unwrap();
     row(store.deposit(&first.number).await);
     let told = store.deposit(&second.number).await;
     assert!(matches!(told, Charged::Unpaid(PayOutcome::DayLimit { left_minor: 5_000, .. })), "{told:?}");

@@ -107,3 +107,12 @@ fn without_commands_there_is_no_help() {
     *text = lines.map(|line| format!("{line}\n")).collect();
     assert_eq!(good(&sources).sms_help("hello", "en", false), None);
 }
+
+#[test]
+fn the_first_command_of_each_flow_is_told_before_the_others() {
+    let catalog = good(&in_every_language());
+    let commands = catalog.sms_commands("en", false);
+    let place = |command: &str| commands.iter().position(|told| told.starts_with(command));
+    assert!(place("RC ").is_some() && place("CHARGE ").is_some(), "{commands:?}");
+    assert!(place("PAID ").is_none_or(|paid| Some(paid) > place("RC ")), "{commands:?}");
+}

@@ -1,6 +1,8 @@
 //! Merchants' orders over real HTTP and on both databases: placed once, paid, frozen, released, returned, refunded,
 //! disputed; and a receiver of webhooks that misbehaves.
 
+mod recall;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,6 +25,7 @@ use keytone::secret::Secret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::orders::recall::what_was_paid_is_told_after_a_crash;
 use crate::support::market::{Database, Market, PIN, phone};
 
 const ME: &str = "+8613800000001";
@@ -47,6 +50,7 @@ on_both_databases!(
     time_limits_and_disputes_end_where_they_should,
     refunds_come_from_the_merchants_own_money,
     webhooks_reach_a_receiver_that_misbehaves,
+    what_was_paid_is_told_after_a_crash,
 );
 
 /// A shop: a market with its HTTP side, a customer and a merchant.

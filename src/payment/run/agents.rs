@@ -1,14 +1,18 @@
 //! Agents who sell balance: kept by staff, listed to buyers.
 
 use crate::msisdn::Msisdn;
-use crate::payment::row::Id;
 use crate::payment::row::charge::AgentRow;
 use crate::payment::row::record::{Select, cell};
+use crate::payment::row::{Id, SuspensionRow};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
 
 /// The most agents that are offered at once.
 pub const OFFERS_MAX: usize = 20;
+/// The most agents whose balance is looked at for an offer, the cheapest first.
+const LOOKED_AT_MAX: u32 = 500;
+/// The scope under which an agent is shut.
+pub(super) const SCOPE: &str = "agent";
 /// The longest name, characters: as much as one line of a list shows.
 pub const NAME_CHARS_MAX: usize = 20;
 /// The longest description of where to pay, UTF-16 units: as much as a screen shows of a text, so that no account number is
@@ -138,12 +142,15 @@ impl Payments {
         Ok(self.inner.store.records(&Select::<AgentRow>::new()).await?)
     }
 
-    /// Suspends an agent, or ends that. Deposits that are made already go their way.
+    /// Suspends an agent, or ends that: nothing is asked of a suspended one, who deposits nothing. What is deposited already
+    /// goes its way.
     ///
     /// # Errors
     /// When there is no such agent.
     pub async fn suspend_agent(&self, account: Id, suspended: bool) -> Result<(), Error> {
-        self.change_agent(account, |row| row.suspended = suspended).await
+        let shut = SuspensionRow { scope: SCOPE.to_owned(), key: account.text(), since: self.now() };
+        let op = if suspended { Op::Suspend(shut) } else { Op::Resume(shut) };
+        self.change_agent(account, Some(op), |row| row.suspended = suspended).await
     }
 
     /// Opens or closes an agent's store.
@@ -151,7 +158,7 @@ impl Payments {
     /// # Errors
     /// When there is no such agent.
     pub async fn open_agent(&self, account: Id, open: bool) -> Result<(), Error> {
-        self.change_agent(account, |row| row.open = open).await
+        self.change_agent(account, None, |row| row.open = open).await
     }
 
     /// Changes the terms of an agent. Charges that were asked for keep theirs.
@@ -159,7 +166,7 @@ impl Payments {
     /// # Errors
     /// When there is no such agent, or the values are out of range.
     pub async fn change_agent_terms(&self, account: Id, terms: AgentTerms) -> Result<(), Error> {
-        self.change_agent(account, |row| {
+        self.change_agent(account, None, |row| {
             row.price_ppm = terms.price_ppm.unwrap_or(row.price_ppm);
             row.least_minor = terms.least_minor.unwrap_or(row.least_minor);
             row.most_minor = terms.most_minor.unwrap_or(row.most_minor);
@@ -171,7 +178,12 @@ impl Payments {
         .await
     }
 
-    async fn change_agent(&self, account: Id, change: impl Fn(&mut AgentRow) + Send) -> Result<(), Error> {
+    async fn change_agent(
+        &self,
+        account: Id,
+        with: Option<Op>,
+        change: impl Fn(&mut AgentRow) + Send,
+    ) -> Result<(), Error> {
         for _ in 0..STALE_MAX {
             let mut row = self.agent(account).await?.ok_or(Error::NoSuchAccount)?;
             change(&mut row);
@@ -179,7 +191,8 @@ impl Payments {
                 return Err(Error::Refused(Refusal::Unfit("agent")));
             }
             row.version = row.version.saturating_add(1);
-            match self.commit(vec![Op::set(&row)]).await? {
+            let ops = std::iter::once(Op::set(&row)).chain(with.clone()).collect();
+            match self.commit(ops).await? {
                 Ok(_) => return Ok(()),
                 Err(Refusal::Stale) => {}
                 Err(refusal) => return Err(Error::Refused(refusal)),
@@ -194,7 +207,11 @@ impl Payments {
     /// # Errors
     /// When the database does not answer.
     pub async fn offers(&self, buyer: Id, amount_minor: i64) -> Result<Vec<Offer>, Error> {
-        let open = Select::<AgentRow>::new().equal("open", &true).equal("suspended", &false);
+        let open = Select::<AgentRow>::new()
+            .equal("open", &true)
+            .equal("suspended", &false)
+            .order("price_ppm")
+            .limit(LOOKED_AT_MAX);
         let mut offers = Vec::new();
         for agent in self.inner.store.records(&open).await? {
             let sells = (agent.least_minor..=agent.most_minor).contains(&amount_minor);

@@ -18,7 +18,7 @@ use crate::payment::reference;
 use crate::payment::row::charge::{AgentRow, ChargeRow};
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{AnswerRow, Id, Target, product};
-use crate::payment::run::agents::price_minor;
+use crate::payment::run::agents::{SCOPE, price_minor};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::staff::between;
@@ -226,13 +226,16 @@ impl Payments {
         Ok(open)
     }
 
-    /// Charges in a stage, the latest first, for staff.
+    /// At most so many charges in a stage, the latest first, for staff.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn charges_in(&self, stage: Stage) -> Result<Vec<ChargeRow>, Error> {
-        let wanted =
-            Select::<ChargeRow>::new().equal("state", &stage.number()).order("updated_at").descending();
+    pub async fn charges_in(&self, stage: Stage, limit: u32) -> Result<Vec<ChargeRow>, Error> {
+        let wanted = Select::<ChargeRow>::new()
+            .equal("state", &stage.number())
+            .order("updated_at")
+            .descending()
+            .limit(limit);
         Ok(self.inner.store.records(&wanted).await?)
     }
 
@@ -590,7 +593,7 @@ fn sells(agent: &AgentRow, ask: &ChargeRequest) -> bool {
 fn doors(row: &ChargeRow) -> Vec<(String, String)> {
     [
         ("product", "charge".to_owned()),
-        ("agent", row.agent.text()),
+        (SCOPE, row.agent.text()),
         ("account", row.agent.text()),
         ("account", row.buyer.text()),
         ("number", row.buyer_phone.as_str().to_owned()),

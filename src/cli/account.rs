@@ -12,6 +12,7 @@ use super::{Common, say, say_json};
 use crate::app::Core;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
+use crate::payment::import;
 use crate::payment::row::Id;
 use crate::payment::run::OpenAccount;
 use crate::secret::Secret;
@@ -169,10 +170,14 @@ impl Pin {
     }
 }
 
-/// Finds an account by id or by bound number.
+/// Finds an account by id, by the key of the system that it was taken over from, or by a bound number.
 pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<Id> {
     if let Some(id) = Id::parse(text) {
         return Ok(id);
+    }
+    let taken_over = import::account_of(text);
+    if core.store.payer(taken_over).await?.is_some() {
+        return Ok(taken_over);
     }
     let number = number(core, text)?;
     let found = core.payments.account_of(&number).await?;
@@ -187,18 +192,7 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Open { common, msisdn, pin, test } => {
-            let core = super::serve::core(&common.config).await?;
-            let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
-            let open = OpenAccount { msisdn, pin: pin.read()? };
-            let account = if test {
-                core.payments.open_test_account(open).await?
-            } else {
-                core.payments.open_account(open).await?
-            };
-            show(&core, &common, account).await?;
-            core.close().await;
-        }
+        Command::Open { common, msisdn, pin, test } => open(&common, msisdn.as_deref(), &pin, test).await?,
         Command::Show { common, account } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
@@ -246,15 +240,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             core.close().await;
         }
         Command::Erase { common, account, reason, person } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            let rows = core.payments.erase(account, &person.staff, &reason).await??;
-            if common.json {
-                say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }))?;
-            } else {
-                say(format!("{account}: its numbers are taken out of {rows} rows"));
-            }
-            core.close().await;
+            erase(&common, &account, &reason, &person).await?
         }
         Command::Pin { common, account, pin, unlock } => {
             let core = super::serve::core(&common.config).await?;
@@ -269,6 +255,33 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn open(common: &Common, msisdn: Option<&str>, pin: &Pin, test: bool) -> anyhow::Result<()> {
+    let core = super::serve::core(&common.config).await?;
+    let msisdn = msisdn.map(|m| number(&core, m)).transpose()?;
+    let open = OpenAccount { msisdn, pin: pin.read()? };
+    let account = if test {
+        core.payments.open_test_account(open).await?
+    } else {
+        core.payments.open_account(open).await?
+    };
+    show(&core, common, account).await?;
+    core.close().await;
+    Ok(())
+}
+
+async fn erase(common: &Common, account: &str, reason: &str, person: &Person) -> anyhow::Result<()> {
+    let core = super::serve::core(&common.config).await?;
+    let account = find(&core, account).await?;
+    let rows = core.payments.erase(account, &person.staff, reason).await??;
+    if common.json {
+        say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }))?;
+    } else {
+        say(format!("{account}: its numbers are taken out of {rows} rows"));
+    }
+    core.close().await;
+    Ok(())
 }
 
 /// Sets the limits that were named; the others stay.

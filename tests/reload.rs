@@ -450,7 +450,7 @@ fn a_draft_is_for_testers_and_moves_no_money() {
     house.start();
     let tester = Phone::of(&house, OWN).hear("still-processing").hear("confirm-number").press("1");
     let tester = tester.amount("50#").press(&format!("{PIN}#")).they_end();
-    tester.assert_said("shut");
+    tester.assert_said("suspension.other");
     tester.assert_not_said("recharged");
     house.assert_paid(&[]);
     Phone::of(&house, other).recharge_own("517362").they_end().assert_not_said("still-processing");
@@ -463,6 +463,37 @@ fn a_draft_is_for_testers_and_moves_no_money() {
     edit(&house, "keytone.toml", &format!("testers = [{OWN:?}]"), "testers = []");
     assert!(reload(&house).starts_with("reloaded: "));
     Phone::of(&house, OWN).hear("confirm-number").hang_up().assert_not_said("still-processing");
+}
+
+#[test]
+fn a_tester_of_the_test_book_pays_in_a_draft_with_test_money() {
+    let tester = "+8613800000003";
+    let house = furnish(Plan::with(OWN, PIN));
+    let flow = fs::read_to_string(house.path(FLOW)).unwrap();
+    let draft = with_branch(&flow, "on bound(account)", "tell @still-processing -> confirm-number");
+    let draft = draft.replace("flow recharge 1", "flow trial 1 draft");
+    fs::write(house.path("dialplans/trial.flow"), draft).unwrap();
+    let connector = fs::read_to_string(house.path("sandbox.toml")).unwrap();
+    fs::write(house.path("trial.toml"), connector.replace("id = \"sandbox\"", "id = \"trial\"")).unwrap();
+    edit(&house, "keytone.toml", "[\"sandbox.toml\"]", "[\"sandbox.toml\", \"trial.toml\"]");
+    let tables = format!("[dialplan]\ntesters = [{tester:?}]\n\n[test]\nconnector = \"trial\"\n\n[rtp]");
+    edit(&house, "keytone.toml", "[rtp]", &tables);
+    fs::write(house.path("pin"), PIN).unwrap();
+    house.run(&["account", "open", "--test", "--msisdn", tester, "--pin-file", "pin"]);
+    house.run(&["account", "credit", tester, "80"]);
+    let mut house = house;
+    house.start();
+    let call = Phone::of(&house, tester).hear("still-processing").hear("confirm-number").press("1");
+    call.amount("50#").press(&format!("{PIN}#")).they_end().assert_not_said("suspension.other");
+    house.assert_paid(&[("delivered", tester, "50.00")]);
+    let account = house.account(tester);
+    assert_eq!((&account["balance"], &account["test"]), (&"30.00".into(), &true.into()));
+    assert_eq!(house.account(OWN)["balance"], "5000.00");
+    let totals = house.run(&["ledger", "balances"]);
+    let line = |kind: &str| totals.lines().find(|line| line.starts_with(kind)).unwrap().to_owned();
+    assert!(line("test customers").contains(" 30.00 "), "{totals}");
+    assert!(line("carrier float").contains(" 0.00 "), "{totals}");
+    house.verify();
 }
 
 #[test]

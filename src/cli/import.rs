@@ -1,4 +1,4 @@
-//! `keytone import`: customers, numbers and balances of another system, from CSV files.
+//! `keytone import`: customers, numbers, balances and blocked numbers of another system, from CSV files.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, IsTerminal, Read, Write};
@@ -55,6 +55,13 @@ Examples:
   keytone import balances balances.csv --dry-run --staff ana
   keytone import balances balances.csv --staff ana --json")]
     Balances(Taken),
+    /// Block numbers, as callers and as targets: number[,reason]
+    #[command(after_help = "\
+`keytone payment suspensions` lists them; `keytone payment resume number +NUMBER` takes one off.
+
+Example:
+  keytone import blocked stolen.csv --staff ana")]
+    Blocked(Taken),
     /// List files that were taken in
     List {
         #[command(flatten)]
@@ -87,6 +94,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Customers(file) => take(Kind::Customers, file).await,
         Command::Numbers(file) => take(Kind::Numbers, file).await,
         Command::Balances(file) => take(Kind::Balances, file).await,
+        Command::Blocked(file) => take(Kind::Blocked, file).await,
         Command::List { common, limit } => list(&common, limit).await,
     }
 }
@@ -162,17 +170,17 @@ impl<R: Read> Read for Counted<R> {
 async fn take(kind: Kind, file: Taken) -> anyhow::Result<ExitCode> {
     let (sha256, bytes) = digest(&file.file)?;
     let core = super::serve::core(&file.common.config).await?;
-    let mut import = Import::new(kind, &sha256, file.dry_run);
+    let mut import = Import::new(kind, &sha256, file.dry_run, &file.person.staff);
     let name = file.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !file.dry_run {
-        core.payments.note_import(&import, &name, &file.person.staff, false).await??;
+        core.payments.note_import(&import, &name, false).await??;
     }
     let began = Clock::machine().instant();
     let mut faults = Faults::open(file.errors.as_deref())?;
     read(&core, &mut import, &file.file, bytes, &mut faults).await?;
     faults.end()?;
     if !file.dry_run {
-        core.payments.note_import(&import, &name, &file.person.staff, true).await??;
+        core.payments.note_import(&import, &name, true).await??;
     }
     let sum = import.sum();
     let seconds = Clock::machine().instant().duration_since(began).as_secs_f64();

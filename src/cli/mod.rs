@@ -94,7 +94,7 @@ enum Command {
     /// Customers' accounts
     #[command(subcommand)]
     Account(account::Command),
-    /// Take in customers, numbers and balances of another system
+    /// Take in customers, numbers, balances and blocked numbers of another system
     #[command(subcommand)]
     Import(import::Command),
     /// Payments

@@ -5,6 +5,7 @@
 //!  customers   customer [number] [tier] [day_limit] [payment_limit]
 //!  numbers     number customer
 //!  balances    customer amount [reference]
+//!  blocked     number [reason]
 //! ```
 //! A customer is named by the key that the other system had for him. The ids of his account and of his opening balance follow
 //! from that key, so that the same line finds what it did before, whichever file it stands in. In `numbers` and `balances` an
@@ -34,6 +35,8 @@ pub enum Kind {
     Numbers,
     /// What customers have.
     Balances,
+    /// Numbers that neither pay nor are paid for.
+    Blocked,
 }
 
 impl Kind {
@@ -44,6 +47,7 @@ impl Kind {
             Self::Customers => "customers",
             Self::Numbers => "numbers",
             Self::Balances => "balances",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -54,6 +58,7 @@ impl Kind {
             Self::Customers => (1, &["customer", "number", "tier", "day_limit", "payment_limit"]),
             Self::Numbers => (2, &["number", "customer"]),
             Self::Balances => (2, &["customer", "amount", "reference"]),
+            Self::Blocked => (1, &["number", "reason"]),
         }
     }
 }
@@ -117,6 +122,13 @@ pub enum Entry {
         amount_minor: i64,
         /// Tells several of one account apart; empty for the opening balance.
         reference: String,
+    },
+    /// A number to be blocked.
+    Blocked {
+        /// The number, as caller and as target.
+        number: Msisdn,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -211,6 +223,9 @@ impl Head {
             }),
             Kind::Numbers => {
                 Ok(Entry::Number { number: number(cell(0), rules)?, owner: owner(cell(1), rules)? })
+            }
+            Kind::Blocked => {
+                Ok(Entry::Blocked { number: number(cell(0), rules)?, reason: cell(1).to_owned() })
             }
             Kind::Balances => {
                 let reference = cell(2);
@@ -331,6 +346,8 @@ mod tests {
         let number = read(Kind::Numbers, &["number", "customer"], &["+8613800000002", "+8613800000001"]);
         let other = Msisdn::parse("+8613800000002").unwrap();
         assert_eq!(number, Ok(Entry::Number { number: other, owner }));
+        let blocked = read(Kind::Blocked, &["number"], &["13800000001"]);
+        assert_eq!(blocked, Ok(Entry::Blocked { number: phone, reason: String::new() }));
         let balance = read(Kind::Balances, &["customer", "amount"], &["c1", "5"]);
         let owner = Owner::Account(account_of("c1"));
         assert_eq!(balance, Ok(Entry::Balance { owner, amount_minor: 500, reference: String::new() }));
@@ -365,8 +382,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cells_are_read_or_refused(cells in prop::collection::vec(".{0,80}", 0..6), kind in 0..3_usize) {
-            let kind = [Kind::Customers, Kind::Numbers, Kind::Balances][kind];
+        fn any_cells_are_read_or_refused(cells in prop::collection::vec(".{0,80}", 0..6), kind in 0..4_usize) {
+            let kind = [Kind::Customers, Kind::Numbers, Kind::Balances, Kind::Blocked][kind];
             let (_, columns) = kind.columns();
             let head = Head::read(kind, &row(columns)).unwrap();
             let tiers = tiers();

@@ -23,7 +23,8 @@ use keytone::payment::upkeep::Unlock;
 use keytone::store::PaymentFilter;
 
 use crate::dayone::on_both_databases;
-use crate::support::market::{Database, Market, cny, phone};
+use crate::support::daemon::Plan;
+use crate::support::market::{Database, Market, PIN, cny, phone};
 
 const ME: &str = "+8613800000001";
 const OTHER: &str = "+8613800000002";
@@ -263,4 +264,28 @@ fn a_backup_is_locked_and_overwrites_nothing() {
     let (asked, text) = run(&unlock);
     assert!(asked && text.contains("proposed"), "{text}");
     assert!(run(&["ledger", "verify", "--config", "copy.toml"]).0);
+}
+
+#[test]
+fn a_daemon_knows_an_older_database_and_stays_locked() {
+    let mut house = Plan::with(ME, PIN).open();
+    house.stop();
+    assert!(!house.run(&["db", "status"]).contains("locked"));
+    let (live, old) = (house.path("keytone.db"), house.path("old.db"));
+    fs::copy(&live, &old).unwrap();
+    house.start();
+    house.stop();
+    assert!(!house.run(&["db", "status"]).contains("locked"), "a restart is none");
+    for name in ["keytone.db-wal", "keytone.db-shm"] {
+        let _ = fs::remove_file(house.path(name));
+    }
+    fs::copy(&old, &live).unwrap();
+    house.start();
+    let shut = house.run(&["payment", "suspensions"]);
+    assert!(shut.contains("restored") && shut.contains("older than the one"), "{shut}");
+    house.stop();
+    house.start();
+    assert!(house.run(&["db", "status"]).contains("locked after a restore"), "until it is opened");
+    house.stop();
+    house.verify();
 }

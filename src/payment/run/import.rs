@@ -14,13 +14,13 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::Route;
 use crate::payment::import;
 use crate::payment::import::{Entry, Fault, Kind, LINES_MAX, Owner, Rules};
-use crate::payment::row::dayone::ImportRow;
+use crate::payment::row::dayone::{ImportRow, SuspensionNoteRow};
 use crate::payment::row::identity::HistoryRow;
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::staff::AccountTierRow;
-use crate::payment::row::{BindingRow, PayerRow};
-use crate::payment::run::staff::Refused;
-use crate::payment::run::{Error, Payments};
+use crate::payment::row::{BindingRow, PayerRow, SuspensionRow};
+use crate::payment::run::staff::{Refused, words};
+use crate::payment::run::{Error, Payments, Scope};
 use crate::payment::unit::{Op, Refusal};
 
 /// Lines that are judged and committed together at most.
@@ -49,6 +49,8 @@ pub struct Import {
     pub kind: Kind,
     /// Nothing is written.
     pub dry_run: bool,
+    /// Who takes it in.
+    pub who: String,
     /// What the lines so far do, with their numbers: twice in one file is a mistake of the file.
     seen: HashMap<Id, i64>,
     lines: i64,
@@ -76,11 +78,12 @@ pub struct Sum {
 impl Import {
     /// An import of a file whose bytes have this digest.
     #[must_use]
-    pub fn new(kind: Kind, sha256: &[u8; 32], dry_run: bool) -> Self {
+    pub fn new(kind: Kind, sha256: &[u8; 32], dry_run: bool, who: &str) -> Self {
         Self {
             id: import::file_id(kind, sha256),
             kind,
             dry_run,
+            who: words(who),
             seen: HashMap::new(),
             lines: 0,
             done: 0,
@@ -171,11 +174,11 @@ impl Payments {
                 };
                 due.push((line, entry, checked));
             }
-            let dry_run = import.dry_run;
+            let (dry_run, who) = (import.dry_run, import.who.as_str());
             let doing = due.into_iter().map(|(line, entry, checked)| async move {
                 let came = match checked {
                     Err(fault) => Came::Fault(fault),
-                    Ok(()) => self.import_line(entry, dry_run).await?,
+                    Ok(()) => self.import_line(entry, dry_run, who).await?,
                 };
                 Ok::<_, Error>((line, came))
             });
@@ -186,7 +189,7 @@ impl Payments {
         Ok(told)
     }
 
-    async fn import_line(&self, entry: Entry, dry_run: bool) -> Result<Came, Error> {
+    async fn import_line(&self, entry: Entry, dry_run: bool, who: &str) -> Result<Came, Error> {
         let came = match entry {
             Entry::Customer { account, number, tier, day_limit_minor, payment_limit_minor } => {
                 let payer = PayerRow {
@@ -208,6 +211,7 @@ impl Payments {
                 Some(account) => self.import_number(account, number, dry_run).await?,
                 None => Err(no_account()),
             },
+            Entry::Blocked { number, reason } => self.import_blocked(&number, &reason, dry_run, who).await?,
             Entry::Balance { owner, amount_minor, reference } => match self.owner_of_line(owner).await? {
                 Some(account) => self.import_balance(account, amount_minor, &reference, dry_run).await?,
                 None => Err(no_account()),
@@ -307,6 +311,36 @@ impl Payments {
         })
     }
 
+    async fn import_blocked(
+        &self,
+        number: &Msisdn,
+        reason: &str,
+        dry_run: bool,
+        who: &str,
+    ) -> Result<Result<Came, Fault>, Error> {
+        let row = SuspensionRow {
+            scope: Scope::Number.name().to_owned(),
+            key: number.as_str().to_owned(),
+            since: self.now(),
+        };
+        if self.inner.store.suspended(&[(row.scope.clone(), row.key.clone())]).await? {
+            return Ok(Ok(Came::Already));
+        }
+        if !dry_run {
+            let note = SuspensionNoteRow {
+                scope: row.scope.clone(),
+                key: row.key.clone(),
+                reason: words(reason),
+                who: who.to_owned(),
+                at: row.since,
+            };
+            if let Err(refusal) = self.commit(vec![Op::Suspend(row), Op::put(&note)]).await? {
+                return Ok(Err(refused(&refusal)));
+            }
+        }
+        Ok(Ok(Came::Done { booked_minor: 0 }))
+    }
+
     async fn was_bound(&self, account: Id, number: &Msisdn) -> Result<bool, Error> {
         let wanted = Select::<HistoryRow>::new().equal("msisdn", number).equal("account", &account).limit(1);
         Ok(!self.inner.store.records(&wanted).await?.is_empty())
@@ -355,7 +389,6 @@ impl Payments {
         &self,
         import: &Import,
         file: &str,
-        who: &str,
         ended: bool,
     ) -> Result<Result<(), Refused>, Error> {
         let known: Option<ImportRow> = self.inner.store.record(&[cell(&import.id)]).await?;
@@ -373,13 +406,13 @@ impl Payments {
             } else {
                 0
             }),
-            who: who.trim().to_owned(),
+            who: import.who.clone(),
             began_at: before.map_or(now, |row| row.began_at),
             ended_at: if ended { Some(now) } else { before.and_then(|row| row.ended_at) },
         };
         let what = if ended { "import" } else { "import begun" };
         let details = serde_json::json!({ "file": file, "kind": row.kind, "sum": sum });
-        self.note_staff(vec![Op::put(&row)], who, what, import.id.text(), details).await
+        self.note_staff(vec![Op::put(&row)], &import.who, what, import.id.text(), details).await
     }
 
     /// Files that were taken in, the latest first.
@@ -412,7 +445,7 @@ fn first_of_its_kind(import: &mut Import, line: i64, entry: &Entry) -> Result<()
                 None => Ok(()),
             }
         }
-        Entry::Number { number, .. } => {
+        Entry::Number { number, .. } | Entry::Blocked { number, .. } => {
             import.twice(mark(number), line, "number", "a number pays from one account: keep one of the two")
         }
         Entry::Balance { owner, reference, .. } => {

@@ -214,7 +214,6 @@ impl Pin {
     }
 }
 
-<<<<<<< HEAD
 /// A number as the audit log has it.
 fn masked(number: &Msisdn) -> String {
     number.masked()
@@ -225,10 +224,7 @@ fn act(core: &Core, what: &'static str, account: Id, details: serde_json::Value)
     core.payments.acting(&super::who(), what, account.text(), details)
 }
 
-/// Finds an account by id or by bound number.
-=======
 /// Finds an account by id, by the key of the system that it was taken over from, or by a bound number.
->>>>>>> new-dayone
 pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<Id> {
     if let Some(id) = Id::parse(text) {
         return Ok(id);
@@ -250,18 +246,9 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-<<<<<<< HEAD
         Command::Open { common, msisdn, pin, test, provider, external_id } => {
             let outside = provider.zip(external_id);
             open(&common, msisdn.as_deref(), &pin, test, outside).await?;
-=======
-        Command::Open { common, msisdn, pin, test } => open(&common, msisdn.as_deref(), &pin, test).await?,
-        Command::Show { common, account } => {
-            let core = super::serve::core(&common.config).await?;
-            let account = find(&core, &account).await?;
-            show(&core, &common, account).await?;
-            core.close().await;
->>>>>>> new-dayone
         }
         Command::Show { common, account } => changed(&common, &account, async |_, _| Ok(())).await?,
         Command::Bind { common, account, msisdn } => {
@@ -300,11 +287,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Command::Erase { common, account, reason, person } => {
-<<<<<<< HEAD
             erase(&common, &account, &person.staff, &reason).await?;
-=======
-            erase(&common, &account, &reason, &person).await?
->>>>>>> new-dayone
         }
         Command::Pin { common, account, pin, unlock } => {
             changed(&common, &account, async |core, account| match (pin.read()?, unlock) {
@@ -322,7 +305,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-<<<<<<< HEAD
 /// Changes an account, and shows it as it is then.
 async fn changed(
     common: &Common,
@@ -353,23 +335,12 @@ async fn open(
         Some((provider, id)) => acting.open_outside_account(open, &provider, &id).await?,
         None if test => acting.open_test_account(open).await?,
         None => acting.open_account(open).await?,
-=======
-async fn open(common: &Common, msisdn: Option<&str>, pin: &Pin, test: bool) -> anyhow::Result<()> {
-    let core = super::serve::core(&common.config).await?;
-    let msisdn = msisdn.map(|m| number(&core, m)).transpose()?;
-    let open = OpenAccount { msisdn, pin: pin.read()? };
-    let account = if test {
-        core.payments.open_test_account(open).await?
-    } else {
-        core.payments.open_account(open).await?
->>>>>>> new-dayone
     };
     show(&core, common, account).await?;
     core.close().await;
     Ok(())
 }
 
-<<<<<<< HEAD
 async fn erase(common: &Common, account: &str, who: &str, reason: &str) -> anyhow::Result<()> {
     let core = super::serve::core(&common.config).await?;
     let account = find(&core, account).await?;
@@ -423,18 +394,6 @@ async fn pepper(common: &Common, add: bool) -> anyhow::Result<()> {
     for (pepper, pins) in counts {
         say(format!("pepper {pepper:<4} {pins} PINs{}", if pepper == current { ", the newest" } else { "" }));
     }
-=======
-async fn erase(common: &Common, account: &str, reason: &str, person: &Person) -> anyhow::Result<()> {
-    let core = super::serve::core(&common.config).await?;
-    let account = find(&core, account).await?;
-    let rows = core.payments.erase(account, &person.staff, reason).await??;
-    if common.json {
-        say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }))?;
-    } else {
-        say(format!("{account}: its numbers are taken out of {rows} rows"));
-    }
-    core.close().await;
->>>>>>> new-dayone
     Ok(())
 }
 

@@ -93,8 +93,9 @@ impl Definition {
             let (limits, breaker) = (reader.limits(root), reader.breaker(root));
             let submit = root.section("submit", reader.faults);
             let bills = reader.bills(root);
+            let holds = provider::holds(root);
             let holding = reader.holding(root);
-            if submit.is_none() && bills.is_none() && holding.is_none() {
+            if submit.is_none() && bills.is_none() && !holds {
                 root.missing("submit", reader.faults);
             }
             let submit = submit.and_then(|s| reader.request(s, "POST", None));

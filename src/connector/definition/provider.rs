@@ -32,10 +32,15 @@ impl Holding {
     }
 }
 
+/// Whether the file has any section of a provider of accounts.
+pub(super) fn holds(root: &Section<'_>) -> bool {
+    Operation::ALL.iter().any(|operation| root.has(operation.section()))
+}
+
 impl Reader<'_, '_> {
     /// The sections, if the file has any of them; all but `[refund]` must be there then.
     pub(super) fn holding(&mut self, root: &mut Section<'_>) -> Option<Holding> {
-        if !Operation::ALL.iter().any(|operation| root.has(operation.section())) {
+        if !holds(root) {
             return None;
         }
         for operation in Operation::ALL.iter().filter(|o| **o != Operation::Refund) {

@@ -3,8 +3,12 @@
 //!
 //! Everything has a default but what only the operator can know: the market and who is trusted.
 
+mod alarm;
 mod bill;
+mod charge;
 pub mod gateway;
+mod house;
+pub mod routes;
 pub mod smpp;
 mod ussd;
 
@@ -17,7 +21,10 @@ use crate::connector::document::{self, Fault, Faults, Section};
 use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
+use crate::payment::alarm::Rules as Alarms;
 use crate::payment::bill::Directory;
+use crate::payment::charge::Terms;
+use crate::payment::tax::FeeTax;
 use crate::sip::config::Network;
 
 /// The whole configuration.
@@ -41,6 +48,14 @@ pub struct Config {
     pub pin: PinRules,
     /// Who issues bills.
     pub billers: Directory,
+    /// Tax that fees contain.
+    pub fee_tax: FeeTax,
+    /// What staff are told of.
+    pub alarms: Alarms,
+    /// Times and limits of charging through the intermediary account.
+    pub charging: Terms,
+    /// Routes, beside the numbering plan.
+    pub routes: routes::Routes,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -241,6 +256,13 @@ impl Config {
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
         let billers = bill::read(root, market.currency, faults);
+        let fee_tax = within(root, "house", faults, house::read);
+        let alarms = within(root, "alarm", faults, |section, faults| {
+            alarm::read(section, market.currency, faults, folder)
+        });
+        let charging =
+            within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
+        let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -274,6 +296,10 @@ impl Config {
             market,
             pin,
             billers,
+            fee_tax,
+            alarms,
+            charging,
+            routes: routing,
             dialplan,
             control,
             sip,

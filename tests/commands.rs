@@ -88,6 +88,46 @@ fn an_operators_first_hour() {
 }
 
 #[test]
+fn what_accountants_ask_for() {
+    let folder = deployed();
+    let at = folder.path();
+    done(&["db", "migrate"], at, "");
+    done(&["account", "open", "--msisdn", "+8613800000001"], at, "");
+    let act = ["--account", "13800000001", "--reason", "deposit", "--evidence", "=slip 7", "--staff", "ana"];
+    done(&[["staff", "move", "cash-in", "500.00"].as_slice(), &act].concat(), at, "");
+    let csv = done(&["account", "statement", "13800000001", "--format", "csv"], at, "");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "at,amount,balance,currency,what,to,reference,transfer");
+    assert!(lines[1].contains(",0.00,CNY,opening") && lines[3].contains(",500.00,CNY,closing"), "{csv}");
+    assert!(done(&["account", "statement", "13800000001"], at, "").contains("closing           500.00 CNY"));
+    let json = done(&["account", "statement", "13800000001", "--json", "--until", "2020-01-01"], at, "");
+    let json: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!((json["opening"].as_str(), json["closing"].as_str()), (Some("0.00"), Some("0.00")));
+    let wrong = keytone(
+        &["account", "statement", "13800000001", "--from", "2026-05-03", "--until", "2026-05-02"],
+        at,
+        "",
+    );
+    assert!(!wrong.status.success() && text(&wrong).contains("ends before it begins"), "{}", text(&wrong));
+    let entries = done(&["ledger", "export", "entries"], at, "");
+    assert_eq!(entries.lines().count(), 3, "{entries}");
+    assert!(entries.contains(",bank,trust,1,-500.00,-500.00,CNY,"), "{entries}");
+    assert!(done(&["ledger", "export", "payments"], at, "").starts_with("id,reference,created_at,product"));
+    let days = done(&["ledger", "export", "days", "--from", "2020-01-01"], at, "");
+    assert_eq!(days.lines().count(), 1, "{days}");
+    // Everything that was done stands in the log, with who did it.
+    let log = done(&["staff", "log"], at, "");
+    assert!(log.contains("open") && log.contains("ana") && log.contains("cash_in"), "{log}");
+    assert!(done(&["staff", "alarms"], at, "").contains("no alarm is raised"));
+    assert_eq!(done(&["staff", "findings", "--json"], at, ""), "");
+    let close = ["staff", "close", "2020-01-01", "--staff", "ana"];
+    assert!(done(&close, at, "").contains("2020-01-01 is closed"));
+    let days = done(&["ledger", "export", "days", "--from", "2020-01-01"], at, "");
+    assert!(days.contains("2020-01-01") && days.lines().count() == 2, "{days}");
+    assert!(done(&["ledger", "verify"], at, "").contains("the books are sound"));
+}
+
+#[test]
 fn weak_pins_and_pins_on_a_terminal_are_refused() {
     let folder = deployed();
     let at = folder.path();

@@ -69,7 +69,7 @@ fn good(sources: &Sources) -> Catalog {
 
 fn shipped() -> Catalog {
     let (messages, numbers) = languages();
-    let flows = ["account.flow", "bill.flow", "orders.flow", "recharge.flow"];
+    let flows = ["account.flow", "bill.flow", "charge.flow", "orders.flow", "recharge.flow"];
     let flows = flows.map(|name| SourceFile::new(name, read(&format!("dialplans/{name}")))).to_vec();
     good(&Sources { flows, messages, numbers, clips: None })
 }

@@ -33,6 +33,7 @@ mod prompts;
 mod proof;
 mod reload;
 mod resume;
+mod routes;
 mod rtp_engine;
 #[cfg(debug_assertions)]
 mod simulation;

@@ -134,7 +134,7 @@ fn a_new_call_hears_the_new_flow_and_one_under_way_stays_on_the_old() {
         assert_ne!(first, second);
         assert!(
             told.ends_with(&format!(
-                "reloaded: version {first} -> {second}, 1 flow, 1 session stays on the old"
+                "reloaded: version {first} -> {second}, 4 flows, 1 session stays on the old"
             )),
             "{told}"
         );
@@ -194,8 +194,9 @@ fn settings_of_the_flows_are_read_again() {
     let first = serving(&house);
     edit(&house, "keytone.toml", "[rtp]", &format!("[dialplan]\ntesters = [{OWN:?}]\n\n[rtp]"));
     let told = reload(&house);
-    let expected =
-        format!("reloaded: version {first} with other clips or settings, 1 flow, 0 sessions stay on the old");
+    let expected = format!(
+        "reloaded: version {first} with other clips or settings, 4 flows, 0 sessions stay on the old"
+    );
     assert_eq!(told, expected);
     assert!(reload(&house).contains("is already served"));
     edit(&house, "keytone.toml", "[dialplan]", "[dialplan]\nussd_ucs2 = 70");
@@ -310,7 +311,7 @@ fn sighup_reloads_and_the_log_names_each_fault() {
         house.log().lines().find(|l| l.contains("reloaded: version")).map(str::to_owned)
     });
     let second = serving(&house);
-    assert!(line.contains(&format!("{first} -> {second}, 1 flow, 0 sessions stay on the old")), "{line}");
+    assert!(line.contains(&format!("{first} -> {second}, 4 flows, 0 sessions stay on the old")), "{line}");
     branch(&house, "on ok(fee, total)", "-> pim");
     house.signal("HUP");
     let log = wait_for("the refusal", PATIENCE, || {

@@ -6,6 +6,7 @@ pub mod dialplans;
 pub mod embedded;
 pub mod messaging;
 pub mod peppers;
+mod ported;
 pub mod reload;
 mod stale;
 
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::control::Control;
-use crate::app::messaging::Messaging;
+use crate::app::messaging::{Messaging, MessagingFigures};
 use crate::app::reload::{Dialplans, Loaded, Unloaded, Wanted};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -30,7 +31,9 @@ use crate::connector::http::Connector;
 use crate::connector::numbering::Plan;
 use crate::dialplan::catalog::Settings as Grammar;
 use crate::money::Money as Amount;
+use crate::payment::alarm::Kind;
 use crate::payment::pin::{Peppers, Profile};
+use crate::payment::run::alarms::{Others, of_binds};
 use crate::payment::run::writer::Writer;
 use crate::payment::run::{Parts, Payments};
 use crate::payment::settings::{PinSettings, Settings, StaffSettings};
@@ -159,13 +162,16 @@ impl Money {
                 market.currency
             )));
         }
+        ported::read(&plan, &config.routes)?;
         let settings = Settings {
+            failover_within: config.routes.failover_within,
             currency: market.currency,
             zone: market.zone.clone(),
             day_limit_minor: market.day_limit_minor,
             payment_limit_minor: market.payment_limit_minor,
             duplicate_window: market.duplicate_window,
             billers: config.billers.clone(),
+            charging: config.charging,
             bill_day_limit_minor: market.bill_day_limit_minor,
             bill_payment_limit_minor: market.bill_payment_limit_minor,
             answer_within: market.answer_within,
@@ -179,6 +185,8 @@ impl Money {
                 sms_without_pin_day_minor: config.pin.sms_without_pin_day_minor,
                 ..PinSettings::default()
             },
+            fee_tax: config.fee_tax,
+            alarms: config.alarms.clone(),
             staff: staff_rules(market.staff_alone_minor, market.balance_max_minor),
             sole_node: config.database.starts_with("sqlite:"),
             ..Settings::demo(market.currency)
@@ -338,7 +346,8 @@ impl Daemon {
         let Loaded { edition, report, fingerprint } = load(&plant.wanted, &market).await?;
         report.log();
         let registry = registry(&core, edition, &plant, clock);
-        let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint);
+        let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint)
+            .with_plan(core.plan.clone());
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
         let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
@@ -348,6 +357,11 @@ impl Daemon {
             let (payments, stop) = (core.payments.clone(), close.clone());
             async move { payments.run(stop).await }
         })];
+        let figures: Arc<dyn Fn() -> MessagingFigures + Send + Sync> = Arc::new(messaging.watch(clock));
+        tasks.push(tokio::spawn({
+            let (payments, stop) = (core.payments.clone(), close.clone());
+            payments.watch_alarms(binds(figures.clone(), &core.payments), stop)
+        }));
         let listen = |address| move |source| Error::Listen { address, source };
         let http = plant.http.local_addr().map_err(listen(SocketAddr::from(([0, 0, 0, 0], 0))))?;
         tasks.push(tokio::spawn({
@@ -392,7 +406,6 @@ impl Daemon {
         };
         let switchboard = tokio::spawn(switchboard.run(events, drain.clone()));
         if let Some(control) = control {
-            let figures = Arc::new(messaging.watch(clock));
             tasks.push(tokio::spawn(control.run(dialplans.clone(), figures, drain.clone())));
         }
         Ok(Self { core, sip: address, http, engine, dialplans, messaging, drain, close, switchboard, tasks })
@@ -412,6 +425,15 @@ impl Daemon {
         self.engine.stop();
         self.core.close().await;
     }
+}
+
+/// Which binds are up, for alarms.
+fn binds(figures: Arc<dyn Fn() -> MessagingFigures + Send + Sync>, payments: &Payments) -> Others {
+    let after = payments.settings().alarms.bind_down;
+    Arc::new(move || {
+        let binds = figures().links.into_iter().map(|link| (link.bind, link.state == "bound")).collect();
+        (vec![Kind::BindDown], of_binds(&binds, after))
+    })
 }
 
 /// The first flows of a daemon: none is started without them.

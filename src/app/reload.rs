@@ -14,8 +14,10 @@ use tokio::sync::Mutex;
 
 use crate::app::dialplans;
 use crate::app::dialplans::Places;
+use crate::app::ported;
 use crate::config;
 use crate::config::Config;
+use crate::connector::numbering::Plan;
 use crate::dialplan::catalog::{Catalog, Settings as Grammar, Sources, compile};
 use crate::dialplan::diagnostic::{Code, Diagnostic, Severity};
 use crate::session::registry::{Edition, Registry, Version};
@@ -268,6 +270,8 @@ pub struct Dialplans {
     market: Grammar,
     /// Where [`Wanted`] is read again; without it the folders stay, their files are read again.
     config: Option<PathBuf>,
+    /// Whose table of ported numbers is read again.
+    plan: Option<Plan>,
     served: Arc<Mutex<Served>>,
 }
 
@@ -289,7 +293,13 @@ impl Dialplans {
         loaded: [u8; 32],
     ) -> Self {
         let served = Arc::new(Mutex::new(Served { wanted, fingerprint: loaded }));
-        Self { registry, market, config, served }
+        Self { registry, market, config, plan: None, served }
+    }
+
+    /// The same, with the numbering plan whose table of ported numbers each reload reads again.
+    #[must_use]
+    pub fn with_plan(self, plan: Plan) -> Self {
+        Self { plan: Some(plan), ..self }
     }
 
     /// The catalogue that new sessions get.
@@ -316,7 +326,8 @@ impl Dialplans {
         let from = self.catalog().version().to_owned();
         let (config, market) = (self.config.clone(), self.market.clone());
         let (before, version) = (served.wanted.clone(), from.clone());
-        let loading = move || load_anew(config.as_deref(), &market, before, version);
+        let plan = self.plan.clone();
+        let loading = move || load_anew(config.as_deref(), &market, plan.as_ref(), before, version);
         let (wanted, loaded) = match tokio::task::spawn_blocking(loading).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(refused)) => return refused,
@@ -342,12 +353,23 @@ impl Dialplans {
 fn load_anew(
     config: Option<&Path>,
     market: &Grammar,
+    plan: Option<&Plan>,
     before: Wanted,
     version: String,
 ) -> Result<(Wanted, Loaded), Outcome> {
     let wanted = match config.map(Config::load) {
         None => before.clone(),
-        Some(Ok(config)) => Wanted::of(&config),
+        Some(Ok(config)) => {
+            if let Some(plan) = plan {
+                match ported::read(plan, &config.routes) {
+                    Ok(numbers) => tracing::info!(numbers, "ported numbers"),
+                    Err(error) => {
+                        return Err(Outcome::Unreadable { version, why: error.to_string() });
+                    }
+                }
+            }
+            Wanted::of(&config)
+        }
         Some(Err(error)) => return Err(Outcome::Unreadable { version, why: error.to_string() }),
     };
     if wanted.is_embedded() && wanted == before {

@@ -12,7 +12,7 @@ use crate::app::Core;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::row::Id;
-use crate::payment::run::OpenAccount;
+use crate::payment::run::{OpenAccount, Payments};
 use crate::secret::Secret;
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +69,26 @@ Example:
         /// The deposit's id, for repeating the command safely
         #[arg(long)]
         id: Option<String>,
+    },
+    /// An account's statement: opening balance, every entry, closing balance
+    #[command(after_help = "\
+Examples:
+  keytone account statement +8613800000001
+  keytone account statement +8613800000001 --from 2026-05-01 --until 2026-05-31 --format csv > may.csv")]
+    Statement {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// The first day, in the market's zone; from the beginning without it
+        #[arg(long, value_name = "DAY")]
+        from: Option<String>,
+        /// The last day; up to now without it
+        #[arg(long, value_name = "DAY")]
+        until: Option<String>,
+        /// How it is written
+        #[arg(long, value_enum, default_value_t)]
+        format: super::statement::Form,
     },
     /// Set or remove the customer's own limits
     Limit {
@@ -130,6 +150,16 @@ impl Pin {
     }
 }
 
+/// A number as the audit log has it.
+fn masked(number: &Msisdn) -> String {
+    number.masked()
+}
+
+/// A handle whose next act is logged.
+fn act(core: &Core, what: &'static str, account: Id, details: serde_json::Value) -> Payments {
+    core.payments.acting(&super::who(), what, account.text(), details)
+}
+
 /// Finds an account by id or by bound number.
 pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<Id> {
     if let Some(id) = Id::parse(text) {
@@ -151,7 +181,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Open { common, msisdn, pin } => {
             let core = super::serve::core(&common.config).await?;
             let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
-            let account = core.payments.open_account(OpenAccount { msisdn, pin: pin.read()? }).await?;
+            let details = serde_json::json!({ "number": msisdn.as_ref().map(masked) });
+            let acting = core.payments.acting(&super::who(), "open", String::new(), details);
+            let account = acting.open_account(OpenAccount { msisdn, pin: pin.read()? }).await?;
             show(&core, &common, account).await?;
             core.close().await;
         }
@@ -164,28 +196,31 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bind { common, account, msisdn } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
-            core.payments.bind(account, &number(&core, &msisdn)?).await?;
+            let number = number(&core, &msisdn)?;
+            act(&core, "bind", account, serde_json::json!({ "number": masked(&number) }))
+                .bind(account, &number)
+                .await?;
             show(&core, &common, account).await?;
             core.close().await;
         }
         Command::Unbind { common, account, msisdn } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
-            core.payments.unbind(account, &number(&core, &msisdn)?).await?;
+            let number = number(&core, &msisdn)?;
+            let details = serde_json::json!({ "number": masked(&number) });
+            act(&core, "unbind", account, details).unbind(account, &number).await?;
             show(&core, &common, account).await?;
             core.close().await;
         }
         Command::Credit { common, account, amount, id } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
-            let amount = Money::parse(&amount, core.payments.settings().currency)?;
-            let id = match id {
-                Some(text) => Id::parse(&text).context("the id is not a UUID")?,
-                None => Id::new(crate::clock::Clock::machine().now().0),
-            };
-            core.payments.credit(id, account, amount.minor).await?;
+            credit(&core, account, &amount, id).await?;
             show(&core, &common, account).await?;
             core.close().await;
+        }
+        Command::Statement { common, account, from, until, format } => {
+            return super::statement::run(&common, &account, from.as_deref(), until.as_deref(), format).await;
         }
         Command::Limit { common, account, day, payment } => {
             let core = super::serve::core(&common.config).await?;
@@ -198,8 +233,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
             match (pin.read()?, unlock) {
-                (Some(pin), _) => core.payments.set_pin(account, pin).await?,
-                (None, true) => core.payments.unlock(account).await?,
+                (Some(pin), _) => {
+                    act(&core, "pin", account, serde_json::json!({})).set_pin(account, pin).await?
+                }
+                (None, true) => act(&core, "unlock", account, serde_json::json!({})).unlock(account).await?,
                 (None, false) => bail!("give the new PIN by --pin-file, or --unlock"),
             }
             show(&core, &common, account).await?;
@@ -207,6 +244,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Books a deposit.
+async fn credit(core: &Core, account: Id, amount: &str, id: Option<String>) -> anyhow::Result<()> {
+    let amount = Money::parse(amount, core.payments.settings().currency)?;
+    let id = match id {
+        Some(text) => Id::parse(&text).context("the id is not a UUID")?,
+        None => Id::new(crate::clock::Clock::machine().now().0),
+    };
+    let details = serde_json::json!({ "amount_minor": amount.minor, "request": id });
+    act(core, "credit", account, details).credit(id, account, amount.minor).await?;
+    Ok(())
 }
 
 /// Sets the limits that were named; the others stay.
@@ -220,7 +269,8 @@ async fn limit(core: &Core, account: Id, day: Option<String>, payment: Option<St
     };
     let day = read(day, view.payer.user_day_limit_minor)?;
     let payment = read(payment, view.payer.user_payment_limit_minor)?;
-    core.payments.set_limits(account, day, payment).await?;
+    let details = serde_json::json!({ "day_minor": day, "payment_minor": payment });
+    act(core, "limit", account, details).set_limits(account, day, payment).await?;
     Ok(())
 }
 

@@ -254,7 +254,7 @@ fn check(place: &Where) -> anyhow::Result<ExitCode> {
             let what = match finding.fault {
                 Fault::Missing => "is missing",
                 Fault::Stale => "is stale",
-                Fault::Format => "is not 8 kHz, one channel, 16 bits",
+                Fault::Format => "is not 8 kHz, one channel, µ-law or 16 bits",
                 Fault::Unused => "is not used",
             };
             let code = finding.code.map_or_else(String::new, |code| format!("{code:?} "));

@@ -17,6 +17,27 @@ pub(super) enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Write entries, payments or closed days as CSV to standard output, a row at a time
+    #[command(after_help = "\
+The columns stay as they are; new ones come at the end. What a spreadsheet would take for a formula gets an apostrophe.
+
+Examples:
+  keytone ledger export entries --from 2026-05-01 --until 2026-05-31 > entries.csv
+  keytone ledger export payments --from 2026-05-03 --until 2026-05-03 > payments.csv
+  keytone ledger export days --from 2026-01-01 > days.csv")]
+    Export {
+        #[command(flatten)]
+        common: Common,
+        /// What
+        #[arg(value_enum)]
+        table: super::export::Table,
+        /// The first day, in the market's zone; the last one alone without it
+        #[arg(long, value_name = "DAY")]
+        from: Option<String>,
+        /// The last day; today without it
+        #[arg(long, value_name = "DAY")]
+        until: Option<String>,
+    },
     /// Totals by kind of account
     Balances {
         #[command(flatten)]
@@ -48,6 +69,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 say(if report.is_sound() { "the books are sound" } else { "THE BOOKS ARE BROKEN" });
             }
             Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Export { common, table, from, until } => {
+            super::export::ledger(&common, table, from.as_deref(), until.as_deref()).await
         }
         Command::Balances { common } => {
             let store = super::db::store(&common.config).await?;

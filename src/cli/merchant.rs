@@ -11,7 +11,7 @@ use crate::money::Money;
 use crate::payment::order::{Input, State};
 use crate::payment::row::Id;
 use crate::payment::row::order::MerchantRow;
-use crate::payment::run::{NewMerchant, OrderFilter};
+use crate::payment::run::{NewMerchant, OrderFilter, Payments};
 use crate::payment::share::Fee;
 use crate::payment::webhook;
 use crate::secret::Secret;
@@ -123,6 +123,11 @@ fn text(secret: &Secret) -> anyhow::Result<&str> {
     Ok(std::str::from_utf8(secret.expose())?)
 }
 
+/// A handle whose next act is logged.
+fn act(core: &Core, what: &'static str, subject: Id) -> Payments {
+    core.payments.acting(&super::who(), what, subject.text(), serde_json::json!({}))
+}
+
 async fn line(core: &Core, merchant: &MerchantRow, json: bool) -> anyhow::Result<()> {
     let minor = core.payments.merchant_balance(merchant.id).await?;
     let balance = Money::new(minor, merchant.currency).amount_text();
@@ -144,7 +149,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let fixed = Money::parse(&fixed, core.payments.settings().currency)?;
             let new = NewMerchant { name, fee: Fee::new(&rate, fixed.minor)?, webhook_url: webhook };
-            let (row, key, hook_key) = core.payments.add_merchant(new).await?;
+            let (row, key, hook_key) = core
+                .payments
+                .acting(&super::who(), "merchant add", String::new(), serde_json::json!({ "name": new.name }))
+                .add_merchant(new)
+                .await?;
             if common.json {
                 say_json(&serde_json::json!({
                     "id": row.id, "api_key": text(&key)?, "webhook_key": webhook::shown(&hook_key),
@@ -168,16 +177,19 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let merchant = id(&merchant)?;
             if webhook {
-                say(webhook::shown(&core.payments.new_webhook_key(merchant).await?));
+                let acting = act(&core, "webhook key", merchant);
+                say(webhook::shown(&acting.new_webhook_key(merchant).await?));
             } else {
-                say(text(&core.payments.new_merchant_key(merchant).await?)?);
+                let acting = act(&core, "merchant key", merchant);
+                say(text(&acting.new_merchant_key(merchant).await?)?);
             }
             core.close().await;
         }
         Command::Suspend { common, merchant, lift } => {
             let core = super::serve::core(&common.config).await?;
             let merchant = id(&merchant)?;
-            core.payments.suspend_merchant(merchant, !lift).await?;
+            let what = if lift { "merchant resume" } else { "merchant suspend" };
+            act(&core, what, merchant).suspend_merchant(merchant, !lift).await?;
             let row = core.payments.merchant(merchant).await?.context("no such merchant")?;
             line(&core, &row, common.json).await?;
             core.close().await;
@@ -214,14 +226,20 @@ pub(super) async fn order(command: OrderCommand) -> anyhow::Result<ExitCode> {
         OrderCommand::Resolve { common, order, customer, by, and, reason } => {
             let core = super::serve::core(&common.config).await?;
             let customer = Money::parse(&customer, core.payments.settings().currency)?;
+            let details =
+                serde_json::json!({ "customer_minor": customer.minor, "and": and, "reason": reason });
+            let acting = core.payments.acting(&by, "order resolve", order.clone(), details);
             let input = Input::Resolve { customer_minor: customer.minor, staff: [by, and], reason };
-            let order = core.payments.step_order(id(&order)?, &input).await??;
+            let order = acting.step_order(id(&order)?, &input).await??;
             say_json(&webhook::data(&order))?;
             core.close().await;
         }
         OrderCommand::Resend { common, webhook } => {
             let core = super::serve::core(&common.config).await?;
-            anyhow::ensure!(core.payments.resend_webhook(id(&webhook)?).await?, "no such webhook");
+            anyhow::ensure!(
+                act(&core, "webhook resend", id(&webhook)?).resend_webhook(id(&webhook)?).await?,
+                "no such webhook"
+            );
             say("It is sent again by the running daemon.");
             core.close().await;
         }

@@ -6,11 +6,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod account;
+mod agent;
+mod alarms;
 mod check;
 mod clips;
+mod day;
 mod db;
 mod demo;
 mod diff;
+mod export;
 mod flows;
 mod fmt;
 mod graph;
@@ -27,9 +31,18 @@ mod smpp;
 mod sms;
 mod staff;
 mod stand_in;
+mod statement;
 mod talk;
 mod test;
 mod world;
+
+/// Who acts, for the audit log, where a command has no `--staff`: `$KEYTONE_STAFF`, else the user of the machine.
+fn who() -> String {
+    let named = ["KEYTONE_STAFF", "SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| {
+        std::env::var(name).ok().map(|who| who.trim().to_owned()).filter(|who| !who.is_empty())
+    });
+    named.unwrap_or_else(|| "command line".to_owned())
+}
 
 /// Pay by phone: a daemon for calls, USSD and SMS, with its ledger and carriers.
 #[derive(Debug, Parser)]
@@ -87,6 +100,12 @@ enum Command {
     /// Merchants' orders
     #[command(subcommand)]
     Order(merchant::OrderCommand),
+    /// Agents: who sells balance through the intermediary account
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Charges through the intermediary account, and their disputes
+    #[command(subcommand)]
+    Charge(agent::ChargeCommand),
     /// Staff's money work: refunds, reversals, movements, approval, audit log, the day's close
     #[command(subcommand)]
     Staff(staff::Command),
@@ -143,6 +162,8 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Payment(command) => payment::run(command).await,
         Command::Merchant(command) => merchant::run(command).await,
         Command::Order(command) => merchant::order(command).await,
+        Command::Agent(command) => agent::run(command).await,
+        Command::Charge(command) => agent::charge(command).await,
         Command::Staff(command) => staff::run(command).await,
         Command::Reconcile(arguments) => reconcile::run(arguments).await,
         Command::Sms(command) => sms::run(command).await,

@@ -10,7 +10,7 @@ use crate::app::Core;
 use crate::clock::Timestamp;
 use crate::money::Money;
 use crate::payment::row::{Id, PaymentRow, State};
-use crate::payment::run::Scope;
+use crate::payment::run::{Payments, Scope};
 use crate::store::PaymentFilter;
 
 #[derive(Debug, Subcommand)]
@@ -104,13 +104,19 @@ impl Shut {
         };
         let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
         match self {
-            Self::Product => known(words(&["recharge"])),
+            Self::Product => known(words(&["recharge", "charge"])),
             Self::Channel => known(words(&["voice", "ussd", "sms", "http"])),
             Self::Carrier => known(core.payments.describe().into_iter().map(|d| d.id).collect()),
             Self::Account => Ok(super::account::find(core, text).await?.text()),
             Self::Number => Ok(super::account::number(core, text)?.as_str().to_owned()),
         }
     }
+}
+
+/// A handle whose next act is logged.
+fn act(core: &Core, what: &'static str, scope: Shut, key: &str) -> Payments {
+    let subject = format!("{} {key}", scope.scope().name());
+    core.payments.acting(&super::who(), what, subject, serde_json::json!({}))
 }
 
 /// Lists what is shut.
@@ -152,13 +158,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Suspend { common, scope, key } => {
             let core = super::serve::core(&common.config).await?;
-            core.payments.suspend(scope.scope(), &scope.key(&core, &key).await?).await?;
+            let key = scope.key(&core, &key).await?;
+            act(&core, "suspend", scope, &key).suspend(scope.scope(), &key).await?;
             suspensions(&core, common.json).await?;
             core.close().await;
         }
         Command::Resume { common, scope, key } => {
             let core = super::serve::core(&common.config).await?;
-            core.payments.resume(scope.scope(), &scope.key(&core, &key).await?).await?;
+            let key = scope.key(&core, &key).await?;
+            act(&core, "resume", scope, &key).resume(scope.scope(), &key).await?;
             suspensions(&core, common.json).await?;
             core.close().await;
         }

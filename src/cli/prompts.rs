@@ -1,6 +1,6 @@
 //! `keytone prompts`: makes, checks and takes in the audio of a catalogue's messages.
 //!
-//! Clips are `prompts/LANG/**.wav` (8 kHz, one channel, 16 bits). `voice.toml` beside them says which voice reads the
+//! Clips are `prompts/LANG/**.wav` (8 kHz, one channel, µ-law or 16 bits). `voice.toml` beside them says which voice reads the
 //! language, `clips.toml` what each clip says and how it came to be, so that only what changed is made again and a
 //! recording is never replaced. This runs at build time and on the command line, never in a call.
 

@@ -20,11 +20,14 @@ use crate::payment::statement::profile::{Market, Profile};
 #[command(after_help = "\
 Reads a statement by its profile (docs: src/payment/statement/profile.rs shows one), compares it with the payments of the
 time that it covers, and with --apply asks for what it proposes: small sums are done, large ones wait for a second person.
-The same file again does nothing twice. The exit status is 1 when something does not agree.
+The same file again does nothing twice. The exit status is 1 when something does not agree; what does not is kept with --apply
+(see `keytone staff findings`), and no day is closed while it is open. A biller's statement goes by its connector, an account
+provider's by its name, and that of the house's bank by --connector bank: it is compared with what staff moved.
 
 Examples:
   keytone reconcile may-03.csv --profile acme.toml --connector acme
-  keytone reconcile may-03.csv --profile acme.toml --connector acme --from 2026-05-03 --days 1 --apply --staff ana")]
+  keytone reconcile may-03.csv --profile acme.toml --connector acme --from 2026-05-03 --days 1 --apply --staff ana
+  keytone reconcile bank-may.csv --profile bank.toml --connector bank --apply --staff ana")]
 pub(super) struct Arguments {
     #[command(flatten)]
     common: Common,
@@ -112,7 +115,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let drift_us = i64::try_from(profile.drift.as_micros()).unwrap_or(i64::MAX);
     let (connector, costs) = (connector.as_str(), profile.costs);
-    let compared = Compared { id, connector, lines: &read.lines, covers, costs, drift_us };
+    let (lines, unreadable) = (read.lines.as_slice(), read.faults.as_slice());
+    let compared = Compared { id, connector, lines, unreadable, covers, costs, drift_us };
     let found = match person {
         Some(person) if apply => core.payments.reconcile(&compared, &person.staff).await??,
         _ => core.payments.compare_statement(&compared).await?,

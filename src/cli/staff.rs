@@ -1,6 +1,5 @@
 //! `keytone staff`: what people do with money and why, the second person's word, the audit log, the day's close.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -13,10 +12,9 @@ use crate::money::Money;
 use crate::payment::approval;
 use crate::payment::approval::{Decision, Stage};
 use crate::payment::audit;
-use crate::payment::csv;
+use crate::payment::finding::Standing;
 use crate::payment::row::staff::ProposalRow;
 use crate::payment::row::{Id, PaymentRow};
-use crate::payment::run::close::{Closing, totals};
 use crate::payment::run::staff::Asked;
 use crate::payment::staff::{Act, Movement, Needs, Outcome};
 
@@ -154,7 +152,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   keytone staff close 2026-05-03 --float sandbox=81250.00 --staff ana
-  keytone staff close 2026-05-03 --carry \"two payments wait for the carrier's letter\" --staff ana")]
+  keytone staff close 2026-05-03 --carry \"two payments wait for the carrier's letter\" --evidence \"mail of 4 May\" --staff ana
+The second closes over open payments, unmatched findings or a differing float, once another person has approved it.")]
     Close {
         #[command(flatten)]
         common: Common,
@@ -163,11 +162,56 @@ Examples:
         /// What a carrier says that it has of ours; it must be what the books say
         #[arg(long = "float", value_name = "CONNECTOR=AMOUNT")]
         floats: Vec<String>,
-        /// Close although payments are open or a float differs, for this reason
-        #[arg(long, value_name = "WHY")]
+        /// Ask another person to close although payments or findings are open or a float differs, for this reason
+        #[arg(long, value_name = "WHY", requires = "evidence")]
         carry: Option<String>,
+        /// What the reason rests on
+        #[arg(long, requires = "carry")]
+        evidence: Option<String>,
         #[command(flatten)]
         person: Person,
+    },
+    /// List what did not agree in statements: no day is closed while such is open
+    #[command(
+        after_help = "Examples:\n  keytone staff findings\n  keytone staff findings --standing dismissed --json"
+    )]
+    Findings {
+        #[command(flatten)]
+        common: Common,
+        /// open, settled, agreed or dismissed
+        #[arg(long, default_value = "open", value_parser = standing)]
+        standing: Standing,
+        /// At most so many
+        #[arg(long, default_value_t = 200)]
+        limit: u32,
+    },
+    /// List the alarms that are raised or pending; the exit status is 1 when one is raised
+    #[command(
+        after_help = "Examples:\n  keytone staff alarms\n  keytone staff alarms --all --notices 20 --json"
+    )]
+    Alarms {
+        #[command(flatten)]
+        common: Common,
+        /// Those that are over too
+        #[arg(long)]
+        all: bool,
+        /// And so many of the last notices to the webhook, with what came of them
+        #[arg(long, value_name = "COUNT")]
+        notices: Option<u32>,
+    },
+    /// Say that nothing is to be done about a finding; another person must approve it
+    #[command(after_help = "\
+Example:
+  keytone staff dismiss 0190f3a2-0000-8000-8000-000000000001 \"line 17\" --reason test_line --evidence \"mail of 4 May\" --staff ana")]
+    Dismiss {
+        #[command(flatten)]
+        common: Common,
+        /// The statement's id, as `findings` shows it
+        statement: String,
+        /// Its place there, such as \"line 17\"
+        place: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// Write the payments of a day, or the entries of an account, as CSV to standard output
     #[command(after_help = "\
@@ -256,6 +300,43 @@ fn stage(text: &str) -> Result<Stage, String> {
     })
 }
 
+fn standing(text: &str) -> Result<Standing, String> {
+    Standing::ALL.iter().copied().find(|s| s.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = Standing::ALL.iter().map(|s| s.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+/// A movement as it was typed.
+struct Wanted {
+    movement: Movement,
+    amount: String,
+    account: Option<String>,
+    connector: Option<String>,
+    discount: Option<String>,
+}
+
+impl Wanted {
+    async fn act(self, core: &Core) -> anyhow::Result<Act> {
+        let Self { movement, amount, account, connector, discount } = self;
+        let currency = core.payments.settings().currency;
+        let account = match (movement.needs(), account) {
+            (Needs::Account, Some(text)) => Some(super::account::find(core, &text).await?),
+            (Needs::Account, None) => bail!("{} needs --account", movement.name()),
+            (_, Some(_)) => bail!("{} takes no --account", movement.name()),
+            (_, None) => None,
+        };
+        let discount = discount.map(|text| Money::parse(&text, currency)).transpose()?;
+        Ok(Act::Move {
+            movement,
+            amount_minor: Money::parse(&amount, currency)?.minor,
+            account,
+            connector,
+            discount_minor: discount.map_or(0, |money| money.minor),
+        })
+    }
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Resolve { common, payment, outcome, why } => {
@@ -282,23 +363,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             ask(core, &common, why, Act::Refund { payment: row.id, amount_minor }).await
         }
         Command::Move { common, movement, amount, account, connector, discount, why } => {
+            let wanted = Wanted { movement: movement.movement(), amount, account, connector, discount };
             let core = super::serve::core(&common.config).await?;
-            let currency = core.payments.settings().currency;
-            let movement = movement.movement();
-            let account = match (movement.needs(), account) {
-                (Needs::Account, Some(text)) => Some(super::account::find(&core, &text).await?),
-                (Needs::Account, None) => bail!("{} needs --account", movement.name()),
-                (_, Some(_)) => bail!("{} takes no --account", movement.name()),
-                (_, None) => None,
-            };
-            let discount = discount.map(|text| Money::parse(&text, currency)).transpose()?;
-            let act = Act::Move {
-                movement,
-                amount_minor: Money::parse(&amount, currency)?.minor,
-                account,
-                connector,
-                discount_minor: discount.map_or(0, |money| money.minor),
-            };
+            let act = wanted.act(&core).await?;
             ask(core, &common, why, act).await
         }
         Command::Requests { common, stage, limit } => {
@@ -316,11 +383,38 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             decide(&common, &request, &person, Decision::Reject(&reason)).await
         }
         Command::Log { common, subject, limit } => log(&common, subject.as_deref(), limit).await,
-        Command::Day { common, day } => self::day(&common, &day).await,
-        Command::Close { common, day, floats, carry, person } => {
-            close(&common, &day, &floats, carry, person).await
+        Command::Day { common, day } => super::day::show(&common, &day).await,
+        Command::Close { common, day, floats, carry, evidence, person } => {
+            close(&common, &day, &floats, carry.zip(evidence), person).await
         }
-        Command::Export { common, day, account } => export(&common, day, account).await,
+        Command::Findings { common, standing, limit } => super::day::findings(&common, standing, limit).await,
+        Command::Alarms { common, all, notices } => super::alarms::run(&common, all, notices).await,
+        Command::Dismiss { common, statement, place, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let statement = Id::parse(&statement).context("the statement's id is not a UUID")?;
+            ask(core, &common, why, Act::Dismiss { statement, place }).await
+        }
+        Command::Export { common, day, account } => super::export::run(&common, day, account).await,
+    }
+}
+
+/// Closes a day, or asks another person to close it over what is open, for a reason and what it rests on.
+async fn close(
+    common: &Common,
+    day: &str,
+    floats: &[String],
+    carry: Option<(String, String)>,
+    person: Person,
+) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    let told = super::day::told(&core, floats)?;
+    let day = date(day)?;
+    match carry {
+        Some((reason, evidence)) => {
+            let why = Why { person, reason, evidence, id: None };
+            ask(core, common, why, Act::CloseDay { day, told }).await
+        }
+        None => super::day::close(core, common, day, told, person.staff).await,
     }
 }
 
@@ -410,156 +504,4 @@ pub(super) fn date(text: &str) -> anyhow::Result<i32> {
         text.parse().with_context(|| format!("{text} is not a day such as 2026-05-03"))?;
     let days = jiff::civil::date(1970, 1, 1).until(date)?.get_days();
     Ok(days)
-}
-
-async fn day(common: &Common, text: &str) -> anyhow::Result<ExitCode> {
-    let core = super::serve::core(&common.config).await?;
-    let seen = core.payments.day(date(text)?).await?;
-    let money = |minor: i64| Money::new(minor, core.payments.settings().currency).to_string();
-    if common.json {
-        say_json(&serde_json::json!({
-            "day": text, "closed": seen.closed.is_some(), "totals": totals(&seen),
-            "open": seen.open.iter().map(super::payment::json).collect::<Vec<_>>(),
-        }))?;
-    } else {
-        for ((product, connector), sum) in &seen.sums {
-            say(format!(
-                "{product:<9} {connector:<12} delivered {:>6} of {:>14}, cost {:>14}, fees {:>12}; refused {}, reversed {}",
-                sum.delivered,
-                money(sum.amount_minor),
-                money(sum.cost_minor),
-                money(sum.fee_minor),
-                sum.refused,
-                sum.reversed
-            ));
-        }
-        for (connector, minor) in &seen.floats {
-            say(format!("float     {connector:<12} {:>14}", money(*minor)));
-        }
-        let fits =
-            if seen.owed_minor == seen.trust_minor { "equal" } else { "the close moves the difference" };
-        say(format!(
-            "trust     {:>14}, owed to customers, merchants and the intermediary account {:>14}: {fits}",
-            money(seen.trust_minor),
-            money(seen.owed_minor)
-        ));
-        for payment in &seen.open {
-            let state = super::payment::name(payment.state);
-            say(format!("open      {}  {state:<12} {:>14}", payment.reference, money(payment.amount_minor)));
-        }
-        for statement in &seen.unmatched {
-            say(format!(
-                "statement {} of {}: {} did not agree",
-                statement.id, statement.connector, statement.open
-            ));
-        }
-        say(if seen.closed.is_some() { "closed" } else { "not closed" });
-    }
-    core.close().await;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn close(
-    common: &Common,
-    text: &str,
-    floats: &[String],
-    carry: Option<String>,
-    person: Person,
-) -> anyhow::Result<ExitCode> {
-    let core = super::serve::core(&common.config).await?;
-    let currency = core.payments.settings().currency;
-    let mut told = BTreeMap::new();
-    for float in floats {
-        let (connector, amount) =
-            float.split_once('=').with_context(|| format!("{float} is not CONNECTOR=AMOUNT"))?;
-        let known = core.payments.describe().iter().any(|d| d.id == connector);
-        anyhow::ensure!(known, "there is no connector {connector}");
-        told.insert(connector.to_owned(), Money::parse(amount, currency)?.minor);
-    }
-    let closing = Closing { who: person.staff, carry, told };
-    let row = core.payments.close_day(date(text)?, &closing).await??;
-    let swept = Money::new(row.swept_minor, currency);
-    if common.json {
-        say_json(&serde_json::json!({
-            "day": text, "open": row.open_payments, "swept": swept.amount_text(), "audit_hash": row.audit_hash,
-        }))?;
-    } else {
-        say(format!("{text} is closed; {} payments are carried over", row.open_payments));
-        say(format!("to the trust account from the house's: {swept} (tell the bank)"));
-        say(format!("the audit log stood at {}: keep it elsewhere", row.audit_hash));
-    }
-    core.close().await;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn export(common: &Common, day: Option<String>, account: Option<String>) -> anyhow::Result<ExitCode> {
-    let core = super::serve::core(&common.config).await?;
-    let currency = core.payments.settings().currency;
-    let money = |minor: i64| Money::new(minor, currency).amount_text();
-    let print = |cells: &[String]| say(csv::line(cells).trim_end_matches('\n'));
-    if let Some(day) = day {
-        let header = [
-            "id",
-            "reference",
-            "created_at",
-            "product",
-            "target",
-            "amount",
-            "fee",
-            "cost",
-            "currency",
-            "state",
-            "class",
-            "connector",
-            "carrier_reference",
-            "account",
-        ];
-        print(&header.map(str::to_owned));
-        for payment in core.payments.payments_of_day(date(&day)?).await? {
-            print(&[
-                payment.id.text(),
-                payment.reference.clone(),
-                Timestamp(payment.created_at).to_rfc3339(),
-                payment.product.clone(),
-                payment.target.text(),
-                money(payment.amount_minor),
-                money(payment.fee_minor),
-                money(payment.cost_minor),
-                payment.currency.code().to_owned(),
-                super::payment::name(payment.state).to_owned(),
-                payment.class.clone().unwrap_or_default(),
-                payment.connector.clone(),
-                payment.carrier_reference.clone().unwrap_or_default(),
-                payment.account.text(),
-            ]);
-        }
-    } else if let Some(text) = account {
-        let house = core.store.house_accounts().await?.into_iter().find(|row| row.name == text);
-        let account = match house {
-            Some(row) => row.id,
-            None => super::account::find(&core, &text).await?,
-        };
-        print(&["sequence", "at", "amount", "balance", "transfer", "payment"].map(str::to_owned));
-        let mut last = None;
-        loop {
-            let entries = core.store.entries_of(account, last.as_ref(), 500).await?;
-            for entry in &entries {
-                let transfer = core.store.transfer(entry.transfer).await?;
-                print(&[
-                    entry.sequence.to_string(),
-                    transfer.as_ref().map(|t| Timestamp(t.at).to_rfc3339()).unwrap_or_default(),
-                    money(entry.amount_minor),
-                    money(entry.balance_after_minor),
-                    entry.transfer.text(),
-                    transfer.and_then(|t| t.payment).map(Id::text).unwrap_or_default(),
-                ]);
-            }
-            match entries.into_iter().next_back() {
-                Some(entry) if entry.previous.is_some() => last = Some(entry),
-                _ => break,
-            }
-        }
-    }
-    core.close().await;
-    Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ use crate::msisdn::Msisdn;
 use crate::payment::pin::Peppers;
 use crate::payment::row::Id;
 use crate::payment::run::OpenAccount;
+use crate::payment::run::agents::NewAgent;
 use crate::payment::settings::Settings;
 use crate::secret::Secret;
 use crate::store::Store;
@@ -26,6 +27,8 @@ const CUSTOMERS: &[(&str, &str, i64, Option<i64>)] = &[
     ("+8613800000002", "517362", 500_000, Some(10_000)),
     ("+8613800000003", "690274", 3_000, None),
 ];
+/// The customer who sells balance to the others.
+const AGENT: &str = "+8613800000002";
 /// What the house has paid the sandbox carrier in advance, minor units.
 const FLOAT_MINOR: i64 = 500_000;
 
@@ -99,6 +102,9 @@ impl World {
             if own_limit.is_some() {
                 payments.set_limits(account, *own_limit, None).await?;
             }
+            if *number == AGENT {
+                payments.add_agent(agent(account, msisdn.clone())).await?;
+            }
             self.customers.push(Customer { msisdn, pin, balance_minor: *balance_minor });
         }
         Ok(())
@@ -139,6 +145,20 @@ impl Surroundings {
         self.stop.cancel();
         let _ = self.task.await;
         drop(self.folder);
+    }
+}
+
+fn agent(account: Id, phone: Msisdn) -> NewAgent {
+    NewAgent {
+        account,
+        phone,
+        name: "Wang".to_owned(),
+        language: "en".to_owned(),
+        details: "ICBC 6222 0001".to_owned(),
+        price_ppm: 980_000,
+        least_minor: 1_000,
+        most_minor: 60_000,
+        fee_minor: 50,
     }
 }
 

@@ -365,6 +365,30 @@ impl RefusalClass {
         Self::ALL.iter().copied().find(|c| c.name() == name)
     }
 
+    /// Whether it may be said of one request alone, before the carrier has looked whether it knows the reference: a
+    /// repetition that is refused so tells nothing of the request that it repeats.
+    #[must_use]
+    pub const fn is_of_one_request(self) -> bool {
+        match self {
+            Self::ProductUnavailable
+            | Self::LimitReached
+            | Self::DuplicateSuspected
+            | Self::OurFloatLow
+            | Self::AuthConfig
+            | Self::CarrierDown
+            | Self::RateLimited
+            | Self::Fraud => true,
+            Self::BadNumber
+            | Self::NumberNotOnOperator
+            | Self::AmountNotAllowed
+            | Self::SubscriberBarred
+            | Self::AlreadyPaid
+            | Self::BillExpired
+            | Self::BillChanged
+            | Self::Other => false,
+        }
+    }
+
     /// Whether staff must be woken: the fault is ours.
     #[must_use]
     pub const fn is_alarm(self) -> bool {

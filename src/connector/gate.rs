@@ -74,11 +74,8 @@ impl Gate {
         if open(&self.breaker).state(began) == State::Open {
             return Err(SHUT.to_owned());
         }
-        let place = match tokio::time::timeout(self.limits.wait, self.places.acquire()).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) | Err(_) => {
-                return Err(format!("{} requests are under way, as many as may be", self.limits.at_once));
-            }
+        let Ok(Ok(place)) = tokio::time::timeout(self.limits.wait, self.places.acquire()).await else {
+            return Err(format!("{} requests are under way, as many as may be", self.limits.at_once));
         };
         let now = self.clock.instant();
         let left = self.limits.wait.saturating_sub(now.saturating_duration_since(began));

@@ -11,6 +11,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{HeaderName, HeaderValue};
+
 use crate::clock::Clock;
 use crate::connector::bill::settle;
 use crate::connector::contract::{Callback, Description, Echo, Order, Outcome, Unclear};
@@ -35,10 +37,31 @@ const IDLE: Duration = Duration::from_secs(10);
 pub trait Wire: std::fmt::Debug + Send + Sync {
     /// Takes a request and gives the status and body of the answer, or what is known without one.
     fn exchange(&self, request: reqwest::Request) -> Exchange<'_>;
+
+    /// The same with the headers of the answer, which carry a biller's signature; without any unless it says otherwise.
+    fn exchange_whole(&self, request: reqwest::Request) -> WholeExchange<'_> {
+        Box::pin(async move {
+            self.exchange(request).await.map(|(status, body)| Whole { status, headers: Vec::new(), body })
+        })
+    }
 }
 
 /// See [`Wire::exchange`].
 pub type Exchange<'w> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Outcome>> + Send + 'w>>;
+
+/// See [`Wire::exchange_whole`].
+pub type WholeExchange<'w> = Pin<Box<dyn Future<Output = Result<Whole, Outcome>> + Send + 'w>>;
+
+/// An answer with its headers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Whole {
+    /// The status.
+    pub status: u16,
+    /// Names in any case with their values; those that are no text are left out.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
 
 /// Why a connector cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +98,6 @@ pub struct Connector {
     gate: Arc<Gate>,
     tokens: Arc<Tokens>,
 }
-
-/// What came back: the status and the body.
-type Answer = (u16, Vec<u8>);
 
 /// A callback as it came, and whether its sender was proved.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -191,23 +211,8 @@ impl Connector {
             Ok(pass) => pass,
             Err(reason) => return Outcome::NotSent { retryable: true, reason },
         };
-        let token = match self.token().await {
-            Ok(token) => token,
-            Err(fault) => return without_token(&fault),
-        };
-        let mut answer = self.exchange(request, order, token.as_ref()).await;
-        if let (Ok((401, _)), Some(stale)) = (&answer, &token) {
-            self.tokens.forget(stale).await;
-            if may_repeat {
-                // The first was answered before it was looked at: if the second cannot leave, nothing has been asked.
-                match self.token().await {
-                    Ok(fresh) => answer = self.exchange(request, order, fresh.as_ref()).await,
-                    Err(fault) => return without_token(&fault),
-                }
-            }
-        }
-        match answer {
-            Ok((status, body)) => {
+        match self.ask_whole(request, order, may_repeat).await {
+            Ok(Whole { status, body, .. }) => {
                 let Reading { outcome, echo } =
                     request.table.read_for(status, &body, order.amount.currency, &order.reference);
                 compare(outcome, &echo, order)
@@ -216,13 +221,28 @@ impl Connector {
         }
     }
 
+    /// A request with its token, once more with a fresh one after a 401 if it `may_repeat`. The gate was passed before.
+    async fn ask_whole(&self, request: &Request, order: &Order, may_repeat: bool) -> Result<Whole, Outcome> {
+        let token = self.token().await.map_err(|fault| without_token(&fault))?;
+        let answer = self.exchange(request, order, token.as_ref()).await;
+        if let (Ok(Whole { status: 401, .. }), Some(stale)) = (&answer, &token) {
+            self.tokens.forget(stale).await;
+            if may_repeat {
+                // The first was answered before it was looked at: if the second cannot leave, nothing has been asked.
+                let fresh = self.token().await.map_err(|fault| without_token(&fault))?;
+                return self.exchange(request, order, fresh.as_ref()).await;
+            }
+        }
+        answer
+    }
+
     /// One request and its answer, or what its absence means.
     async fn exchange(
         &self,
         request: &Request,
         order: &Order,
         token: Option<&Secret>,
-    ) -> Result<Answer, Outcome> {
+    ) -> Result<Whole, Outcome> {
         let not_built = |reason: String| Outcome::NotSent { retryable: false, reason };
         let definition = &self.definition;
         let mut prepared = self.prepare(request, order).map_err(|error| not_built(words(&error)))?;
@@ -231,7 +251,7 @@ impl Connector {
             prepared.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
         }
         let answer = match &self.wire {
-            Some(wire) => wire.exchange(prepared).await,
+            Some(wire) => wire.exchange_whole(prepared).await,
             None => self.over_http(prepared).await,
         };
         self.gate.record(is_trouble(&answer));
@@ -261,10 +281,14 @@ impl Connector {
         token.map(Some)
     }
 
-    async fn over_http(&self, request: reqwest::Request) -> Result<Answer, Outcome> {
+    async fn over_http(&self, request: reqwest::Request) -> Result<Whole, Outcome> {
         let response = self.client.execute(request).await.map_err(|error| failed(&error))?;
         let status = response.status().as_u16();
-        Ok((status, read_body(response).await?))
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        let headers = response.headers().iter().filter_map(text).collect();
+        Ok(Whole { status, headers, body: read_body(response).await? })
     }
 
     fn prepare(&self, request: &Request, order: &Order) -> Result<reqwest::Request, reqwest::Error> {
@@ -403,9 +427,9 @@ pub fn compare(outcome: Outcome, echo: &Echo, order: &Order) -> Outcome {
 
 /// Whether an exchange met a trouble of the way there rather than of the request: no connection, silence, half an
 /// answer, or a proxy that says so (RFC 9110 §15.6.3 to 15.6.5).
-const fn is_trouble(answer: &Result<Answer, Outcome>) -> bool {
+const fn is_trouble(answer: &Result<Whole, Outcome>) -> bool {
     match answer {
-        Ok((status, _)) => matches!(*status, 502..=504),
+        Ok(Whole { status, .. }) => matches!(*status, 502..=504),
         Err(Outcome::NotSent { retryable, .. }) => *retryable,
         Err(Outcome::Unknown { why, .. }) => matches!(why, Unclear::Timeout | Unclear::Broken),
         Err(_) => false,

@@ -1,13 +1,18 @@
-//! The numbering plan: which operator and area a number belongs to, by longest prefix, and which connector
-//! recharges it, in which amounts, at what cost and fee. Pure.
+//! The numbering plan: which operator and area a number belongs to, by longest prefix unless it was ported, and which
+//! connectors recharge it, in what order, in which amounts, at what cost and fee. Pure.
 
-use rust_decimal::{Decimal, RoundingStrategy};
+mod ported;
+mod route;
 
-use crate::connector::definition::is_id;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use crate::connector::document;
 use crate::connector::document::{Fault, Faults, Placed, Section};
-use crate::money::{AMOUNT_MAX_MINOR, Currency, Money};
+use crate::money::Currency;
 use crate::msisdn::Msisdn;
+
+pub use ported::{PORTED_MAX, Ported};
+pub use route::{Carrier, Offer};
 
 /// A market's numbers and routes.
 #[derive(Clone, Debug)]
@@ -20,7 +25,10 @@ pub struct Plan {
     pub currency: Currency,
     /// Sorted by prefix.
     ranges: Vec<Range>,
+    /// In the order in which they are tried.
     routes: Vec<Carrier>,
+    /// Clones of a plan share it, so that a reload reaches all of them.
+    ported: Arc<RwLock<Arc<Ported>>>,
 }
 
 /// Who a number belongs to.
@@ -36,25 +44,6 @@ pub struct Range {
     pub mobile: bool,
 }
 
-/// Who recharges an operator's numbers, and how.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Carrier {
-    /// The operator.
-    pub operator: String,
-    /// Only in this area; everywhere if `None`.
-    pub area: Option<String>,
-    /// The connector.
-    pub connector: String,
-    /// Designated amounts (S12), minor units, ascending.
-    pub amounts_minor: Vec<i64>,
-    /// What the carrier takes of the face value, such as 0.97.
-    pub cost_share: Decimal,
-    /// Added to every payment, minor units.
-    pub fee_fixed_minor: i64,
-    /// Added as a share of the face value, such as 0.01.
-    pub fee_share: Decimal,
-}
-
 /// Where a number leads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Found<'p> {
@@ -64,28 +53,6 @@ pub enum Found<'p> {
     NotSupported,
     /// Not a mobile number of this plan.
     BadNumber,
-}
-
-impl Carrier {
-    /// What the carrier takes for `amount_minor`, rounded half to even; never more than the face value.
-    #[must_use]
-    pub fn cost_minor(&self, amount_minor: i64) -> i64 {
-        share(amount_minor, self.cost_share).min(amount_minor)
-    }
-
-    /// The customer's fee for `amount_minor`, rounded half to even.
-    #[must_use]
-    pub fn fee_minor(&self, amount_minor: i64) -> i64 {
-        self.fee_fixed_minor.saturating_add(share(amount_minor, self.fee_share))
-    }
-}
-
-fn share(amount_minor: i64, share: Decimal) -> i64 {
-    Decimal::from(amount_minor)
-        .checked_mul(share)
-        .map(|d| d.round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven))
-        .and_then(|d| i64::try_from(d).ok())
-        .unwrap_or(i64::MAX)
 }
 
 impl Plan {
@@ -114,15 +81,37 @@ impl Plan {
                     faults.add(&b.span, "range.prefix", format!("\"{}\" is there twice", b.value.prefix));
                 }
             }
-            let routes = routes(root, currency, &ranges, faults);
+            let routes = route::read(root, currency, &ranges, faults);
             Some(Self {
                 country: country?.value,
                 national_lengths,
                 currency: currency?,
                 ranges: ranges.into_iter().map(|p| p.value).collect(),
                 routes,
+                ported: Arc::default(),
             })
         })
+    }
+
+    /// Reads a table of ported numbers against this plan: see [`Ported::parse`].
+    ///
+    /// # Errors
+    /// Every fault with its line, the first twenty.
+    pub fn read_ported(&self, csv: &str) -> Result<Ported, Vec<Fault>> {
+        let operators = self.ranges.iter().filter(|r| r.mobile).map(|r| r.operator.as_str());
+        Ported::parse(csv, &self.country, operators)
+    }
+
+    /// Puts a table of ported numbers in the place of the one before. Whoever holds a clone of the plan sees it too.
+    pub fn set_ported(&self, ported: Ported) {
+        // What is behind the lock is replaced whole.
+        *self.ported.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ported);
+    }
+
+    /// The table of ported numbers as it is now.
+    #[must_use]
+    pub fn ported(&self) -> Arc<Ported> {
+        Arc::clone(&self.ported.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The range of a number: the longest prefix that holds it.
@@ -145,15 +134,35 @@ impl Plan {
         self.range(phone).is_some_and(|r| r.mobile)
     }
 
-    /// Who recharges a number: a route of its area before one of everywhere.
+    /// Whose number it is now: the operator that it was ported to, else that of its range.
+    #[must_use]
+    pub fn operator(&self, phone: &Msisdn) -> Option<String> {
+        let range = self.range(phone).filter(|r| r.mobile)?;
+        Some(self.ported().operator(phone).map_or_else(|| range.operator.clone(), str::to_owned))
+    }
+
+    /// Who recharges a number, in the order in which they are tried: by priority, then a route of its area before one of
+    /// everywhere.
+    #[must_use]
+    pub fn carriers(&self, phone: &Msisdn) -> Vec<&Carrier> {
+        let (Some(range), Some(operator)) = (self.range(phone), self.operator(phone)) else {
+            return Vec::new();
+        };
+        let here = |r: &&Carrier| {
+            r.operator == operator && r.area.as_deref().is_none_or(|area| area == range.area.as_str())
+        };
+        let mut found: Vec<&Carrier> = self.routes.iter().filter(here).collect();
+        found.sort_by_key(|r| (r.priority, r.area.is_none()));
+        found
+    }
+
+    /// Who recharges a number first.
     #[must_use]
     pub fn find(&self, phone: &Msisdn) -> Found<'_> {
-        let Some(range) = self.range(phone).filter(|r| r.mobile) else { return Found::BadNumber };
-        let of_operator = || self.routes.iter().filter(|r| r.operator == range.operator);
-        of_operator()
-            .find(|r| r.area.as_deref() == Some(range.area.as_str()))
-            .or_else(|| of_operator().find(|r| r.area.is_none()))
-            .map_or(Found::NotSupported, Found::Carrier)
+        if !self.is_mobile(phone) {
+            return Found::BadNumber;
+        }
+        self.carriers(phone).first().map_or(Found::NotSupported, |carrier| Found::Carrier(carrier))
     }
 
     /// Every route.
@@ -208,88 +217,6 @@ fn ranges(root: &mut Section<'_>, faults: &mut Faults<'_>) -> Vec<Placed<Range>>
         section.finish(faults);
     }
     found
-}
-
-fn routes(
-    root: &mut Section<'_>,
-    currency: Option<Currency>,
-    ranges: &[Placed<Range>],
-    faults: &mut Faults<'_>,
-) -> Vec<Carrier> {
-    let mut found: Vec<Carrier> = Vec::new();
-    for mut section in root.sections("route", faults) {
-        let route = currency.and_then(|currency| route(&mut section, currency, ranges, faults));
-        section.finish(faults);
-        let Some(route) = route else { continue };
-        if found.iter().any(|r| r.operator == route.operator && r.area == route.area) {
-            faults.add(&section.span, &section.key, "this operator and area have a route already");
-        }
-        found.push(route);
-    }
-    found
-}
-
-fn route(
-    section: &mut Section<'_>,
-    currency: Currency,
-    ranges: &[Placed<Range>],
-    faults: &mut Faults<'_>,
-) -> Option<Carrier> {
-    let operator = section.need_text("operator", faults);
-    if let Some(operator) = operator.as_ref().filter(|o| !ranges.iter().any(|r| r.value.operator == o.value))
-    {
-        faults.add(&operator.span, &operator.key, "no [[range]] has this operator");
-    }
-    let area = section.text("area", faults);
-    let connector = section.need_text("connector", faults);
-    if let Some(connector) = connector.as_ref().filter(|c| !is_id(&c.value)) {
-        faults.add(&connector.span, &connector.key, "is not a connector's id");
-    }
-    let written = section.texts("amounts", faults);
-    if written.is_empty() {
-        section.missing("amounts", faults);
-    }
-    let mut amounts_minor = Vec::new();
-    for Placed { value, span, key } in written {
-        match Money::parse(&value, currency) {
-            Ok(amount) if (1..=AMOUNT_MAX_MINOR / 2).contains(&amount.minor) => {
-                amounts_minor.push(amount.minor)
-            }
-            Ok(_) => faults.add(&span, &key, "expected an amount above 0"),
-            Err(error) => faults.add(&span, &key, error.to_string()),
-        }
-    }
-    amounts_minor.sort_unstable();
-    amounts_minor.dedup();
-    let cost_share = decimal(section, "cost_share", Decimal::ONE, faults);
-    let fee_share = decimal(section, "fee_share", Decimal::ZERO, faults);
-    let fee_fixed_minor = section.text("fee", faults).map_or(0, |p| match Money::parse(&p.value, currency) {
-        Ok(fee) => fee.minor,
-        Err(error) => {
-            faults.add(&p.span, &p.key, error.to_string());
-            0
-        }
-    });
-    Some(Carrier {
-        operator: operator?.value,
-        area: area.map(|a| a.value),
-        connector: connector?.value,
-        amounts_minor,
-        cost_share,
-        fee_fixed_minor,
-        fee_share,
-    })
-}
-
-fn decimal(section: &mut Section<'_>, key: &str, default: Decimal, faults: &mut Faults<'_>) -> Decimal {
-    let Some(Placed { value, span, key }) = section.text(key, faults) else { return default };
-    match Decimal::from_str_exact(&value) {
-        Ok(share) if share >= Decimal::ZERO && share <= Decimal::ONE => share,
-        _ => {
-            faults.add(&span, &key, "expected a share from \"0\" to \"1\", such as \"0.97\"");
-            default
-        }
-    }
 }
 
 #[cfg(test)]
@@ -357,7 +284,7 @@ amounts = ["20"]
     fn amounts_cost_and_fee() {
         let plan = Plan::parse(PLAN).unwrap();
         let route = &plan.routes()[0];
-        assert_eq!(route.amounts_minor, [5000, 10_000]);
+        assert_eq!(route.offer, Offer::Fixed(vec![5000, 10_000]));
         assert_eq!(route.cost_minor(5000), 4875);
         assert_eq!(route.cost_minor(20), 20, "19.5 rounds to the even 20");
         assert_eq!(route.cost_minor(60), 58, "58.5 rounds to the even 58");
@@ -390,5 +317,59 @@ cost_share = "1.5"
 "#;
         let lines: Vec<usize> = Plan::parse(text).unwrap_err().iter().map(|f| f.line).collect();
         assert_eq!(lines, [2, 4, 6, 11, 13, 16, 17, 18, 18, 19]);
+    }
+    #[test]
+    fn routes_are_tried_by_priority_and_a_ported_number_goes_to_its_new_operator() {
+        let more = r#"
+[[route]]
+operator = "mobile"
+connector = "second"
+priority = 2
+min = "10"
+max = "500"
+step = "5"
+[[route]]
+operator = "other"
+connector = "else"
+amounts = ["10"]
+"#;
+        let plan = Plan::parse(&format!("{PLAN}{more}")).unwrap();
+        let names = |number: &str| -> Vec<String> {
+            let phone = Msisdn::parse(number).unwrap();
+            plan.carriers(&phone).iter().map(|c| c.connector.clone()).collect()
+        };
+        assert_eq!(names("+8613900000001"), ["acme", "second"]);
+        assert_eq!(names("+8613800000001"), ["north", "acme", "second"], "the own area first");
+        assert_eq!(names("+8613810000001"), ["else"]);
+        assert_eq!(names("+8610123456789"), Vec::<String>::new());
+        let held = plan.clone();
+        plan.set_ported(plan.read_ported("13900000001,other\n+8613810000001,mobile\n").unwrap());
+        let other = Msisdn::parse("+8613900000001").unwrap();
+        assert_eq!(held.operator(&other).as_deref(), Some("other"), "a clone sees the new table");
+        assert_eq!(names("+8613900000001"), ["else"]);
+        assert_eq!(names("+8613810000001"), ["acme", "second"]);
+        assert_eq!(names("+8613900000002"), ["acme", "second"]);
+        plan.set_ported(Ported::default());
+        assert_eq!(names("+8613900000001"), ["acme", "second"]);
+    }
+
+    #[test]
+    fn equal_routes_and_broken_ranges_are_faults() {
+        let faults = |more: &str| -> Vec<String> {
+            let text = format!("{PLAN}[[route]]\noperator = \"mobile\"\nconnector = \"x\"\n{more}");
+            Plan::parse(&text).unwrap_err().iter().map(|f| f.message.clone()).collect()
+        };
+        for (more, wanted) in [
+            ("amounts = [\"10\"]", "a route of this priority already"),
+            ("amounts = [\"10\"]\npriority = 0", "from 1 to 99"),
+            ("priority = 2", "is missing"),
+            ("priority = 2\namounts = [\"10\"]\nmin = \"1\"\nmax = \"2\"", "either amounts or min and max"),
+            ("priority = 2\nmin = \"5\"\nmax = \"2\"", "no less than min"),
+            ("priority = 2\nmin = \"5\"", "is missing"),
+            ("priority = 2\nmin = \"0\"\nmax = \"2\"", "above 0"),
+        ] {
+            let found = faults(more);
+            assert!(found.iter().any(|f| f.contains(wanted)), "{more}: {found:?}");
+        }
     }
 }

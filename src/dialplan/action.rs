@@ -149,7 +149,7 @@ pub static REFUSAL: Family = Family {
 };
 
 /// The families of words that messages may speak.
-pub static FAMILIES: &[&Family] = &[&REFUSAL, &BILLER_KIND];
+pub static FAMILIES: &[&Family] = &[&REFUSAL, &BILLER_KIND, &charge::CHARGE_STAGE];
 
 const fn field(name: &'static str, ty: Type) -> Field {
     Field { name, ty }
@@ -177,7 +177,8 @@ pub fn all() -> impl Iterator<Item = &'static Action> {
 }
 
 /// The records that actions make.
-pub static RECORDS: &[&Record] = &[&BILL, &bill::BILLER, &order::ORDER, &PAYMENT];
+pub static RECORDS: &[&Record] =
+    &[&BILL, &bill::BILLER, &order::ORDER, &PAYMENT, &charge::OFFER, &charge::CHARGE];
 
 /// Types as flows and messages write them; of each there may be a list too.
 static WRITTEN: &[(Type, Type)] = &[
@@ -193,6 +194,8 @@ static WRITTEN: &[(Type, Type)] = &[
     (Type::Record(&order::ORDER), Type::List(&Type::Record(&order::ORDER))),
     (Type::Record(&bill::BILLER), Type::List(&Type::Record(&bill::BILLER))),
     (Type::Record(&PAYMENT), Type::List(&Type::Record(&PAYMENT))),
+    (Type::Record(&charge::OFFER), Type::List(&Type::Record(&charge::OFFER))),
+    (Type::Record(&charge::CHARGE), Type::List(&Type::Record(&charge::CHARGE))),
 ];
 
 /// The type that a flow writes as `money`, `yes/no`, `bill list`.

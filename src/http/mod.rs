@@ -1,6 +1,7 @@
 //! HTTP in: carriers' callbacks, gateways of USSD and SMS, health. Every answer about money comes from `payment`, every word
 //! to a caller from a desk; nothing is decided here.
 
+mod charges;
 pub mod form;
 pub mod guard;
 mod incoming;
@@ -55,6 +56,7 @@ pub fn router<M: Clone + Send + Sync + 'static>(payments: Payments, gateways: Ga
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(orders::router())
+        .merge(charges::router())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(payments)
         .merge(of_gateways.layer(DefaultBodyLimit::max(incoming::BODY_BYTES_MAX)))

@@ -62,8 +62,8 @@ pub(super) fn router() -> Router<Payments> {
         .route("/v1/balance", get(balance))
 }
 
-/// An error as the merchant sees it.
-struct Refused(StatusCode, &'static str, String);
+/// An error as the asker sees it.
+pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str, pub(super) String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -79,7 +79,7 @@ impl From<Error> for Refused {
                 Self(StatusCode::SERVICE_UNAVAILABLE, "busy", "ask again with the same key".to_owned())
             }
             error => {
-                tracing::error!(%error, "a merchant's request failed");
+                tracing::error!(%error, "a request of the API failed");
                 let message = "something failed on our side; ask again with the same key".to_owned();
                 Self(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
             }
@@ -102,32 +102,36 @@ impl From<Fault> for Refused {
     }
 }
 
-fn invalid(message: impl Into<String>) -> Refused {
+pub(super) fn invalid(message: impl Into<String>) -> Refused {
     Refused(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message.into())
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-async fn merchant(payments: &Payments, headers: &HeaderMap) -> Result<MerchantRow, Refused> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key =
-        given.and_then(|given| given.split_once(' ')).filter(|(how, _)| how.eq_ignore_ascii_case("bearer"));
-    let known = match key {
-        Some((_, key)) => payments.merchant_by_key(key.trim()).await?,
-        None => None,
-    };
-    known.ok_or_else(|| {
-        Refused(
-            StatusCode::UNAUTHORIZED,
-            "unauthorised",
-            "expected Authorization: Bearer with an API key".to_owned(),
-        )
-    })
+/// The API key of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (how, key) = given.split_once(' ')?;
+    how.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-fn key(headers: &HeaderMap) -> Result<&str, Refused> {
+/// The answer to a request without a key that somebody has.
+pub(super) fn unauthorised() -> Refused {
+    let expected = "expected Authorization: Bearer with an API key";
+    Refused(StatusCode::UNAUTHORIZED, "unauthorised", expected.to_owned())
+}
+
+async fn merchant(payments: &Payments, headers: &HeaderMap) -> Result<MerchantRow, Refused> {
+    let known = match bearer(headers) {
+        Some(key) => payments.merchant_by_key(key).await?,
+        None => None,
+    };
+    known.ok_or_else(unauthorised)
+}
+
+pub(super) fn key(headers: &HeaderMap) -> Result<&str, Refused> {
     let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
     key.ok_or_else(|| {
         Refused(StatusCode::BAD_REQUEST, "idempotency_key_missing", "expected Idempotency-Key".to_owned())
@@ -138,7 +142,7 @@ fn id(text: &str) -> Result<Id, Refused> {
     Id::parse(text).ok_or_else(|| Fault::Unknown.into())
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| {
         Refused(StatusCode::BAD_REQUEST, "body", format!("the body cannot be read: {error}"))
     })

@@ -25,9 +25,9 @@ pub const FAULTS_MAX: usize = 1000;
 /// A row that breaks a rule.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Fault {
-    /// "I1" to "I7"; "I10" and "I11" of payments.
+    /// "I1" to "I7"; "I8" to "I11" of payments, "I12" of hash chains, "TRUST" of closed days.
     pub invariant: &'static str,
-    /// "account", "entry", "hold" or "transfer"; "payment", "pair" or "counter".
+    /// "account", "entry", "hold" or "transfer"; "payment", "pair" or "counter"; "audit" or "day".
     pub row: &'static str,
     /// Its id: of an entry and a counter the account's, of a pair the payment's.
     pub id: Id,

@@ -67,6 +67,17 @@ pub enum Route {
         /// Designated amounts, minor units, ascending.
         amounts_minor: Vec<i64>,
     },
+    /// A carrier recharges this number with any step from the least to the most.
+    Range {
+        /// The connector.
+        carrier: String,
+        /// Minor units.
+        least_minor: i64,
+        /// Minor units.
+        most_minor: i64,
+        /// Between two amounts, counted from the least, minor units.
+        step_minor: i64,
+    },
     /// No carrier offers direct recharge for this number's operator and area.
     NotSupported,
     /// Not a mobile number of the numbering plan.

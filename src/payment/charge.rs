@@ -14,6 +14,10 @@ pub const CERTIFICATE_TRIES: i32 = 5;
 pub const CERTIFICATE_TAIL: usize = 4;
 /// The fewest characters of evidence.
 pub const EVIDENCE_MIN: usize = 8;
+/// The most characters of one statement, of staff or of a side.
+pub const STATEMENT_MAX: usize = 500;
+/// The most statements of a dispute, of both sides and staff together.
+pub const STATEMENTS_MAX: usize = 20;
 
 const MINUTE: i64 = 60_000_000;
 
@@ -28,7 +32,9 @@ pub struct Terms {
     pub claim_window: i64,
     /// From the buyer's word on the agent has this long.
     pub confirm_within: i64,
-    /// Staff are told of an open dispute this often.
+    /// Staff are told of a dispute that is this old.
+    pub alarm_after: i64,
+    /// And from then on this often.
     pub alarm_every: i64,
     /// The most of one charge; off when `None`.
     pub charge_limit_minor: Option<i64>,
@@ -45,6 +51,7 @@ impl Default for Terms {
             pay_within: 120 * MINUTE,
             claim_window: 60 * MINUTE,
             confirm_within: 60 * MINUTE,
+            alarm_after: 24 * 60 * MINUTE,
             alarm_every: 24 * 60 * MINUTE,
             charge_limit_minor: None,
             day_limit_minor: None,
@@ -182,6 +189,15 @@ pub enum Input {
     WrongCertificate,
     /// The buyer takes the word "paid" back.
     Withdraw,
+    /// One side says that the other's word is not so, before the time limit passes.
+    Dispute(Side),
+    /// What one side has to say for itself in a dispute, for staff to read.
+    Statement {
+        /// Whose.
+        side: Side,
+        /// What.
+        words: String,
+    },
     /// One of the staff says whose the money is.
     Judge {
         /// Who says so.
@@ -212,6 +228,8 @@ pub enum Refusal {
     SameStaff,
     /// Too few words of evidence.
     NoEvidence,
+    /// No more statements are taken.
+    Full,
     /// The row is none that this program writes.
     Broken,
 }
@@ -302,6 +320,16 @@ pub fn decide(row: &ChargeRow, now: i64, terms: &Terms, input: Input) -> Result<
         (Input::Withdraw, Stage::Claimed | Stage::Disputed) => {
             Ok(end(row, now, Stage::ToAgent, Movement::Settle(Side::Agent)))
         }
+        (Input::Dispute(_), Stage::Claimed) => Ok(dispute(row, now, terms)),
+        (Input::Statement { side, words }, Stage::Disputed) => {
+            let who = match side {
+                Side::Buyer => "(the buyer)",
+                Side::Agent => "(the agent)",
+            };
+            let evidence = Some(said(row, who, &words)?);
+            let row = ChargeRow { evidence, ..row.next_version(now) };
+            Ok(Step { row, movement: Movement::Still, tell: false })
+        }
         (Input::Judge { staff, to, evidence }, Stage::Disputed) => judge(row, now, staff, to, &evidence),
         _ => not_now,
     }
@@ -314,11 +342,7 @@ fn time(row: &ChargeRow, now: i64, terms: &Terms, stage: Stage) -> Result<Step, 
     match stage {
         Stage::Requested => Ok(end(row, now, Stage::Lapsed, Movement::Still)),
         Stage::Deposited => Ok(end(row, now, Stage::Returned, Movement::Settle(Side::Agent))),
-        Stage::Claimed => {
-            let mut step = go(row, now, Stage::Disputed, terms.alarm_every, Movement::Still);
-            step.row.disputed_at = Some(now);
-            Ok(step)
-        }
+        Stage::Claimed => Ok(dispute(row, now, terms)),
         // Only the alarm: money stays put.
         Stage::Disputed => {
             let step = go(row, now, Stage::Disputed, terms.alarm_every, Movement::Still);
@@ -328,40 +352,88 @@ fn time(row: &ChargeRow, now: i64, terms: &Terms, stage: Stage) -> Result<Step, 
     }
 }
 
-/// The first word is kept; a second of another person that agrees decides; one that does not takes its place.
+fn dispute(row: &ChargeRow, now: i64, terms: &Terms) -> Step {
+    let mut step = go(row, now, Stage::Disputed, terms.alarm_after, Movement::Still);
+    step.row.disputed_at = Some(now);
+    step
+}
+
+/// The statements with one more: a line for each.
+fn said(row: &ChargeRow, who: &str, words: &str) -> Result<String, Refusal> {
+    let plain: String = words.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if plain.chars().count() < EVIDENCE_MIN {
+        return Err(Refusal::NoEvidence);
+    }
+    let before = row.evidence.as_deref().unwrap_or_default();
+    if before.lines().count() >= STATEMENTS_MAX {
+        return Err(Refusal::Full);
+    }
+    let plain: String = plain.chars().take(STATEMENT_MAX).collect();
+    let line = format!("{who}: {plain}");
+    Ok(if before.is_empty() { line } else { format!("{before}\n{line}") })
+}
+
+/// The first word is kept; a second of another person that agrees decides; one that does not takes its place. What the two
+/// sides have said leaves room for staff: their words are taken however many there are.
 fn judge(row: &ChargeRow, now: i64, staff: String, to: Side, evidence: &str) -> Result<Step, Refusal> {
-    let evidence = evidence.trim();
-    if evidence.chars().count() < EVIDENCE_MIN || staff.trim().is_empty() {
+    let staff = staff.trim().to_owned();
+    if staff.is_empty() {
         return Err(Refusal::NoEvidence);
     }
     let stage = match to {
         Side::Buyer => Stage::ToBuyer,
         Side::Agent => Stage::ToAgent,
     };
-    let said = format!("{staff}: {evidence}");
+    let whole = match said(row, &staff, evidence) {
+        Err(Refusal::Full) => {
+            // The oldest line goes: the audit log has what staff said.
+            let rest = row.evidence.as_deref().and_then(|lines| lines.split_once('\n')).map(|(_, rest)| rest);
+            let shorter = ChargeRow { evidence: rest.map(str::to_owned), ..row.clone() };
+            said(&shorter, &staff, evidence)?
+        }
+        said => said?,
+    };
     match (&row.judged_by, row.judged_to) {
         (Some(first), Some(_)) if *first == staff => Err(Refusal::SameStaff),
         (Some(_), Some(first)) if first == to.number() => {
             let mut step = end(row, now, stage, Movement::Settle(to));
-            step.row.evidence = Some(match &row.evidence {
-                Some(before) => format!("{before}\n{said}"),
-                None => said,
-            });
+            step.row.evidence = Some(whole);
             Ok(step)
         }
         _ => {
             let row = ChargeRow {
                 judged_by: Some(staff),
                 judged_to: Some(to.number()),
-                evidence: Some(match &row.evidence {
-                    Some(before) => format!("{before}\n{said}"),
-                    None => said,
-                }),
+                evidence: Some(whole),
                 ..row.next_version(now)
             };
             Ok(Step { row, movement: Movement::Still, tell: false })
         }
     }
+}
+
+/// What is wrong with a stored row, for `ledger verify`; none when it can be what it is.
+#[must_use]
+pub fn fault(row: &ChargeRow) -> Option<&'static str> {
+    let Some(stage) = Stage::from_number(row.state) else { return Some("is in no known state") };
+    let deposited = row.deposit.is_some();
+    let must = stage.holds_money()
+        || matches!(stage, Stage::Completed | Stage::Returned | Stage::ToBuyer | Stage::ToAgent);
+    let may = must || stage == Stage::Cancelled;
+    let claimed = matches!(stage, Stage::Claimed | Stage::Disputed | Stage::ToBuyer | Stage::ToAgent);
+    if (must && !deposited) || (!may && deposited) {
+        return Some("has a deposit that does not fit its state");
+    }
+    if deposited != row.certificate.is_some() || deposited != row.certificate_mac.is_some() {
+        return Some("has a deposit without a certificate, or the other way round");
+    }
+    if stage.is_final() != row.due_at.is_none() || stage.is_final() != row.ended_at.is_some() {
+        return Some("is over and has something due, or is not and has nothing");
+    }
+    if claimed && row.claimed_at.is_none() {
+        return Some("was never said to be paid");
+    }
+    (stage == Stage::Disputed && row.disputed_at.is_none()).then_some("is disputed since no time")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::payment::fold::{Working, ids};
 use crate::payment::limits;
 use crate::payment::posting;
 use crate::payment::row::{AttemptRow, BindingRow, EventRow, PairRow, PayerRow, PaymentRow, State, product};
-use crate::payment::unit::{Authorise, Move, Op, Refusal};
+use crate::payment::unit::{Authorise, Move, Note, Op, Refusal, Resubmit};
 
 /// Pair states as stored (see [`PairRow`]).
 pub(super) mod pair {
@@ -39,6 +39,8 @@ pub fn judge(op: &Op, work: &mut Working) -> Result<(), Refusal> {
         Op::Authorise(authorise) => self::authorise(authorise, work),
         Op::Submit { payment, version, attempt } => submit(*payment, *version, attempt, work),
         Op::Move(step) => self::step(step, work),
+        Op::Resubmit(asked) => resubmit(asked, work),
+        Op::Note(asked) => note(asked, work),
         // `fold` does these itself.
         Op::Ledger(_)
         | Op::OpenAccount(_)
@@ -238,11 +240,55 @@ const fn over_limit(over: limits::Over) -> Refusal {
 /// From here on the hold no longer expires: a request may be on its way (DESIGN 6.4 point 1).
 fn submit(id: Id, version: i64, attempt: &AttemptRow, work: &mut Working) -> Result<(), Refusal> {
     let payment = seen(id, version, State::Submitting, work)?;
+    // Whoever goes on to another carrier does so by `resubmit`.
+    if payment.state != State::Authorised {
+        return Err(Refusal::NotAllowed(payment.state));
+    }
     work.apply_ledger(&Command::new(ids::keep(id), Some(id), Act::Keep { hold: payment.hold }))?;
     let at = work.at();
     work.put_attempt(AttemptRow { created_at: at, ..attempt.clone() });
     let row = PaymentRow { state: State::Submitting, updated_at: at, version: version + 1, ..payment };
     event(&row, "the request is about to leave", work);
+    work.put_payment(row);
+    Ok(())
+}
+
+/// The hold stays as it is: it was kept when the first request was about to leave.
+fn resubmit(asked: &Resubmit, work: &mut Working) -> Result<(), Refusal> {
+    let payment = seen(asked.payment, asked.version, State::Submitting, work)?;
+    let Resubmit { answered, attempt, .. } = asked;
+    let follows =
+        attempt.number == answered.number.saturating_add(1) && attempt.connector != answered.connector;
+    if payment.state == State::Authorised || payment.connector != answered.connector || !follows {
+        return Err(Refusal::NotAllowed(payment.state));
+    }
+    let at = work.at();
+    work.put_attempt(answered.clone());
+    work.put_attempt(AttemptRow { created_at: at, ..attempt.clone() });
+    let row = PaymentRow {
+        state: State::Submitting,
+        class: None,
+        connector: attempt.connector.clone(),
+        carrier_reference: None,
+        cost_minor: asked.cost_minor,
+        next_check_at: Some(asked.next_check_at),
+        updated_at: at,
+        version: payment.version + 1,
+        ..payment
+    };
+    event(&row, &asked.detail, work);
+    work.put_payment(row);
+    Ok(())
+}
+
+fn note(asked: &Note, work: &mut Working) -> Result<(), Refusal> {
+    let payment = work.payment(asked.payment).ok_or(Refusal::Unknown("payment"))?;
+    if payment.version != asked.version {
+        return Err(Refusal::Stale);
+    }
+    let row = PaymentRow { updated_at: work.at(), version: payment.version + 1, ..payment.clone() };
+    work.put_attempt(asked.attempt.clone());
+    event(&row, &asked.detail, work);
     work.put_payment(row);
     Ok(())
 }

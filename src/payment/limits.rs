@@ -72,12 +72,6 @@ pub fn judge(facts: &Facts) -> Option<Over> {
     None
 }
 
-/// Whether any designated amount fits what is left.
-#[must_use]
-pub fn any_fits(amounts_minor: &[i64], left_minor: i64) -> bool {
-    amounts_minor.iter().any(|amount| *amount <= left_minor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +125,5 @@ mod tests {
             ..FACTS
         };
         assert_eq!(judge(&facts), Some(Over::Day { limit_minor: 200_000, left_minor: 1000 }));
-        assert!(any_fits(&[5000, 10_000], 5000));
-        assert!(!any_fits(&[5000, 10_000], 4_999));
     }
 }

@@ -3,6 +3,7 @@
 //! Rules are pure (`state`, `decision`, `limits`, `pin`, `judge`, `fold`); `run` drives them: it asks the
 //! store, the writer and the carriers.
 
+pub mod alarm;
 pub mod answer;
 pub mod approval;
 pub mod assurance;
@@ -12,8 +13,12 @@ pub mod binding;
 pub mod charge;
 pub mod code;
 pub mod csv;
+pub mod day;
 pub mod decision;
+pub mod elsewhere;
+pub mod finding;
 pub mod fold;
+pub mod history;
 pub mod judge;
 pub mod limits;
 pub mod order;
@@ -31,6 +36,7 @@ pub mod staff;
 pub mod state;
 pub mod statement;
 pub mod storable;
+pub mod tax;
 pub mod tier;
 pub mod unit;
 pub mod verify;

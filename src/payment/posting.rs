@@ -8,7 +8,7 @@
 use crate::ledger::command::{Act, Command, Leg};
 use crate::ledger::row::Id;
 use crate::payment::fold::ids;
-use crate::payment::row::PaymentRow;
+use crate::payment::row::{AttemptRow, PaymentRow};
 use crate::payment::unit::Posting;
 
 /// What the customer pays: face value and fee. `None` when it does not fit.
@@ -109,6 +109,34 @@ pub fn regain(payment: &PaymentRow, posting: &Posting, loss: Id) -> Option<Comma
     let legs = Leg::merged(&[Leg::new(posting.counterparty, -cost), Leg::new(loss, cost)]);
     let act = Act::Reverse { transfer: late(payment.id), legs };
     (cost != 0).then(|| Command::new(payment.id.derived("late reverse"), Some(payment.id), act))
+}
+
+/// Books what was delivered by a carrier whose refusal had sent the payment to another one; nothing when it cost nothing.
+#[must_use]
+pub fn lose_elsewhere(
+    payment: &PaymentRow,
+    attempt: &AttemptRow,
+    posting: &Posting,
+    loss: Id,
+    cost_minor: i64,
+) -> Option<Command> {
+    let legs = Leg::merged(&[Leg::new(posting.counterparty, cost_minor), Leg::new(loss, -cost_minor)]);
+    let act = Act::Transfer { legs: legs.clone() };
+    (!legs.is_empty()).then(|| Command::new(attempt.id.derived("late delivery"), Some(payment.id), act))
+}
+
+/// Takes that loss back.
+#[must_use]
+pub fn regain_elsewhere(
+    payment: &PaymentRow,
+    attempt: &AttemptRow,
+    posting: &Posting,
+    loss: Id,
+    cost_minor: i64,
+) -> Option<Command> {
+    let legs = Leg::merged(&[Leg::new(posting.counterparty, -cost_minor), Leg::new(loss, cost_minor)]);
+    let act = Act::Reverse { transfer: attempt.id.derived("late delivery"), legs };
+    (cost_minor != 0).then(|| Command::new(attempt.id.derived("late reverse"), Some(payment.id), act))
 }
 
 fn late(payment: Id) -> Id {

@@ -35,6 +35,24 @@ pub fn plain(payment: &PaymentRow) -> Option<String> {
     }
 }
 
+/// The text that brings a voucher's code, digits in groups of four; without a code it has been told before and is gone.
+#[must_use]
+pub fn voucher(payment: &PaymentRow, code: Option<&str>) -> String {
+    let amount = Money::new(payment.amount_minor, payment.currency);
+    let reference = &payment.reference;
+    let Some(code) = code else {
+        return format!("The code for {amount} was sent before. Ref {reference}.");
+    };
+    let phone = payment.target.phone().map_or("", |phone| phone.as_str());
+    let digits: Vec<char> = code.chars().collect();
+    let shown = if digits.iter().all(char::is_ascii_digit) {
+        digits.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+    } else {
+        code.to_owned()
+    };
+    format!("Code {shown} recharges {phone} with {amount}. Ref {reference}.")
+}
+
 fn bill(payment: &PaymentRow, number: &str) -> Option<String> {
     let amount = Money::new(payment.amount_minor, payment.currency);
     let payee = payment.payee.as_deref().unwrap_or("the biller");

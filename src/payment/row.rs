@@ -1,13 +1,16 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
+pub mod alarm;
 pub mod bill;
 pub mod charge;
+pub mod day;
 pub mod identity;
 mod messages;
 pub mod order;
 pub mod record;
 pub mod staff;
 mod target;
+pub mod voucher;
 
 pub use crate::ledger::row::Id;
 use crate::ledger::row::{HoldRow, TransferRow};
@@ -331,6 +334,10 @@ pub struct PaymentCase {
     pub holds: Vec<HoldRow>,
     /// The row of its [`PairKey`].
     pub pair: Option<PairRow>,
+    /// Its steps, by version.
+    pub events: Vec<EventRow>,
+    /// Its requests to carriers, by number.
+    pub attempts: Vec<AttemptRow>,
 }
 
 /// One thing that the database holds, shown to the audit in this order: all payments by id, all pending holds of no

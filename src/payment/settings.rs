@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
+use crate::payment::alarm;
 use crate::payment::answer::Channel;
 use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
@@ -14,6 +15,7 @@ use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
+use crate::payment::tax::FeeTax;
 use crate::payment::tier::Tiers;
 
 /// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
@@ -35,6 +37,9 @@ pub struct Settings {
     pub duplicate_window: Duration,
     /// How long a caller is kept waiting for a definite answer.
     pub answer_within: Duration,
+    /// A recharge that a carrier refused for a reason of its own is tried with the next one only so long after it was
+    /// authorised.
+    pub failover_within: Duration,
     /// A hold whose request never left is free again after this time.
     pub hold_expiry: Duration,
     /// Waiting times before the first, second… status query; after the last a person must look.
@@ -72,6 +77,10 @@ pub struct Settings {
     pub policy: Policy,
     /// What staff may do alone.
     pub staff: StaffSettings,
+    /// Tax that fees contain.
+    pub fee_tax: FeeTax,
+    /// What staff are told of.
+    pub alarms: alarm::Rules,
 }
 
 /// Rules for staff.
@@ -143,6 +152,7 @@ impl Settings {
             payment_limit_minor: 50_000,
             duplicate_window: seconds(600),
             answer_within: seconds(8),
+            failover_within: seconds(120),
             hold_expiry: seconds(600),
             status_schedule: [5, 15, 60, 300, 900, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400]
                 .map(seconds)
@@ -158,6 +168,8 @@ impl Settings {
             order_limit_minor: AMOUNT_MAX_MINOR,
             order_day_limit_minor: i64::MAX,
             staff: StaffSettings::default(),
+            fee_tax: FeeTax::default(),
+            alarms: alarm::Rules::default(),
             billers: Directory::default(),
             bill_day_limit_minor: 1_000_000,
             bill_payment_limit_minor: 500_000,

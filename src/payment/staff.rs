@@ -17,6 +17,8 @@
 //!  float_lost    float +   loss −          less
 //! ```
 
+use std::collections::BTreeMap;
+
 use crate::ledger::chart::House;
 use crate::ledger::command::{Act as LedgerAct, Command, Leg};
 use crate::ledger::row::Id;
@@ -163,6 +165,21 @@ pub enum Act {
         /// The part that an agent does not pay, minor units; only of a float sale.
         discount_minor: i64,
     },
+    /// Nothing is to be done about something that did not agree in a statement. Always by two persons.
+    Dismiss {
+        /// The statement.
+        statement: Id,
+        /// Where in it: see [`crate::payment::row::day::FindingRow`].
+        place: String,
+    },
+    /// Closes a day although payments are open, findings are unmatched or a float differs: they are carried over. Always by two
+    /// persons.
+    CloseDay {
+        /// Days since 1970-01-01 in the market's zone.
+        day: i32,
+        /// What connectors say that they have of ours, minor units.
+        told: BTreeMap<String, i64>,
+    },
 }
 
 impl Act {
@@ -174,7 +191,15 @@ impl Act {
             Self::Reverse { .. } => "reverse",
             Self::Refund { .. } => "refund",
             Self::Move { movement, .. } => movement.name(),
+            Self::Dismiss { .. } => "dismiss",
+            Self::CloseDay { .. } => "close",
         }
+    }
+
+    /// Whether two persons must want it, however little it moves.
+    #[must_use]
+    pub const fn needs_two(&self) -> bool {
+        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. })
     }
 
     /// The payment that it is about.
@@ -184,7 +209,7 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } => None,
+            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } => None,
         }
     }
 }
@@ -216,6 +241,11 @@ pub enum Refusal {
         /// Minor units.
         left_minor: i64,
     },
+    /// Orders and deposits have ways of their own to give back.
+    #[error(
+        "{0} payments are given back by their own rules: `keytone order resolve`, the merchant's refund, a charge's end"
+    )]
+    OwnRules(String),
     /// The house has given money back already: a reversal would give it twice.
     #[error("the house has refunded {refunded_minor} minor units already; a reversal would give them twice")]
     Refunded {
@@ -239,15 +269,45 @@ pub const fn resolvable(payment: &PaymentRow, outcome: Outcome) -> Result<(), Re
 /// Whether a delivery may be reversed whole.
 ///
 /// # Errors
-/// [`Refusal::NotDelivered`]; [`Refusal::Refunded`] when the house has given some back.
+/// [`Refusal::NotDelivered`]; [`Refusal::OwnRules`]; [`Refusal::Refunded`] when the house has given some back.
 pub fn reversible(payment: &PaymentRow, refunded: Option<&RefundRow>) -> Result<(), Refusal> {
     if payment.state != State::Delivered {
         return Err(Refusal::NotDelivered(payment.state));
+    }
+    if payment.deal.is_some() {
+        return Err(Refusal::OwnRules(payment.product.clone()));
     }
     match refunded {
         Some(row) if row.refunded_minor > 0 => Err(Refusal::Refunded { refunded_minor: row.refunded_minor }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// When a carrier takes a delivery back, or contradicts it: the row that any refund must have been judged against, and what the
+/// house gets back of its goodwill, since the customer gets everything by the reversal itself. Whoever refunds at the same time
+/// finds the row changed and judges anew.
+#[must_use]
+pub fn taken_back(
+    payment: &PaymentRow,
+    refunded: Option<&RefundRow>,
+    gives_back: bool,
+) -> (RefundRow, Option<Command>) {
+    let before = refunded.map_or((0, 0, 0), |r| (r.refunded_minor, r.refunds, r.version));
+    let row = RefundRow {
+        payment: payment.id,
+        refunded_minor: before.0,
+        refunds: before.1,
+        version: before.2.saturating_add(1),
+    };
+    if !gives_back || before.0 <= 0 {
+        return (row, None);
+    }
+    let legs = vec![
+        Leg::new(payment.account, before.0.saturating_neg()),
+        Leg::new(House::Loss.id(payment.currency), before.0),
+    ];
+    let id = payment.id.derived("goodwill back");
+    (row, Some(Command::new(id, Some(payment.id), LedgerAct::Transfer { legs })))
 }
 
 /// What is left to give back of a payment, minor units.
@@ -261,7 +321,7 @@ pub fn left_minor(payment: &PaymentRow, refunded: Option<&RefundRow>) -> i64 {
 /// `request`.
 ///
 /// # Errors
-/// [`Refusal::NotDelivered`], [`Refusal::Amount`], [`Refusal::TooMuch`].
+/// [`Refusal::NotDelivered`], [`Refusal::OwnRules`], [`Refusal::Amount`], [`Refusal::TooMuch`].
 pub fn refund(
     payment: &PaymentRow,
     refunded: Option<&RefundRow>,
@@ -270,6 +330,9 @@ pub fn refund(
 ) -> Result<(Command, RefundRow), Refusal> {
     if payment.state != State::Delivered {
         return Err(Refusal::NotDelivered(payment.state));
+    }
+    if payment.deal.is_some() {
+        return Err(Refusal::OwnRules(payment.product.clone()));
     }
     if amount_minor <= 0 {
         return Err(Refusal::Amount);
@@ -311,8 +374,8 @@ pub fn legs(
         return Err(Refusal::Amount);
     }
     let house = |house: House<'_>| house.id(currency);
-    let account = || account.ok_or(Refusal::Missing(movement.name(), "an account"));
-    let connector = || connector.ok_or(Refusal::Missing(movement.name(), "a connector"));
+    let account = || account.ok_or_else(|| Refusal::Missing(movement.name(), "an account"));
+    let connector = || connector.ok_or_else(|| Refusal::Missing(movement.name(), "a connector"));
     let (from, to) = match movement {
         Movement::CashIn | Movement::FloatSale => (house(House::Trust), account()?),
         Movement::CashOut | Movement::Payout => (account()?, house(House::Trust)),

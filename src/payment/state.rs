@@ -9,6 +9,7 @@
 //!                        refused ◄─────────┴────────────────────┘
 //!                           ⟲ delivered after all: the house's loss
 //! ```
+//! From submitting and submitted a payment may also go back to submitting, with the next carrier's attempt.
 //! From authorised to needs_review a hold is open; delivered has posted it, refused has voided it.
 
 use crate::payment::row::State;
@@ -21,12 +22,15 @@ impl State {
             Self::Created => &[Self::Authorised],
             // Delivered at once is what stays inside the house: an order, a deposit.
             Self::Authorised => &[Self::Submitting, Self::Delivered, Self::Refused],
-            Self::Submitting => {
-                &[Self::Submitted, Self::Delivered, Self::Refused, Self::Unknown, Self::NeedsReview]
-            }
-            Self::Submitted => {
-                &[Self::Submitted, Self::Delivered, Self::Refused, Self::Unknown, Self::NeedsReview]
-            }
+            // Submitting again: the carrier has certainly done nothing, the next one is tried.
+            Self::Submitting | Self::Submitted => &[
+                Self::Submitting,
+                Self::Submitted,
+                Self::Delivered,
+                Self::Refused,
+                Self::Unknown,
+                Self::NeedsReview,
+            ],
             Self::Unknown => {
                 &[Self::Unknown, Self::Submitted, Self::Delivered, Self::Refused, Self::NeedsReview]
             }
@@ -72,7 +76,7 @@ mod tests {
     fn nothing_is_sent_or_paid_without_a_hold() {
         for state in State::ALL {
             if state.may_become(State::Submitting) {
-                assert_eq!(*state, State::Authorised);
+                assert!(matches!(state, State::Authorised | State::Submitting | State::Submitted));
             }
             if state.may_become(State::Delivered) {
                 assert!(state.is_open(), "{state:?}");

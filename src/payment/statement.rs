@@ -35,7 +35,7 @@ pub struct Line {
     pub our_reference: Option<String>,
     /// The carrier's reference.
     pub carrier_reference: Option<String>,
-    /// The number that was recharged, with `+`.
+    /// The number that was recharged, with `+`, or of the bill.
     pub phone: Option<String>,
     /// Minor units, of face value or of cost as the profile says.
     pub amount_minor: i64,
@@ -56,7 +56,7 @@ pub struct Ours {
     pub sent_as: Vec<String>,
     /// The carrier's reference.
     pub carrier_reference: Option<String>,
-    /// The number that was recharged, with `+`.
+    /// The number that was recharged, with `+`, or of the bill.
     pub phone: Option<String>,
     /// What the statement's amount is compared with, minor units.
     pub amount_minor: i64,
@@ -69,6 +69,9 @@ pub struct Ours {
     /// Whether the carrier must have it: false for payments before and after the statement's time, which are there only to
     /// be found.
     pub expected: bool,
+    /// Whether the payment went on to another carrier after this one had refused it, so that what became of it there says
+    /// nothing of this one.
+    pub elsewhere: bool,
 }
 
 impl Ours {
@@ -194,10 +197,13 @@ enum Found {
     Again(usize),
 }
 
+/// Payments of one number and amount by their time, then their place.
+type ByTime = BTreeMap<(i64, usize), ()>;
+
 fn find(lines: &[Line], ours: &[Ours], drift_us: i64) -> Vec<Found> {
     let mut by_ours: HashMap<&str, usize> = HashMap::with_capacity(ours.len());
     let mut by_theirs: HashMap<&str, usize> = HashMap::with_capacity(ours.len());
-    let mut by_number: HashMap<(&str, i64), BTreeMap<(i64, usize), ()>> = HashMap::new();
+    let mut by_number: HashMap<(&str, i64), ByTime> = HashMap::new();
     for (at, payment) in ours.iter().enumerate() {
         by_ours.entry(payment.reference.as_str()).or_insert(at);
         for reference in &payment.sent_as {
@@ -288,6 +294,14 @@ pub fn propose(finding: &Finding, ours: Option<&Ours>, connector: &str, costs: b
     };
     let (status, theirs_minor) = finding.theirs?;
     match (finding.class, ours) {
+        // It was delivered twice: by this carrier, and by the one to which it went on.
+        (Class::StatusDiffers, Some(ours)) if ours.elsewhere => {
+            if costs && status == Status::Delivered {
+                float(theirs_minor)
+            } else {
+                None
+            }
+        }
         (Class::StatusDiffers, Some(ours)) => {
             let payment = ours.payment;
             match (ours.state, status) {

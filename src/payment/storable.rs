@@ -40,6 +40,14 @@ pub fn clean(op: &mut Op) {
         Op::Receive(receive) => all([&mut receive.row.route, &mut receive.row.caller]),
         Op::SaveSession(row) => clean_session(row),
         Op::Move(step) => clean_step(step),
+        Op::Resubmit(asked) => {
+            plain(&mut asked.detail);
+            clean_attempt(&mut asked.answered);
+        }
+        Op::Note(asked) => {
+            plain(&mut asked.detail);
+            clean_attempt(&mut asked.attempt);
+        }
         Op::Record(write) => clean_record(write),
         // These hold what was checked before, or nothing from outside.
         Op::Ledger(_)
@@ -85,9 +93,12 @@ fn clean_session(row: &mut SessionRow) {
 fn clean_step(step: &mut Move) {
     plain(&mut step.detail);
     all([&mut step.class, &mut step.carrier_reference].into_iter().flatten());
-    if let Some(AttemptRow { outcome, code, carrier_reference, .. }) = &mut step.attempt {
-        all([outcome, code, carrier_reference].into_iter().flatten());
-    }
+    step.attempt.iter_mut().for_each(clean_attempt);
+}
+
+fn clean_attempt(row: &mut AttemptRow) {
+    let AttemptRow { outcome, code, carrier_reference, .. } = row;
+    all([outcome, code, carrier_reference].into_iter().flatten());
 }
 
 #[cfg(test)]

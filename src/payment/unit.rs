@@ -63,6 +63,10 @@ pub enum Op {
         /// The attempt that is about to leave.
         attempt: AttemptRow,
     },
+    /// Submitting or submitted → submitting: what became of the last request, and the attempt of the next carrier.
+    Resubmit(Box<Resubmit>),
+    /// News of an attempt that changes nothing about its payment but the history.
+    Note(Box<Note>),
     /// Any other change of a payment's state, with what it means for hold, counters and pair.
     Move(Box<Move>),
     /// A message to leave after the commit; the same id again is the same message.
@@ -142,6 +146,38 @@ pub struct Authorise {
     pub repeat: bool,
     /// Without a PIN: the most that the account may pay so in a day, minor units, this payment and its fee included.
     pub without_pin: Option<i64>,
+}
+
+/// See [`Op::Resubmit`].
+#[derive(Clone, Debug)]
+pub struct Resubmit {
+    /// The payment.
+    pub payment: Id,
+    /// Its version as seen.
+    pub version: i64,
+    /// The last attempt with its outcome.
+    pub answered: AttemptRow,
+    /// The attempt that is about to leave, with another connector and the number that follows.
+    pub attempt: AttemptRow,
+    /// What the next carrier takes, by the plan.
+    pub cost_minor: i64,
+    /// When somebody else may take the payment up.
+    pub next_check_at: i64,
+    /// In words for the history, no secrets.
+    pub detail: String,
+}
+
+/// See [`Op::Note`].
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// The payment.
+    pub payment: Id,
+    /// Its version as seen.
+    pub version: i64,
+    /// The attempt as it is to be stored.
+    pub attempt: AttemptRow,
+    /// In words for the history, no secrets.
+    pub detail: String,
 }
 
 /// See [`Op::Move`].

@@ -1,4 +1,5 @@
-//! Proves payments against the books from stored rows alone: invariants I10 and I11, naming each row that is wrong.
+//! Proves payments against the books from stored rows alone: invariants I10 and I11, and by `history` I8 and I9, naming each
+//! row that is wrong.
 //!
 //! The rows stream in (see [`PaymentFact`]) beside those of the ledger; only the sums of counters are kept. Pure, and
 //! nothing here repairs anything.
@@ -23,9 +24,11 @@ use crate::ledger::row::{HoldRow, Id};
 use crate::ledger::verify::{Fault, Report};
 use crate::payment::answer::Channel;
 use crate::payment::audit::Chain;
+use crate::payment::charge;
 use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
+use crate::payment::history;
 use crate::payment::judge::pair;
 use crate::payment::order;
 use crate::payment::posting;
@@ -157,9 +160,14 @@ impl Verifier {
     /// What is frozen of orders and deposits: the intermediary account must hold it.
     fn record(&mut self, record: &Record) {
         self.chain.see(record);
-        if let Some(order) = record.read::<OrderRow>() {
-            if let Some(what) = order::fault(&order) {
-                self.fault("I10", "order", order.id, Some(order.number.clone()), what);
+        if let Some(order) = record.read::<OrderRow>()
+            && let Some(what) = order::fault(&order)
+        {
+            self.fault("I10", "order", order.id, Some(order.number.clone()), what);
+        }
+        if let Some(charge) = record.read::<ChargeRow>() {
+            if let Some(what) = charge::fault(&charge) {
+                self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
             }
         }
         if let Some((account, minor)) = frozen_minor(record) {
@@ -225,6 +233,9 @@ impl Verifier {
         }
         self.money(case);
         self.equals(payment, case.pair.as_ref());
+        for (invariant, what) in history::faults(case) {
+            self.fault(invariant, "payment", payment.id, Some(payment.reference.clone()), what);
+        }
     }
 
     /// I10.

@@ -22,8 +22,17 @@ const PART_BYTES_MIN: usize = FRAME_SAMPLES;
 pub struct Heard {
     /// Its name.
     pub name: String,
+    /// The names of other clips with the same bytes: messages that share words share their sound.
+    pub alike: Vec<String>,
     /// Whether it was heard to its end.
     pub whole: bool,
+}
+
+impl Heard {
+    /// Every name that the sound goes by, its own first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.alike).map(String::as_str)
+    }
 }
 
 /// Collects the packets of one call.
@@ -101,15 +110,23 @@ impl Listener {
             // A playlist that is cut stops at the end of a packet.
             let cut_end = end - end % FRAME_SAMPLES;
             if whole && count > 0 {
-                heard.push(Heard { name: clip.name().to_owned(), whole });
+                heard.push(self.named(clip, whole));
                 at = end;
             } else if !self.silent(rest, count) && cut_end >= at + PART_BYTES_MIN {
-                heard.push(Heard { name: clip.name().to_owned(), whole });
+                heard.push(self.named(clip, whole));
                 at = cut_end;
             } else {
                 at = next_frame;
             }
         }
+    }
+
+    fn named(&self, clip: &Clip, whole: bool) -> Heard {
+        let same = |other: &&Arc<Clip>| {
+            other.name() != clip.name() && other.bytes(self.codec) == clip.bytes(self.codec)
+        };
+        let alike = self.clips.iter().filter(same).map(|other| other.name().to_owned()).collect();
+        Heard { name: clip.name().to_owned(), alike, whole }
     }
 
     fn silent(&self, talk: &[Option<u8>], count: usize) -> bool {

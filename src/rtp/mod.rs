@@ -15,6 +15,7 @@ pub mod packet;
 pub mod prompt;
 pub mod source;
 pub mod stream;
+pub mod wav;
 
 pub use figures::Figures;
 pub use g711::Codec;

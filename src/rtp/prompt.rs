@@ -1,7 +1,7 @@
 //! Prompts: WAV files become [`Clip`]s, encoded once in both laws, shared by every call that plays them.
 //!
 //! Clips of a playlist follow each other without a gap; only its last frame is padded. A clip never changes,
-//! and a file that is not 8 kHz, mono, 16 bit is refused by name rather than played at the wrong speed.
+//! and a file that is not 8 kHz, mono, µ-law or 16 bit is refused by name rather than played at the wrong speed.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::rtp::SAMPLE_RATE;
 use crate::rtp::g711::Codec;
+use crate::rtp::wav;
 
 /// The longest clip: ten minutes.
 pub const CLIP_SAMPLES_MAX: usize = 8_000 * 600;
@@ -26,7 +27,7 @@ pub enum Error {
     },
     /// Another form than telephones carry.
     #[error(
-        "prompt {name}: expected 8000 Hz, mono, 16 bit; found {rate} Hz, {channels} channel(s), {bits} bit"
+        "prompt {name}: expected 8000 Hz, mono, µ-law or 16 bit; found {rate} Hz, {channels} channel(s), {bits} bit"
     )]
     Format {
         /// The clip.
@@ -61,11 +62,14 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Reads a WAV file of 8 kHz, mono, 16 bit.
+    /// Reads a WAV file of 8 kHz, mono, µ-law or 16 bit.
     ///
     /// # Errors
     /// Names the clip and the fault.
     pub fn from_wav(name: &str, file: &[u8]) -> Result<Self, Error> {
+        if let Some(samples) = wav::ulaw_samples(file) {
+            return Self::from_ulaw(name, samples);
+        }
         let unreadable = |source| Error::Unreadable { name: name.to_owned(), source };
         let mut reader = hound::WavReader::new(Cursor::new(file)).map_err(unreadable)?;
         let spec = reader.spec();
@@ -88,6 +92,17 @@ impl Clip {
             return Err(Error::Empty { name: name.to_owned() });
         }
         Ok(Self::from_samples(name, &samples))
+    }
+
+    fn from_ulaw(name: &str, samples: &[u8]) -> Result<Self, Error> {
+        if samples.is_empty() {
+            return Err(Error::Empty { name: name.to_owned() });
+        }
+        if samples.len() > CLIP_SAMPLES_MAX {
+            return Err(Error::TooLong { name: name.to_owned() });
+        }
+        let alaw = samples.iter().map(|b| Codec::Pcma.encode(Codec::Pcmu.decode(*b))).collect();
+        Ok(Self { name: name.to_owned(), ulaw: samples.into(), alaw })
     }
 
     /// A clip of 16-bit samples at 8 kHz.
@@ -164,6 +179,21 @@ mod tests {
         }
         assert_eq!(clip.duration(), Duration::from_micros(625));
         assert_eq!(Clip::silence(20).bytes(Codec::Pcma), [0xd5; 160]);
+    }
+
+    #[test]
+    fn a_ulaw_wav_is_played_byte_for_byte() {
+        let samples: Vec<u8> = (0..=255).collect();
+        let clip = Clip::from_wav("amount", &wav::ulaw_file(&samples).unwrap()).unwrap();
+        assert_eq!(clip.bytes(Codec::Pcmu), samples);
+        for (ulaw, alaw) in samples.iter().zip(clip.bytes(Codec::Pcma)) {
+            let (there, here) = (Codec::Pcmu.decode(*ulaw), Codec::Pcma.decode(*alaw));
+            // The steps of the two laws are alike, A-law's smallest is 16.
+            assert!(i32::from(there).abs_diff(i32::from(here)) <= 16.max(there.unsigned_abs() / 16).into());
+        }
+        assert!(matches!(Clip::from_wav("x", &wav::ulaw_file(&[]).unwrap()), Err(Error::Empty { .. })));
+        let long = wav::ulaw_file(&vec![0; CLIP_SAMPLES_MAX + 1]).unwrap();
+        assert!(matches!(Clip::from_wav("x", &long), Err(Error::TooLong { .. })));
     }
 
     #[test]

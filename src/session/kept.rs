@@ -202,12 +202,13 @@ impl Session {
     pub async fn recover(mut self) -> Result<(), Error> {
         self.kept = None;
         let id = self.id;
-        let outcome = match self.payment {
-            Some(payment) => self.payments.outcome_of(payment).await?,
+        let event = match self.payment {
+            Some(payment) => self.recalled(payment).await?,
             None => None,
         };
-        let event = outcome.map_or_else(Performed::failed, |outcome| self.paid(&outcome));
-        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None })))).await?;
+        let event = event.unwrap_or_else(Performed::failed);
+        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None, private: false }))))
+            .await?;
         tracing::info!(session = %id, "told what became of a payment that was under way");
         Ok(())
     }

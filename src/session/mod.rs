@@ -77,6 +77,8 @@ pub struct Session {
     payment: Option<Id>,
     /// The revision that is stored; 0 when nothing is.
     revision: i64,
+    /// Set once it knows what only the caller may know.
+    private: bool,
     /// Set on channels where each wait is saved.
     kept: Option<Kept>,
     /// Text messages of the flow that the next commit queues.
@@ -129,6 +131,7 @@ impl Session {
             account: None,
             payment: None,
             revision: 0,
+            private: false,
             kept: None,
             unsent: Vec::new(),
             past: None,
@@ -229,6 +232,7 @@ impl Session {
     /// When a receipt cannot be queued.
     pub async fn resume(&mut self, performed: Performed) -> Result<Turn, Error> {
         self.account = performed.account;
+        self.private |= performed.private;
         self.advance(performed.event).await
     }
 

@@ -9,6 +9,7 @@ mod given;
 mod order;
 mod recharge;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -20,7 +21,7 @@ use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
-use crate::payment::run::Payments;
+use crate::payment::run::{Error as Failure, Payments};
 use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 
@@ -52,10 +53,21 @@ impl Task {
 }
 
 /// What an action came to: give it to [`Session::resume`].
-#[derive(Debug)]
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
+    /// Whether it tells what only the caller may know: the conversation is not logged, and saved encrypted, from then on.
+    pub(super) private: bool,
+}
+
+impl fmt::Debug for Performed {
+    /// What only the caller may know is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome() {
+            Some((name, values)) => f.debug_tuple("Performed").field(&name).field(&values).finish(),
+            None => f.write_str("Performed"),
+        }
+    }
 }
 
 impl Performed {
@@ -63,6 +75,7 @@ impl Performed {
     #[must_use]
     pub fn outcome(&self) -> Option<(&str, &[Value])> {
         match &self.event {
+            Event::Outcome { name, .. } if self.private => Some((name, &[])),
             Event::Outcome { name, values } if name != FAILED => Some((name, values)),
             _ => None,
         }
@@ -82,7 +95,7 @@ impl Session {
     /// What somebody says that an action came to, in place of performing it.
     #[must_use]
     pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
-        Performed { event: Event::Outcome { name, values }, account: self.account }
+        Performed { event: Event::Outcome { name, values }, account: self.account, private: false }
     }
 
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
@@ -95,6 +108,8 @@ impl Session {
             channel: channel(self.channel()),
             draft: self.opening.draft,
             pin_waivable: self.opening.pin_waivable,
+            language: self.language().to_owned(),
+            session: self.id,
             account: self.account,
             payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
@@ -103,22 +118,32 @@ impl Session {
             let action = task.name();
             desk.perform(task).await.unwrap_or_else(|error| {
                 tracing::error!(%session, action, "an action failed: {error}");
-                Performed { event: Event::Outcome { name: FAILED.to_owned(), values: Vec::new() }, account }
+                let event = Event::Outcome { name: FAILED.to_owned(), values: Vec::new() };
+                Performed { event, account, private: false }
             })
         }
     }
 }
 
 impl Session {
-    /// The outcome of a payment that was under way when its caller dropped.
-    pub(super) fn paid(&self, outcome: &PayOutcome) -> Event {
+    /// The outcome of the action that was under way when its caller dropped, or its process ended; none when nothing was begun.
+    pub(super) async fn recalled(&self, id: Id) -> Result<Option<Event>, Failure> {
         let money = |minor| Value::Money(Money::new(minor, self.payments.settings().currency));
-        let action = self.state.as_ref().and_then(|state| state.awaited(&self.program));
-        let (name, values) = match action.map(|action| action.name) {
-            Some("bill.pay") => bill::told(outcome, money),
-            _ => paid(outcome, money),
+        let awaited = self.state.as_ref().and_then(|state| state.awaited(&self.program));
+        let answer = match awaited.map(|action| action.name) {
+            Some(action @ ("charge.deposit" | "charge.confirm")) => {
+                charge::recalled(&self.payments, action, id).await?
+            }
+            Some("order.pay" | "order.confirm") => {
+                let outcome = self.payments.order_outcome(id).await?;
+                outcome.map(|outcome| order::told(&self.payments, outcome))
+            }
+            Some("bill.pay") => {
+                self.payments.outcome_of(id).await?.map(|outcome| bill::told(&outcome, money))
+            }
+            _ => self.payments.outcome_of(id).await?.map(|outcome| paid(&outcome, money)),
         };
-        Event::Outcome { name: name.to_owned(), values }
+        Ok(answer.map(|(name, values)| Event::Outcome { name: name.to_owned(), values }))
     }
 }
 
@@ -144,6 +169,10 @@ struct Desk {
     draft: bool,
     /// Whether the message came over a route that is trusted for the caller's number.
     pin_waivable: bool,
+    /// The language that is spoken.
+    language: String,
+    /// The conversation's id, from which follow the ids of what it asks for without moving money.
+    session: Id,
     account: Option<Id>,
     /// The id of the payment, should this action make one.
     payment: Id,
@@ -154,7 +183,7 @@ impl Desk {
         let action = task.action.name;
         if self.draft && task.moves_money() {
             let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
-            return Ok(Performed { event, account: self.account });
+            return Ok(Performed { event, account: self.account, private: false });
         }
         let mut given = Given::new(action, task.arguments);
         let room = action.split_once('.').map_or(action, |(room, _)| room);
@@ -165,7 +194,9 @@ impl Desk {
             "charge" => charge::perform(&mut self, action, &mut given).await?,
             _ => account::perform(&mut self, action, &mut given).await?,
         };
-        Ok(Performed { event: Event::Outcome { name: name.to_owned(), values }, account: self.account })
+        let private = (action, name) == ("recharge.voucher", "code");
+        let event = Event::Outcome { name: name.to_owned(), values };
+        Ok(Performed { event, account: self.account, private })
     }
 
     fn money(&self, minor: i64) -> Value {

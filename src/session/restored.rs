@@ -89,7 +89,8 @@ impl<M: Clone + Send + Sync + 'static> Registry<M> {
     /// When its flow is not there in the version that it began with.
     pub fn restore(&self, row: SessionRow) -> Result<Session, Lost> {
         let lost = || Lost { flow: row.flow.clone() };
-        let state: State = serde_json::from_str(&row.state).map_err(|_| lost())?;
+        let text = self.payments.open_text(row.id, &row.state).ok_or_else(lost)?;
+        let state: State = serde_json::from_str(&text).map_err(|_| lost())?;
         let program = self.program(&row.flow, &row.version).ok_or_else(lost)?;
         let opening = Opening {
             channel: state.channel,
@@ -110,6 +111,7 @@ impl<M: Clone + Send + Sync + 'static> Registry<M> {
             ),
         });
         session.state = Some(state);
+        session.private = Payments::is_sealed(&row.state);
         (session.id, session.revision) = (row.id, row.revision);
         (session.account, session.payment) = (row.account, row.payment);
         Ok(session)
@@ -149,7 +151,7 @@ impl<M: Clone + Send + Sync + 'static> Registry<M> {
             after = last.id;
             let left_rows = rows.into_iter().filter(|row| {
                 row.saved_at < left_before
-                    && row.state.contains(OUTCOME)
+                    && (row.state.contains(OUTCOME) || Payments::is_sealed(&row.state))
                     && row.key.as_deref().is_some_and(&of)
             });
             for row in left_rows {

@@ -13,6 +13,7 @@ use crate::dialplan::state::{State, Wait};
 use crate::msisdn::Msisdn;
 use crate::payment::answer::Identity;
 use crate::payment::row::{Id, SessionRow};
+use crate::payment::run::Payments;
 use crate::session::perform::Performed;
 use crate::session::{Error, Session, Turn};
 
@@ -39,7 +40,8 @@ impl Session {
         let Some(row) = self.payments.session_of(&caller, self.program.name()).await? else {
             return Ok(None);
         };
-        let state = serde_json::from_str::<State>(&row.state).ok();
+        let state = self.payments.open_text(row.id, &row.state);
+        let state = state.and_then(|text| serde_json::from_str::<State>(&text).ok());
         let Some((state, program)) = state.zip(self.program_of(&row)) else {
             self.payments.end_session(row.id).await?;
             return self.start_anew().await.map(Some);
@@ -51,6 +53,7 @@ impl Session {
             return Ok(None);
         }
         (self.program, self.state) = (program, Some(state));
+        self.private = Payments::is_sealed(&row.state);
         (self.id, self.revision, self.account, self.payment) =
             (row.id, row.revision, row.account, row.payment);
         let turn = if self.claim().await? { self.go_on().await? } else { None };
@@ -92,10 +95,9 @@ impl Session {
             return self.come_back(channel).await;
         }
         let Some(payment) = self.payment else { return Ok(None) };
-        let Some(outcome) = self.payments.outcome_of(payment).await? else { return Ok(None) };
+        let Some(event) = self.recalled(payment).await? else { return Ok(None) };
         self.come_back(channel).await?;
-        let event = self.paid(&outcome);
-        self.resume(Performed { event, account: self.account }).await.map(Some)
+        self.resume(Performed { event, account: self.account, private: false }).await.map(Some)
     }
 
     /// Saves the conversation as it stands, if it is one to come back to. `false` when another call has gone on with it.
@@ -128,7 +130,7 @@ impl Session {
             },
             flow: self.program.name().to_owned(),
             version: self.program.version().to_owned(),
-            state: serde_json::to_string(state).map_err(|_| Error::Action("save"))?,
+            state: self.written(state)?,
             account: self.account,
             payment: self.payment,
             revision: self.revision + 1,
@@ -138,6 +140,12 @@ impl Session {
             dialogue: None,
             route: None,
         })
+    }
+
+    /// The state as its row has it: encrypted when it holds what only the caller may know.
+    fn written(&self, state: &State) -> Result<String, Error> {
+        let text = serde_json::to_string(state).map_err(|_| Error::Action("save"))?;
+        if self.private { Ok(self.payments.seal_text(self.id, &text)?) } else { Ok(text) }
     }
 
     /// Saves what a caller who goes may come back to, and tells whether there is anything. What happens after that does not

@@ -4,10 +4,10 @@
 use futures_util::TryStreamExt;
 
 use crate::ledger::row::{Case, EntryRow, Fact, HoldRow, Id, TransferRow};
-use crate::payment::row::{PairRow, PaymentCase, PaymentFact, PaymentRow};
+use crate::payment::row::{AttemptRow, EventRow, PairRow, PaymentCase, PaymentFact, PaymentRow};
 use crate::store::columns::{
-    account_columns, counter_columns, entry_columns, hold_columns, pair_columns, payment_columns,
-    transfer_columns,
+    account_columns, attempt_columns, counter_columns, entry_columns, event_columns, hold_columns,
+    pair_columns, payment_columns, transfer_columns,
 };
 use crate::store::error::Error;
 
@@ -188,6 +188,16 @@ async fn payment_cases(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send
         hold_columns!(),
         " from holds where id in (select id from transfers where payment > $1 and payment <= $2) order by id"
     );
+    const EVENTS: &str = concat!(
+        "select ",
+        event_columns!(),
+        " from payment_events where payment > $1 and payment <= $2 order by payment, version"
+    );
+    const ATTEMPTS: &str = concat!(
+        "select ",
+        attempt_columns!(),
+        " from attempts where payment > $1 and payment <= $2 order by payment, number"
+    );
     // The names of the inner columns are free, so that those of the pair stand alone.
     const PAIRS: &str = concat!(
         "select ",
@@ -206,6 +216,8 @@ async fn payment_cases(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send
             holds: all(conn, range(HOLDS, &after, last), decode::hold).await?,
             pairs: all(conn, range(PAIRS, &after, last), |row| Ok((decode::id(row, 6)?, decode::pair(row)?)))
                 .await?,
+            events: all(conn, range(EVENTS, &after, last), decode::event).await?,
+            attempts: all(conn, range(ATTEMPTS, &after, last), decode::attempt).await?,
         };
         page.into_iter().for_each(|payment| see(PaymentFact::Payment(Box::new(rows.case(payment)))));
         after = last.0.to_vec();
@@ -217,6 +229,8 @@ struct PaymentRows {
     transfers: Vec<TransferRow>,
     holds: Vec<HoldRow>,
     pairs: Vec<(Id, PairRow)>,
+    events: Vec<EventRow>,
+    attempts: Vec<AttemptRow>,
 }
 
 impl PaymentRows {
@@ -224,7 +238,9 @@ impl PaymentRows {
         let transfers = equal(&self.transfers, |row| row.payment, Some(payment.id)).to_vec();
         let holds = transfers.iter().flat_map(|t| equal(&self.holds, |row| row.id, t.id)).cloned().collect();
         let pair = equal(&self.pairs, |(paid, _)| *paid, payment.id).first().map(|(_, row)| row.clone());
-        PaymentCase { payment, transfers, holds, pair }
+        let events = equal(&self.events, |row| row.payment, payment.id).to_vec();
+        let attempts = equal(&self.attempts, |row| row.payment, payment.id).to_vec();
+        PaymentCase { payment, transfers, holds, pair, events, attempts }
     }
 }
 

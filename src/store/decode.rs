@@ -22,7 +22,7 @@ pub(super) fn id(row: &Row, index: usize) -> Result<Id, Error> {
     Ok(Id(bytes("id", row.try_get::<&[u8], _>(index)?)?))
 }
 
-fn some_id(row: &Row, index: usize) -> Result<Option<Id>, Error> {
+pub(super) fn some_id(row: &Row, index: usize) -> Result<Option<Id>, Error> {
     row.try_get::<Option<&[u8]>, _>(index)?.map(|b| bytes("id", b).map(Id)).transpose()
 }
 

@@ -22,6 +22,10 @@ pub(crate) const SQLITE: &[Step] = &[
     (8, "charges", include_str!("../../migrations/sqlite/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/sqlite/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
+    (11, "account_keys", include_str!("../../migrations/sqlite/0011_account_keys.sql")),
+    (13, "vouchers", include_str!("../../migrations/sqlite/0013_vouchers.sql")),
+    (19, "days", include_str!("../../migrations/sqlite/0019_days.sql")),
+    (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -36,6 +40,10 @@ pub(crate) const POSTGRES: &[Step] = &[
     (8, "charges", include_str!("../../migrations/postgres/0008_charges.sql")),
     (9, "staff", include_str!("../../migrations/postgres/0009_staff.sql")),
     (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
+    (11, "account_keys", include_str!("../../migrations/postgres/0011_account_keys.sql")),
+    (13, "vouchers", include_str!("../../migrations/postgres/0013_vouchers.sql")),
+    (19, "days", include_str!("../../migrations/postgres/0019_days.sql")),
+    (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
 ];
 
 /// One step and whether the database has it.

@@ -4,6 +4,7 @@
 //! [`Batch::commit`] writes what became of them, all or nothing. The rest are plain reads, and a few conditional
 //! updates by which nodes share out due work. Rows are plain values of the rooms above; no rule of money is here.
 
+pub mod accounting;
 mod columns;
 pub mod error;
 pub mod keys;

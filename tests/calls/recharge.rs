@@ -25,7 +25,7 @@ fn by_events_with_every_word_of_the_result() {
     let payment = house.payments().remove(0);
     let reference = payment["reference"].as_str().unwrap();
     // Whatever the wording, the result names the amount, the end of the number and the whole reference, in clips.
-    let from = call.clips.iter().position(|c| c == "en/msg/recharged.0").unwrap();
+    let from = call.heard.iter().position(|h| h.is("en/msg/recharged.0")).unwrap();
     let result = &call.clips[from..];
     let amount = ["en/num/fifty", "en/num/yuan"].map(str::to_owned);
     for part in [&amount[..], &spoken_number("0001"), &spoken_number(reference)] {

@@ -1,6 +1,10 @@
 //! Charging through the intermediary account, on both databases: every way that a charge goes, what is done twice, what is
 //! done at once, and where the money is at each step.
 
+mod commands;
+mod conversations;
+mod http;
+
 use std::time::Duration;
 
 use keytone::clock::{Clock, Timestamp};
@@ -13,6 +17,11 @@ use keytone::payment::run::agents::NewAgent;
 use keytone::payment::run::charges::{ChargeRequest, Charged};
 use keytone::secret::Secret;
 
+use crate::charges::conversations::{
+    a_charge_by_ussd_call_and_text, a_late_agent_and_a_dispute_by_two_persons,
+    a_process_that_dies_with_money_moving, what_each_side_may_say_by_text,
+};
+use crate::charges::http::{keys_are_of_accounts, the_api_takes_a_charge_through};
 use crate::support::market::{Database, Market, PIN, Plans, phone};
 
 macro_rules! on_both_databases {
@@ -38,6 +47,12 @@ on_both_databases!(
     what_is_done_twice_or_at_once_is_done_once,
     limits_and_suspensions_stop_charges,
     a_stop_between_steps_loses_nothing,
+    a_charge_by_ussd_call_and_text,
+    what_each_side_may_say_by_text,
+    a_late_agent_and_a_dispute_by_two_persons,
+    a_process_that_dies_with_money_moving,
+    the_api_takes_a_charge_through,
+    keys_are_of_accounts,
 );
 
 const BUYER: &str = "+8613800000001";

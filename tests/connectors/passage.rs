@@ -1,13 +1,20 @@
 //! What a request passes before it leaves: breaker, pace, number at once; and tokens with a hand-set clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use keytone::clock::{Clock, Timestamp};
+use keytone::connector::bill::{BillOrder, Inquired};
 use keytone::connector::breaker::State;
+use keytone::connector::contract::Order;
+use keytone::connector::http::{Connector, Exchange, Whole, WholeExchange, Wire};
+use keytone::connector::key::{Encoding, Source, sign};
+use keytone::connector::sandbox::biller;
+use keytone::money::Currency;
 
-use crate::connectors::stub::{Reply, Stub, order, shipped, with_clock, word};
+use crate::connectors::stub::{Reply, Stub, load, order, shipped, with_clock, word};
 
 const PHONE: &str = "+256772123456";
 
@@ -147,4 +154,94 @@ async fn a_401_is_repeated_only_for_questions_unless_the_carrier_documents_it() 
     connector.status(&order).await;
     let questions = stub.seen().iter().filter(|s| s.method == "GET").count();
     assert_eq!((questions, stub.to("/disbursement/token/").len()), (2, 3), "a stale token is not used again");
+}
+
+/// The sandbox biller's file with a token and a breaker.
+fn biller(url: &str) -> String {
+    let auth = format!(
+        "\n[auth]\nscheme = \"oauth2\"\ntoken_url = \"{url}/token\"\nsend = \"basic\"\nclient_id = \"user\"\n\
+         client_secret = \"word\"\n"
+    );
+    let secrets = "[secrets]\nuser = { env = \"USER_NAME\" }\nword = { env = \"PASS_WORD\" }\n";
+    let text = biller::definition_toml(url).replace("timeout_ms = 5000", "timeout_ms = 300");
+    text.replace("[secrets]\n", secrets) + &auth + BREAKER
+}
+
+async fn inquire(connector: &Connector) -> String {
+    match connector.inquire("q1", "204818", Currency::new("CNY").unwrap()).await {
+        Inquired::Down { detail, .. } => detail,
+        other => format!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_inquiry_passes_breaker_and_token_as_a_payment_does() {
+    let stub = Stub::new(|seen, before| match seen.path.as_str() {
+        "/token" => Reply::Json(200, json!({ "access_token": format!("t{before}"), "expires_in": 3600 })),
+        _ if before < 2 => Reply::Json(401, json!({})),
+        _ if before < 5 => Reply::Json(500, json!({})),
+        _ => Reply::Silence,
+    })
+    .await;
+    let connector = with_clock(&biller(&stub.url), Clock::manual(Timestamp(0)));
+    inquire(&connector).await;
+    let asked = stub.to("/v1/bills/inquiries");
+    let tokens: Vec<&str> = asked.iter().map(|s| s.header("authorization")).collect();
+    assert_eq!(tokens, ["Bearer t0", "Bearer t1"], "a question is repeated once with a fresh token");
+    for _ in 0..3 {
+        inquire(&connector).await;
+    }
+    assert_eq!(connector.health().breaker, State::Closed, "a 500 is an answer, as it is to a payment");
+    while connector.health().breaker == State::Closed {
+        inquire(&connector).await;
+    }
+    let before = stub.seen().len();
+    assert!(inquire(&connector).await.contains("left alone"));
+    assert_eq!(stub.seen().len(), before, "nothing left");
+}
+
+/// Answers every question in the same way, with its headers.
+#[derive(Debug)]
+struct Simulated(Whole);
+
+impl Wire for Simulated {
+    fn exchange(&self, _: reqwest::Request) -> Exchange<'_> {
+        Box::pin(async { panic!("an inquiry needs the headers") })
+    }
+
+    fn exchange_whole(&self, _: reqwest::Request) -> WholeExchange<'_> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+}
+
+#[tokio::test]
+async fn an_inquiry_goes_over_what_stands_in_for_http() {
+    let file = biller::definition_toml("http://nowhere.invalid");
+    let clock = Clock::manual(Timestamp(1_790_000_000_000_000));
+    let body = json!({
+        "status": "OPEN", "reference": "q1", "number": "204818", "quote": "k1", "expires": 1_790_000_600,
+        "amount": "80.00", "currency": "CNY", "name": "W** L**"
+    })
+    .to_string();
+    let at = 1_790_000_000;
+    let key = load(&Source::Env("KEYTONE_SANDBOX_KEY".to_owned())).unwrap();
+    let signature = sign(&key, format!("{at}.{body}").as_bytes(), Encoding::Hex);
+    let headers = vec![("x-signature".to_owned(), signature), ("X-Timestamp".to_owned(), at.to_string())];
+    let answer = Whole { status: 200, headers, body: body.clone().into_bytes() };
+    let over =
+        |answer: Whole| with_clock(&file, clock.clone()).over(Arc::new(Simulated(answer)), clock.clone());
+    assert!(inquire(&over(answer.clone())).await.starts_with("Found"));
+    let unsigned = Whole { headers: Vec::new(), ..answer };
+    assert!(inquire(&over(unsigned)).await.contains("signature"));
+}
+
+/// What a carrier sells are face values of recharges: a bill is for what it is for.
+#[tokio::test]
+async fn amounts_of_recharges_do_not_bind_bills() {
+    let stub = Stub::new(|_, _| Reply::Json(200, json!({ "status": "BOOKED" }))).await;
+    let file = biller::definition_toml(&stub.url) + "\n[amounts]\nfixed = [\"50\", \"100\"]\n";
+    let connector = with_clock(&file, Clock::manual(Timestamp(0)));
+    let bill = BillOrder { number: "204818".to_owned(), quote: "k1".to_owned() };
+    let order = Order { msisdn: None, bill: Some(bill), ..order(PHONE, 8_030, "CNY") };
+    assert_eq!(word(&connector.submit(&order).await), "delivered");
 }

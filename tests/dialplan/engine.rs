@@ -375,8 +375,8 @@ fn a_repeat_recharge_is_short() {
                 seconds += match sound {
                     Sound::Pause(pause) => pause.as_secs_f64(),
                     Sound::Clip(id) => {
-                        let wav = hound::WavReader::open(root().join(format!("prompts/{id}.wav"))).unwrap();
-                        f64::from(wav.duration()) / 8_000.0
+                        let file = std::fs::read(root().join(format!("prompts/{id}.wav"))).unwrap();
+                        keytone::rtp::Clip::from_wav(&id, &file).unwrap().duration().as_secs_f64()
                     }
                 };
             }

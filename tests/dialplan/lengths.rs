@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use keytone::dialplan::catalog::{Catalog, Settings, SourceFile, Sources, compile};
 use keytone::dialplan::civil::{Date, Moment, Time};
+use keytone::dialplan::diagnostic::Code;
 use keytone::dialplan::event::{Answer, Channel, Effect, Event, Input, Start};
 use keytone::dialplan::program::Program;
 use keytone::dialplan::speak::screen;
@@ -144,7 +145,8 @@ fn check(told: &str, bound: Option<(usize, usize)>, step: &str) {
 fn no_conversation_shows_more_than_is_proved() {
     let sources = in_every_language();
     let catalog = good(&sources);
-    assert!(catalog.warnings().is_empty(), "{}", reports(&sources, catalog.warnings()));
+    let others: Vec<_> = catalog.warnings().iter().filter(|w| w.code != Code::F053).cloned().collect();
+    assert!(others.is_empty(), "{}", reports(&sources, &others));
     let languages: Vec<String> = catalog.texts().languages().map(str::to_owned).collect();
     let mut shown = 0;
     for program in catalog.programs() {

@@ -102,12 +102,13 @@ fn one_slip_of_the_pen_is_one_report() {
     let mut sources = shipped();
     sources.clips = None;
     sources.flows.truncate(1);
-    good(&sources);
+    // What only the flows beside it say is no slip.
+    let unsaid = good(&sources).warnings().to_vec();
     let text = sources.flows[0].text.clone();
     let (mut wrong, mut counts) = (String::new(), BTreeMap::new());
     for slip in slips(&text) {
         sources.flows[0].text.clone_from(&slip.text);
-        let faults = found(&sources);
+        let faults: Vec<_> = found(&sources).into_iter().filter(|fault| !unsaid.contains(fault)).collect();
         let count: &mut [usize; 2] = counts.entry(slip.what).or_default();
         count[0] += 1;
         count[1] += faults.len();

@@ -216,7 +216,7 @@ async fn an_own_limit_falls_at_once_and_rises_later(database: Database) {
 
 async fn a_number_that_was_silent_for_long_passes_a_code(database: Database) {
     let (market, clock) = open(database).await;
-    market.account(ME, 0).await;
+    let account = market.account(ME, 100_000).await;
     let me = phone(ME);
     let bound = async || matches!(market.payments.identify(Some(&me)).await.unwrap(), Identity::Bound { .. });
     assert!(bound().await);
@@ -224,10 +224,18 @@ async fn a_number_that_was_silent_for_long_passes_a_code(database: Database) {
     assert!(bound().await);
     clock.advance(Duration::from_secs(180 * 24 * 3_600));
     assert!(!bound().await, "somebody else may have it");
+    let refused = PayOutcome::Refused { class: "not_believed".to_owned() };
+    assert_eq!(
+        market.pay(account, ME, ME, 5_000).await,
+        refused,
+        "whoever did not ask first pays nothing either"
+    );
+    assert_eq!(market.money(account).await, (100_000, 0));
     market.payments.send_code(&me, None).await.unwrap();
     let right = code(&market).await;
     assert_eq!(market.payments.check_code(&me, None, &right).await.unwrap(), Answered::Right);
     assert!(bound().await);
+    assert_eq!(market.pay(account, ME, ME, 5_000).await.name(), "delivered");
 }
 
 async fn the_policy_decides_what_paying_needs(database: Database) {

@@ -63,7 +63,15 @@ pub(super) fn connectors(world: &Arc<World>, clock: &Clock) -> Vec<Connector> {
 pub(super) fn plan() -> Plan {
     let (first, second) = sandbox::PLAN.split_once("operator = \"unicom\"\nconnector").unwrap();
     let text = format!("{first}operator = \"unicom\"\nconnector{}", second.replacen("sandbox", NAMES[1], 1));
-    Plan::parse(&text.replace("sandbox", NAMES[0])).unwrap()
+    // Each is tried after the other.
+    let other = |operator: &str, connector: &str, share: &str| {
+        format!(
+            "[[route]]\noperator = \"{operator}\"\nconnector = \"{connector}\"\npriority = 2\n\
+             amounts = [\"50\", \"100\"]\ncost_share = \"{share}\"\n"
+        )
+    };
+    let more = [other("mobile", NAMES[1], "0.98"), other("unicom", NAMES[0], "0.97")].concat();
+    Plan::parse(&format!("{}\n{more}", text.replace("sandbox", NAMES[0]))).unwrap()
 }
 
 impl Wire for Line {

@@ -53,6 +53,7 @@ pub(super) fn end(world: &World, store: &Store, customers: &Customers) {
         *spent.entry(payment.account).or_default() += taken(payment);
         let late = payment.class.as_deref() == Some("late_delivered");
         float += if payment.state == State::Delivered || late { payment.cost_minor } else { 0 };
+        float += lost_elsewhere(store, payment);
     }
     for (number, account) in customers.accounts.iter().enumerate() {
         let row = now(store.account(*account)).expect("the account is there");
@@ -81,6 +82,14 @@ pub(super) fn end(world: &World, store: &Store, customers: &Customers) {
     at_once(store, &payments, &mut faults);
     told(world, store, &payments, &mut faults);
     world.state().faults.extend(faults);
+}
+
+/// What was delivered after all by carriers whose refusal had sent the payment on.
+fn lost_elsewhere(store: &Store, payment: &PaymentRow) -> i64 {
+    let attempts = now(store.attempts(payment.id));
+    let before = attempts.iter().filter(|a| a.connector != payment.connector);
+    let delivered = before.filter(|a| a.outcome.as_deref() == Some("delivered"));
+    delivered.map(|a| payment.amount_minor * if a.connector == "alpha" { 97 } else { 98 } / 100).sum()
 }
 
 const fn taken(payment: &PaymentRow) -> i64 {
@@ -112,7 +121,11 @@ fn alone(world: &World, store: &Store, payment: &PaymentRow, faults: &mut Vec<St
     match state {
         State::Delivered if mismatch => wrong("another amount was recharged".to_owned()),
         State::Delivered if !delivered => wrong("the carrier has not delivered".to_owned()),
-        State::Refused if delivered && payment.class.as_deref() != Some("late_delivered") => {
+        State::Refused
+            if delivered
+                && payment.class.as_deref() != Some("late_delivered")
+                && lost_elsewhere(store, payment) == 0 =>
+        {
             wrong(format!("the carrier has delivered, class {:?}", payment.class));
         }
         State::Reversed => wrong("the carrier took nothing back".to_owned()),

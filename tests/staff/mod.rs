@@ -1,4 +1,9 @@
-//! Staff's money work on both databases: two persons, the audit log, refunds, statements, the day's close.
+//! Staff's money work on both databases: two persons, the audit log, refunds, statements.
+
+mod alarms;
+mod days;
+mod invariants;
+mod whole_day;
 
 use std::time::Duration;
 
@@ -6,7 +11,9 @@ use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
 use keytone::payment::approval;
 use keytone::payment::approval::{Decision, Stage};
+use keytone::payment::finding::Standing;
 use keytone::payment::row::State;
+use keytone::payment::row::day::FindingRow;
 use keytone::payment::row::record::{Select, cell};
 use keytone::payment::row::staff::{AuditHeadRow, HEAD, ProposalRow, StatementRow};
 use keytone::payment::run::close::{Closing, NotClosed};
@@ -17,6 +24,7 @@ use keytone::payment::staff::{Act, Movement, Outcome, Refusal};
 use keytone::payment::statement::{Line, Status};
 
 use crate::support::market::{Database, Market};
+use crate::support::tamper::{literal, tamper};
 
 const ME: &str = "+8613800000001";
 const OTHER: &str = "+8613800000002";
@@ -42,8 +50,9 @@ on_both_databases!(
     what_nobody_knows_is_resolved_by_hand,
     two_at_once_act_once_and_the_log_stays_whole,
     a_statement_is_compared_and_put_right_once,
-    a_day_is_closed_once_and_the_trust_account_fits,
+    what_no_statement_line_explains_is_kept_until_two_persons_dismiss_it,
     suspensions_name_who_and_why,
+    acts_without_a_request_are_logged_too,
 );
 
 fn asked(market: &Market, who: &str, act: Act) -> Asked {
@@ -264,6 +273,7 @@ async fn a_statement_is_compared_and_put_right_once(database: Database) {
         id: Id([5; 16]),
         connector: "sandbox",
         lines: &lines,
+        unreadable: &[],
         covers: (now - 3_600_000_000, now + 1),
         costs: true,
         drift_us: 0,
@@ -288,38 +298,84 @@ async fn a_statement_is_compared_and_put_right_once(database: Database) {
     assert!(again.repeated);
     assert_eq!(market.house(House::Float("sandbox")).await, float + 7 + 4_850 - 9_700, "once");
     let rows = market.store.records(&Select::<StatementRow>::new()).await.unwrap();
-    assert_eq!((rows.len(), rows[0].lines), (1, 4));
+    assert_eq!((rows.len(), rows[0].lines, rows[0].open), (1, 4, 0));
+    let findings = market.store.records(&Select::<FindingRow>::new()).await.unwrap();
+    let settled: Vec<_> = findings.iter().map(|f| (f.place.as_str(), f.class.as_str(), f.state)).collect();
+    let wanted =
+        [("line 2", "amount_differs", 1), ("line 3", "status_differs", 1), ("line 4", "theirs_only", 1)];
+    assert_eq!(settled, wanted);
     let requests = market.store.records(&Select::<ProposalRow>::new()).await.unwrap();
     assert_eq!(requests.len(), 3);
     market.close().await;
 }
 
-async fn a_day_is_closed_once_and_the_trust_account_fits(database: Database) {
+async fn what_no_statement_line_explains_is_kept_until_two_persons_dismiss_it(database: Database) {
     let market = Market::open(database).await;
-    let account = market.account(ME, 0).await;
-    market.payments.ask_staff(&asked(&market, "ana", cash_in(account, 50_000))).await.unwrap().unwrap();
-    delivered(&market, account, 5_000).await;
+    let account = market.account(ME, 500_000).await;
+    let first = delivered(&market, account, 5_000).await;
+    let second = delivered(&market, account, 10_000).await;
+    // The second went out twice: the carrier names the later request.
+    let sqlite = market.url.starts_with("sqlite");
+    let (id, payment) = (literal(Id([7; 16]), sqlite), literal(second, sqlite));
+    let columns = "id, payment, number, connector, reference, created_at";
+    let values = format!("{id}, {payment}, 2, 'sandbox', 'kt-second', {}", market.clock.now().0);
+    tamper(&market.url, &format!("insert into attempts ({columns}) values ({values})")).await;
+    let line = |number: i64, reference: &str, amount_minor| Line {
+        number,
+        our_reference: Some(reference.to_owned()),
+        carrier_reference: None,
+        phone: None,
+        amount_minor,
+        at: None,
+        status: Status::Delivered,
+    };
+    // By face value nothing follows for our float, so that a person must look at the stranger.
+    let lines = [line(1, "kt-second", 10_000), line(2, "stranger", 700)];
+    let unreadable = [(3, "the status \"ODD\" is not under [status]".to_owned())];
+    let now = market.clock.now().0;
+    let compared = Compared {
+        id: Id([6; 16]),
+        connector: "sandbox",
+        lines: &lines,
+        unreadable: &unreadable,
+        covers: (now - 3_600_000_000, now + 1),
+        costs: false,
+        drift_us: 0,
+    };
+    for _ in 0..2 {
+        let read = market.payments.reconcile(&compared, "ana").await.unwrap().unwrap();
+        assert_eq!((read.counts["matched"], read.counts["theirs_only"], read.counts["ours_only"]), (1, 1, 1));
+        let open = market.payments.findings(Standing::Open, 10).await.unwrap();
+        let mut places: Vec<&str> = open.iter().map(|f| f.place.as_str()).collect();
+        places.sort_unstable();
+        assert_eq!(places, ["line 2", "line 3", format!("payment {first}").as_str()], "kept once");
+    }
     let zone = market.payments.settings().zone.clone();
-    let today = market.clock.now().business_day(&zone);
+    let yesterday = market.clock.now().business_day(&zone) - 1;
     let closing = Closing { who: "ana".to_owned(), ..Closing::default() };
-    assert_eq!(market.payments.close_day(today, &closing).await.unwrap(), Err(NotClosed::NotEnded));
-    let seen = market.payments.day(today).await.unwrap();
-    let sum = seen.sums[&("recharge".to_owned(), "sandbox".to_owned())];
-    assert_eq!((sum.delivered, sum.amount_minor, sum.cost_minor), (1, 5_000, 4_850));
-    assert_eq!((seen.owed_minor, seen.trust_minor), (45_000, 50_000));
-    let told = [("sandbox".to_owned(), 7)].into();
-    let wrong = Closing { told, ..closing.clone() };
-    let said = market.payments.close_day(today - 1, &wrong).await.unwrap();
-    assert!(matches!(said, Err(NotClosed::Float { told_minor: 7, .. })), "{said:?}");
-    let row = market.payments.close_day(today - 1, &closing).await.unwrap().unwrap();
-    assert_eq!((row.swept_minor, row.open_payments, row.audit_hash.len()), (-5_000, 0, 64));
-    assert_eq!(market.house(House::Trust).await, -45_000);
-    assert_eq!(market.house(House::Bank).await, -5_000);
-    assert_eq!(market.payments.close_day(today - 1, &closing).await.unwrap(), Err(NotClosed::Closed));
-    let earlier = market.payments.close_day(today - 2, &closing).await.unwrap();
-    assert_eq!(earlier, Err(NotClosed::Later(today - 1)));
-    assert_eq!(log(&market).await, ["ana cash_in", "ana close"]);
-    market.close().await;
+    let said = market.payments.close_day(yesterday, &closing).await.unwrap();
+    assert_eq!(said, Err(NotClosed::Unmatched(3)));
+    // A better copy of the statement has the missing payment.
+    let attempt = market.payments.payment(first).await.unwrap().unwrap().attempts[0].reference.clone();
+    let better = [line(1, "kt-second", 10_000), line(2, "stranger", 700), line(4, &attempt, 5_000)];
+    let again = Compared { lines: &better, ..compared };
+    market.payments.reconcile(&again, "ana").await.unwrap().unwrap();
+    let agreed = market.payments.findings(Standing::Agreed, 10).await.unwrap();
+    assert_eq!((agreed.len(), agreed[0].payment), (1, Some(first)));
+    for place in ["line 2", "line 3"] {
+        let act = Act::Dismiss { statement: again.id, place: place.to_owned() };
+        let asked = asked(&market, "ana", act.clone());
+        let row = market.payments.ask_staff(&asked).await.unwrap().unwrap();
+        assert_eq!(row.state, Stage::Proposed.number(), "however small, two persons");
+        market.payments.decide_staff(asked.id, "bo", Decision::Approve).await.unwrap().unwrap();
+        let twice = Asked { id: market.id(), ..asked };
+        let said = market.payments.ask_staff(&twice).await.unwrap();
+        assert_eq!(said, Err(Refused::Over("dismissed")));
+    }
+    market.payments.reconcile(&again, "ana").await.unwrap().unwrap();
+    assert!(market.payments.findings(Standing::Open, 10).await.unwrap().is_empty(), "dismissed for good");
+    market.payments.close_day(yesterday, &closing).await.unwrap().unwrap();
+    market.end().await;
 }
 
 async fn suspensions_name_who_and_why(database: Database) {
@@ -334,5 +390,37 @@ async fn suspensions_name_who_and_why(database: Database) {
     carrier(false, "they are back").await.unwrap().unwrap();
     assert_eq!(market.pay(account, ME, ME, 5_000).await.name(), "delivered");
     assert_eq!(log(&market).await, ["ana suspend", "ana resume"]);
+    market.close().await;
+}
+
+async fn acts_without_a_request_are_logged_too(database: Database) {
+    use keytone::msisdn::Msisdn;
+    use keytone::payment::run::OpenAccount;
+    let market = Market::open(database).await;
+    let (other, stop) = market.second_node().await;
+    let first = market.account(ME, 0).await;
+    let none = serde_json::json!({});
+    let acting = market.payments.acting("ana", "open", String::new(), none.clone());
+    let second = acting.open_account(OpenAccount::default()).await.unwrap();
+    let number = Msisdn::parse(OTHER).unwrap();
+    let bind = |account: Id| market.payments.acting("ana", "bind", account.text(), none.clone());
+    bind(second).bind(second, &number).await.unwrap();
+    assert!(bind(first).bind(first, &number).await.is_err(), "it is bound elsewhere");
+    assert_eq!(log(&market).await, ["ana open", "ana bind"], "what was refused was not done");
+    let rows = market.payments.audit_log(Some(&second.text()), 10).await.unwrap();
+    assert_eq!(rows.len(), 2, "an account that is opened is the subject");
+    // At once, on two nodes: each is done once and logged once.
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 1..=4 {
+        for node in [&market.payments, &other] {
+            let acting = node.acting("bo", "limit", first.text(), none.clone());
+            tasks.spawn(async move { acting.set_limits(first, Some(n * 1_000), None).await.is_ok() });
+        }
+    }
+    let done = tasks.join_all().await.into_iter().filter(|done| *done).count();
+    let logged = log(&market).await.iter().filter(|row| *row == "bo limit").count();
+    assert_eq!(logged, done);
+    assert!(done >= 1);
+    stop.cancel();
     market.close().await;
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use keytone::rtp::Codec;
 
 use super::daemon::House;
-use super::ear::{Heard, begins, names, recognise};
+use super::ear::{Heard, names, recognise};
 use super::{tail, wait_for};
 
 /// How long a message or an event may take.
@@ -129,9 +129,7 @@ impl Baresip {
         let deadline = super::now() + PATIENCE;
         loop {
             let heard = self.heard();
-            if let Some(at) =
-                heard.iter().skip(known).position(|h| h.whole && begins(&h.name) == Some(message))
-            {
+            if let Some(at) = heard.iter().skip(known).position(|h| h.whole && h.begins(message)) {
                 self.heard = known + at + 1;
                 return;
             }

@@ -45,6 +45,8 @@ fn read_clips() -> Vec<Clip> {
 pub(crate) struct Heard {
     /// Its name: `en/msg/enter-pin.0`.
     pub(crate) name: String,
+    /// The names of other clips with the same sound: messages share words.
+    pub(crate) alike: Vec<String>,
     /// Whether it was heard to its end.
     pub(crate) whole: bool,
     /// Where it lies in the audio: samples from the first packet.
@@ -53,15 +55,28 @@ pub(crate) struct Heard {
     pub(crate) to: usize,
 }
 
+impl Heard {
+    /// Whether it goes by this name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name || self.alike.iter().any(|n| n == name)
+    }
+
+    /// The messages that begin with it: `en/msg/enter-pin.0` begins `enter-pin`.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &str> {
+        let begun = |name| str::strip_suffix(str::split_once(name, "/msg/")?.1, ".0");
+        std::iter::once(&self.name).chain(&self.alike).filter_map(move |name| begun(name))
+    }
+
+    /// Whether this message begins with it.
+    pub(crate) fn begins(&self, message: &str) -> bool {
+        self.begun().any(|m| m == message)
+    }
+}
+
 /// What was heard, for people.
 pub(crate) fn names(heard: &[Heard]) -> Vec<String> {
     let name = |h: &Heard| if h.whole { h.name.clone() } else { format!("{}…", h.name) };
     heard.iter().map(name).collect()
-}
-
-/// The message that begins with this clip: `en/msg/enter-pin.0` begins `enter-pin`.
-pub(crate) fn begins(clip: &str) -> Option<&str> {
-    clip.split_once("/msg/")?.1.strip_suffix(".0")
 }
 
 /// The clips in audio without holes that begins with a packet. Silence between them is stepped over: a clip is looked for
@@ -94,7 +109,9 @@ pub(crate) fn recognise(talk: &[u8], codec: Codec) -> Vec<Heard> {
         // What is cut off ends with a packet, and something else begins with the next.
         let end = if whole { at + same } else { (at + same) / FRAME * FRAME };
         if whole || end >= at + FRAME / 2 {
-            heard.push(Heard { name: clip.name().to_owned(), whole, from: at, to: end });
+            let alike = sounds.iter().filter(|(other, s)| s == sound && other.name() != clip.name());
+            let alike = alike.map(|(other, _)| other.name().to_owned()).collect();
+            heard.push(Heard { name: clip.name().to_owned(), alike, whole, from: at, to: end });
             at = end;
         } else {
             at = (at / FRAME + 1) * FRAME;

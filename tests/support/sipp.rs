@@ -13,7 +13,7 @@ use std::time::Duration;
 use keytone::rtp::Codec;
 
 use super::daemon::House;
-use super::ear::{Ear, Heard, begins, names};
+use super::ear::{Ear, Heard, names};
 use super::pcap::{Network, PAYLOAD_TYPE};
 use super::scenario::Scenario;
 use super::{now, tail, wait_for};
@@ -62,8 +62,8 @@ impl Awaited {
     fn is(&self, heard: &Heard) -> bool {
         heard.whole
             && match self {
-                Self::Message(message) => begins(&heard.name) == Some(message),
-                Self::Clip(name) => heard.name == *name,
+                Self::Message(message) => heard.begins(message),
+                Self::Clip(name) => heard.is(name),
             }
     }
 }
@@ -118,7 +118,7 @@ pub(crate) struct Spoken {
 impl Spoken {
     /// The messages that were begun, in order.
     pub(crate) fn messages_said(&self) -> Vec<&str> {
-        self.clips.iter().filter_map(|c| begins(c.trim_end_matches('…'))).collect()
+        self.heard.iter().flat_map(Heard::begun).collect()
     }
 
     /// Fails the test unless this message was begun.

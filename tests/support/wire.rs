@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keytone::rtp::Codec;
 
-use super::ear::{Ear, begins};
+use super::ear::Ear;
 use super::{now, wait_for};
 
 /// How long an answer may take.
@@ -156,7 +156,7 @@ impl Wire {
         let mut call = self.call(from, ear.port);
         let answered = now();
         let first = wait_for("a sound", PATIENCE, || ear.arrivals().iter().find(|a| a.audio).copied());
-        let heard = |message: &str| ear.heard().iter().any(|h| begins(&h.name) == Some(message));
+        let heard = |message: &str| ear.heard().iter().any(|h| h.begins(message));
         wait_for("the first question", PATIENCE, || heard("confirm-number").then_some(()));
         call.press(self, '1');
         wait_for("the question for the amount", PATIENCE, || heard("enter-amount").then_some(()));

@@ -120,7 +120,7 @@ impl Phone {
     pub(super) async fn wait_for(&mut self, key: &str, known: usize) -> anyhow::Result<()> {
         let deadline = now() + PATIENCE;
         loop {
-            let is_it = |h: &Heard| h.whole && message_of(&h.name) == Some(key);
+            let is_it = |h: &Heard| h.whole && h.names().any(|name| message_of(name) == Some(key));
             if self.heard().iter().skip(known).any(is_it) {
                 tokio::time::sleep(REACTION).await;
                 return Ok(());

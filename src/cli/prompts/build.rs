@@ -192,7 +192,7 @@ fn render(clip: &Clip, dir: &Path, voice: &Voice) -> anyhow::Result<Made> {
         std::fs::remove_file(&raw).with_context(|| format!("cannot remove {}", raw.display()))?;
     }
     let (samples, english) = samples?;
-    let bytes = audio::encode(RATE, &samples)?;
+    let bytes = audio::encode(&samples)?;
     write_whole(&path, &bytes)?;
     Ok(Made { file: hash([bytes.as_slice()]), english })
 }

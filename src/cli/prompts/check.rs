@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::manifest::Manifest;
-use super::{RATE, audio, clip_name, file_of, name_in, wav_files};
+use super::{audio, clip_name, file_of, name_in, wav_files};
 use crate::dialplan::catalog::Catalog;
 use crate::dialplan::diagnostic::Code;
 
@@ -16,7 +16,7 @@ pub enum Fault {
     Missing,
     /// The text changed since it was made or recorded.
     Stale,
-    /// It is not 8 kHz, one channel, 16 bits.
+    /// It is not 8 kHz, one channel, µ-law or 16 bits.
     Format,
     /// Nothing says it.
     Unused,
@@ -68,7 +68,7 @@ pub fn check(catalog: &Catalog, dir: &Path, language: &str) -> anyhow::Result<Ve
             found(&clip.id, Fault::Missing, "record it: a message names it".to_owned());
         } else if !path.exists() {
             found(&clip.id, Fault::Missing, build.clone());
-        } else if !audio::is_prompt(&path, RATE) {
+        } else if !audio::is_prompt(&path) {
             let import = format!("keytone prompts import FOLDER --lang {language} takes any WAV file");
             found(&clip.id, Fault::Format, import);
         } else if let Some(entry) = entry.filter(|entry| entry.text != clip.text) {

@@ -68,7 +68,7 @@ pub fn import(catalog: &Catalog, dir: &Path, language: &str, from: &Path) -> any
         let Some(clip) = clips.iter().find(|clip| clip.id == id) else { continue };
         match audio::prompt_from(&path, RATE, pad(&id), SECONDS_MAX) {
             Ok(samples) => {
-                let bytes = audio::encode(RATE, &samples)?;
+                let bytes = audio::encode(&samples)?;
                 let name = name_in(language, &id).to_owned();
                 write_whole(&file_of(dir, &id), &bytes)?;
                 manifest.clips.insert(name, Entry::recording(clip, hash([bytes.as_slice()])));

@@ -2,8 +2,7 @@
 
 use crate::connector::bill::{Asked, BillOrder, Inquired};
 use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome};
-use crate::connector::http::{Connector, failed, read_body, words};
-use crate::connector::token;
+use crate::connector::http::{Connector, Whole};
 use crate::money::{Currency, Money};
 
 impl Connector {
@@ -39,40 +38,10 @@ impl Connector {
             Ok(pass) => pass,
             Err(reason) => return down(reason, false),
         };
-        let definition = &self.definition;
-        let mut prepared = match self.prepare(&bills.inquire.request, &order) {
-            Ok(prepared) => prepared,
-            Err(error) => return down(words(&error), false),
-        };
-        let token = match self.token().await {
-            Ok(token) => token,
-            Err(fault) => return down(fault.reason().to_owned(), false),
-        };
-        match token::header(definition.auth.as_ref(), &definition.keys, token.as_ref()) {
-            Ok(Some(header)) => drop(prepared.headers_mut().insert(reqwest::header::AUTHORIZATION, header)),
-            Ok(None) => {}
-            Err(detail) => return down(detail, false),
-        }
-        let response = match self.client.execute(prepared).await {
-            Ok(response) => response,
-            Err(error) => {
-                self.gate.record(true);
-                return down(reason(failed(&error)), false);
-            }
-        };
-        let status = response.status().as_u16();
-        self.gate.record(status >= 500);
-        if let Some(stale) = token.as_ref().filter(|_| status == 401) {
-            // The next question fetches a fresh one.
-            self.tokens.forget(stale).await;
-        }
-        let headers: Vec<(String, String)> = response
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-            .collect();
-        let body = match read_body(response).await {
-            Ok(body) => body,
+        // An inquiry moves nothing: it may be asked again with a fresh token.
+        let Whole { status, headers, body } = match self.ask_whole(&bills.inquire.request, &order, true).await
+        {
+            Ok(answer) => answer,
             Err(outcome) => return down(reason(outcome), false),
         };
         if self.check(&bills.inquire.signature, &headers, &body).is_err() {

@@ -1,10 +1,15 @@
 //! Actions of direct recharge.
 
 use crate::dialplan::action::{
-    AMOUNT, Action, Effect, FEE, FIRST, LEFT, LIMIT, Meaning, Outcome, PHONE, RECEIPT, REFUSAL, REPEAT,
-    field, plain,
+    AMOUNT, Action, Effect, FEE, FIRST, Field, LEFT, LIMIT, Meaning, Outcome, PHONE, RECEIPT, REFUSAL,
+    REPEAT, field, plain,
 };
 use crate::dialplan::value::Type;
+
+const LEAST: Field = field("least", Type::Money);
+const MOST: Field = field("most", Type::Money);
+/// Between two amounts of a range; nothing where amounts are fixed.
+const STEP: Field = field("step", Type::Money);
 
 /// Routes, quotes and payments.
 pub static ACTIONS: &[Action] = &[
@@ -20,6 +25,30 @@ pub static ACTIONS: &[Action] = &[
             plain("not_supported", &[]),
             plain("bad_number", &[]),
         ],
+        effect: Effect::Reads,
+        performed: true,
+    },
+    Action {
+        name: "topup.range",
+        about: "whether the amounts of a number are fixed, or any step from the least to the most",
+        parameters: &[PHONE],
+        outcomes: &[plain("fixed", &[LEAST, MOST, STEP]), plain("range", &[LEAST, MOST, STEP])],
+        effect: Effect::Reads,
+        performed: true,
+    },
+    Action {
+        name: "recharge.voucher",
+        about: "the code that a delivered recharge bought, if it is sold as one; by text message it is sent, never told",
+        parameters: &[RECEIPT],
+        outcomes: &[plain("none", &[]), plain("code", &[field("code", Type::Digits)]), plain("sent", &[])],
+        effect: Effect::Reads,
+        performed: true,
+    },
+    Action {
+        name: "recharge.recent",
+        about: "the last five numbers, other than the caller's own, that were recharged from the account",
+        parameters: &[],
+        outcomes: &[plain("none", &[]), plain("ok", &[field("numbers", Type::List(&Type::Phone))])],
         effect: Effect::Reads,
         performed: true,
     },

@@ -44,7 +44,20 @@ impl Catalog {
         let mut out: Vec<String> = Vec::new();
         let mut told: Vec<(&str, Vec<&Element>)> = Vec::new();
         let mut length = 0;
-        for route in self.commands(tester) {
+        // The first command of each flow, then the others: a flow with many leaves room for the rest.
+        let is_first = |route: &&Route| {
+            let first = self.commands(tester).find(|other| other.flow == route.flow);
+            first.is_some_and(|first| std::ptr::eq(first, *route))
+        };
+        // A flow that leads to the others stands for all of them.
+        let leads = |route: &&Route| {
+            let program = self.programs.get(&(route.flow.clone(), route.draft));
+            program.is_some_and(|program| !program.others.is_empty())
+        };
+        let (menus, firsts): (Vec<&Route>, Vec<&Route>) =
+            self.commands(tester).filter(is_first).partition(leads);
+        let others = self.commands(tester).filter(|route| !is_first(route));
+        for route in menus.into_iter().chain(firsts).chain(others) {
             // Spellings of one command differ in its words only.
             let slots: Vec<&Element> =
                 route.pattern.iter().filter(|e| matches!(e, Element::Slot { .. })).collect();

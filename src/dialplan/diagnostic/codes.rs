@@ -594,7 +594,7 @@ const ABOUT: [(Code, &About); 43] = [
             severity: Severity::Error,
             allowance: Allowance::No,
             explanation: "\
-                Clips are WAV files of 8,000 samples a second, one channel, 16 bits. `keytone prompts \
+                Clips are WAV files of 8,000 samples a second, one channel, µ-law or 16 bits. `keytone prompts \
                 import` converts others.",
             example: "",
         },

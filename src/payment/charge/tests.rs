@@ -43,6 +43,10 @@ fn judged(staff: &str, to: Side) -> Input {
     Input::Judge { staff: staff.to_owned(), to, evidence: "a bank statement".to_owned() }
 }
 
+fn stated(words: &str) -> Input {
+    Input::Statement { side: Side::Agent, words: words.to_owned() }
+}
+
 fn deposit() -> Input {
     Input::Deposit { mac: vec![1; 16], sealed: vec![2] }
 }
@@ -75,6 +79,9 @@ fn what_follows_what() {
         (Stage::Disputed, 0, Input::Withdraw, Stage::ToAgent, agent),
         (Stage::Disputed, 1_000, Input::Time, Stage::Disputed, still),
         (Stage::Disputed, 0, judged("ann", Buyer), Stage::Disputed, still),
+        (Stage::Claimed, 0, Input::Dispute(Agent), Stage::Disputed, still),
+        (Stage::Claimed, 0, Input::Dispute(Buyer), Stage::Disputed, still),
+        (Stage::Disputed, 0, stated("it was never paid"), Stage::Disputed, still),
     ];
     for (from, now, input, stage, movement) in yes {
         assert_eq!(to(from, now, input.clone()), Ok((stage, movement)), "{from:?} {input:?}");
@@ -87,6 +94,9 @@ fn what_follows_what() {
         (Stage::Claimed, 999, Input::Time, Refusal::NotDue),
         (Stage::Claimed, 0, judged("ann", Buyer), Refusal::NotNow(Stage::Claimed)),
         (Stage::Requested, 0, Input::Confirm, Refusal::NotNow(Stage::Requested)),
+        (Stage::Deposited, 0, Input::Dispute(Buyer), Refusal::NotNow(Stage::Deposited)),
+        (Stage::Claimed, 0, stated("it was never paid"), Refusal::NotNow(Stage::Claimed)),
+        (Stage::Disputed, 0, stated("no"), Refusal::NoEvidence),
     ];
     for (from, now, input, refusal) in no {
         assert_eq!(to(from, now, input.clone()), Err(refusal), "{from:?} {input:?}");
@@ -111,6 +121,52 @@ fn staff_resolve_by_two_with_evidence() {
     let both = decide(&other.row, 0, &terms, judged("ann", Side::Agent)).unwrap();
     assert_eq!(both.movement, Movement::Settle(Side::Agent));
     assert_eq!(both.row.evidence.unwrap().lines().count(), 3);
+}
+
+#[test]
+fn both_sides_are_heard_and_leave_room_for_staff() {
+    let terms = Terms::default();
+    let mut disputed = row(Stage::Disputed);
+    for _ in 0..STATEMENTS_MAX {
+        let long = format!("not\npaid {}", "x".repeat(STATEMENT_MAX));
+        disputed = decide(&disputed, 0, &terms, stated(&long)).unwrap().row;
+    }
+    assert_eq!(decide(&disputed, 0, &terms, stated("once more")), Err(Refusal::Full));
+    let lines = disputed.evidence.clone().unwrap();
+    assert!(lines.lines().count() == STATEMENTS_MAX && lines.starts_with("(the agent): not paid xx"));
+    let first = decide(&disputed, 0, &terms, judged("ann", Side::Buyer)).unwrap().row;
+    let both = decide(&first, 0, &terms, judged("bob", Side::Buyer)).unwrap();
+    assert_eq!(both.movement, Movement::Settle(Side::Buyer));
+    let lines = both.row.evidence.unwrap();
+    assert!(lines.lines().count() == STATEMENTS_MAX && lines.ends_with("bob: a bank statement"), "{lines}");
+    // Nobody of the staff passes for two by a blank.
+    assert_eq!(decide(&first, 0, &terms, judged(" ann ", Side::Buyer)), Err(Refusal::SameStaff));
+}
+
+#[test]
+fn rows_that_cannot_be_are_found() {
+    let mac = Some(vec![1; 16]);
+    let deposited = ChargeRow {
+        deposit: Some(Id([4; 16])),
+        certificate_mac: mac.clone(),
+        certificate: mac.clone(),
+        ..row(Stage::Deposited)
+    };
+    assert_eq!(fault(&row(Stage::Requested)), None);
+    assert_eq!(fault(&deposited), None);
+    let bad = [
+        ChargeRow { state: 11, ..row(Stage::Requested) },
+        row(Stage::Deposited),
+        ChargeRow { state: Stage::Lapsed.number(), due_at: None, ended_at: Some(1), ..deposited.clone() },
+        ChargeRow { certificate: None, ..deposited.clone() },
+        ChargeRow { due_at: None, ..deposited.clone() },
+        ChargeRow { ended_at: Some(1), ..deposited.clone() },
+        ChargeRow { state: Stage::Claimed.number(), ..deposited.clone() },
+        ChargeRow { state: Stage::Disputed.number(), claimed_at: Some(1), ..deposited },
+    ];
+    for row in bad {
+        assert!(fault(&row).is_some(), "{row:?}");
+    }
 }
 
 #[test]
@@ -139,17 +195,20 @@ fn histories_by_chance_keep_the_money_and_end() {
         pay_within: 50,
         claim_window: 50,
         confirm_within: 50,
+        alarm_after: 50,
         alarm_every: 50,
         ..Terms::default()
     };
     let mut ends = std::collections::BTreeSet::new();
     for _ in 0..20_000 {
-        let (mut now, mut charge) = (0, row(Stage::Requested));
+        // As `new_charge` makes it: a request waits as long as these terms say.
+        let asked = ChargeRow { due_at: Some(terms.deposit_within), ..row(Stage::Requested) };
+        let (mut now, mut charge) = (0, asked);
         let (mut agent, mut held, mut buyer) = (100, 0, 0);
         for step in 0..200 {
             now += i64::try_from(draw(40)).unwrap();
             let side = if draw(2) == 0 { Side::Buyer } else { Side::Agent };
-            let input = match draw(16) {
+            let input = match draw(18) {
                 0..=3 => deposit(),
                 4..=6 => Input::Claim,
                 7 => Input::Confirm,
@@ -158,6 +217,8 @@ fn histories_by_chance_keep_the_money_and_end() {
                 10 => Input::Cancel(side),
                 11 => judged(if step % 2 == 0 { "ann" } else { "bob" }, side),
                 12 => Input::WrongCertificate,
+                13 => Input::Dispute(side),
+                14 => Input::Statement { side, words: "a word of mine".to_owned() },
                 _ => Input::Time,
             };
             let Ok(step) = decide(&charge, now, &terms, input) else { continue };
@@ -173,7 +234,11 @@ fn histories_by_chance_keep_the_money_and_end() {
             let stage = Stage::from_number(charge.state).unwrap();
             assert!(agent >= 0 && held >= 0 && buyer >= 0 && agent + held + buyer == 100);
             assert_eq!(held == 100, stage.holds_money(), "{stage:?}");
-            assert_eq!(charge.due_at.is_none(), stage.is_final());
+            // Who drives the machine names the payment of the deposit.
+            if step.movement == Movement::Deposit {
+                charge.deposit = Some(Id([4; 16]));
+            }
+            assert_eq!(fault(&charge), None);
             if stage.is_final() {
                 break;
             }

@@ -26,9 +26,9 @@ const TEXTS: &[Texts] = &[
             "Charge {n}: resolved. {a} went back to the agent.",
         ],
         [
-            "Charge {n}: a buyer wants {a} for {p}. Deposit it or decline within {m} minutes.",
-            "Charge {n}: the buyer says that {p} is paid. Confirm within {m} minutes with the certificate in the payment.",
-            "Charge {n}: {a} is deposited. Pay {p} to: {d}. Quote the certificate; ask this service for it. Then tell us PAID {n}.",
+            "Charge {n}: a buyer wants {a} for {p}. Within {m} minutes send DEPOSIT {n} or DECLINE {n}.",
+            "Charge {n}: the buyer says that {p} is paid. Within {m} minutes send CONFIRM {n} and the certificate in the payment.",
+            "Charge {n}: {a} is deposited. For the certificate send CERT {n}, once paid PAID {n}. Quoting it, pay {p} to: {d}",
         ],
     ),
     (
@@ -47,9 +47,9 @@ const TEXTS: &[Texts] = &[
             "Carga {n}: resuelta. {a} volvió al agente.",
         ],
         [
-            "Carga {n}: un comprador quiere {a} por {p}. Deposite o rechace en {m} minutos.",
-            "Carga {n}: el comprador dice que pagó {p}. Confirme en {m} minutos con el certificado del pago.",
-            "Carga {n}: {a} depositado. Pague {p} a: {d}. Cite el certificado; pídalo a este servicio. Después envíe PAID {n}.",
+            "Carga {n}: un comprador quiere {a} por {p}. Envíe en {m} minutos DEPOSIT {n} o DECLINE {n}.",
+            "Carga {n}: el comprador dice que pagó {p}. Envíe en {m} minutos CONFIRM {n} y el certificado del pago.",
+            "Carga {n}: {a} depositado. Para el certificado envíe CERT {n}, al pagar PAID {n}. Citándolo, pague {p} a: {d}",
         ],
     ),
     (
@@ -68,9 +68,9 @@ const TEXTS: &[Texts] = &[
             "Charge {n} : résolue. {a} est revenu à l'agent.",
         ],
         [
-            "Charge {n} : un acheteur veut {a} pour {p}. Déposez ou refusez dans les {m} minutes.",
-            "Charge {n} : l'acheteur dit avoir payé {p}. Confirmez dans les {m} minutes avec le certificat du paiement.",
-            "Charge {n} : {a} déposé. Payez {p} à : {d}. Citez le certificat ; demandez-le à ce service. Puis envoyez PAID {n}.",
+            "Charge {n} : un acheteur veut {a} pour {p}. Envoyez dans les {m} minutes DEPOSIT {n} ou DECLINE {n}.",
+            "Charge {n} : l'acheteur dit avoir payé {p}. Envoyez dans les {m} minutes CONFIRM {n} et le certificat du paiement.",
+            "Charge {n} : {a} déposé. Pour le certificat envoyez CERT {n}, une fois payé PAID {n}. En le citant, payez {p} à : {d}",
         ],
     ),
     (
@@ -89,9 +89,9 @@ const TEXTS: &[Texts] = &[
             "Chaji {n}: imeamuliwa. {a} imerudi kwa wakala.",
         ],
         [
-            "Chaji {n}: mnunuzi anataka {a} kwa {p}. Weka au kataa ndani ya dakika {m}.",
-            "Chaji {n}: mnunuzi anasema amelipa {p}. Thibitisha ndani ya dakika {m} kwa cheti kilicho kwenye malipo.",
-            "Chaji {n}: {a} imewekwa. Lipa {p} kwa: {d}. Taja cheti; kiombe kwa huduma hii. Kisha tuma PAID {n}.",
+            "Chaji {n}: mnunuzi anataka {a} kwa {p}. Ndani ya dakika {m} tuma DEPOSIT {n} au DECLINE {n}.",
+            "Chaji {n}: mnunuzi anasema amelipa {p}. Ndani ya dakika {m} tuma CONFIRM {n} na cheti kilicho kwenye malipo.",
+            "Chaji {n}: {a} imewekwa. Kupata cheti tuma CERT {n}, ukilipa PAID {n}. Ukikitaja, lipa {p} kwa: {d}",
         ],
     ),
     (
@@ -110,9 +110,9 @@ const TEXTS: &[Texts] = &[
             "充值单{n}:已解决。{a}退回代理。",
         ],
         [
-            "充值单{n}:买方要{a},出价{p}。请在{m}分钟内存入或拒绝。",
-            "充值单{n}:买方说已付{p}。请在{m}分钟内用付款中的凭证号确认。",
-            "充值单{n}:{a}已存入。请付{p}到:{d}。付款时注明凭证号,请向本服务查询。付后发送PAID {n}。",
+            "充值单{n}:买方要{a},出价{p}。请在{m}分钟内发送DEPOSIT {n}或DECLINE {n}。",
+            "充值单{n}:买方说已付{p}。请在{m}分钟内发送CONFIRM {n}和付款中的凭证号。",
+            "充值单{n}:{a}已存入。取凭证号发送CERT {n},付后发送PAID {n}。注明凭证号,付{p}到:{d}",
         ],
     ),
 ];
@@ -147,6 +147,29 @@ pub fn text(row: &ChargeRow, side: Side, currency: Currency) -> Option<String> {
     )
 }
 
+/// The certificate as the buyer is told it by text, in five languages.
+const CERTIFICATES: &[(&str, &str)] = &[
+    ("en", "Charge {n}: the certificate is {c}. Quote it, and pay {p} to: {d}"),
+    ("es", "Carga {n}: el certificado es {c}. Cítelo y pague {p} a: {d}"),
+    ("fr", "Charge {n} : le certificat est {c}. Citez-le et payez {p} à : {d}"),
+    ("sw", "Chaji {n}: cheti ni {c}. Kitaje, na lipa {p} kwa: {d}"),
+    ("zh", "充值单{n}:凭证号是{c}。请注明,付{p}到:{d}"),
+];
+
+/// What the buyer of a charge is told of its certificate. `None` when there is no text at all.
+#[must_use]
+pub fn certificate(row: &ChargeRow, certificate: &str, currency: Currency) -> Option<String> {
+    let language = CERTIFICATES.iter().find(|(name, _)| *name == row.buyer_language);
+    let (_, plain) = language.or_else(|| CERTIFICATES.first())?;
+    Some(
+        plain
+            .replace("{n}", &row.number)
+            .replace("{c}", certificate)
+            .replace("{p}", &Money::new(row.price_minor, currency).to_string())
+            .replace("{d}", &row.details),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +193,14 @@ mod tests {
                     assert_eq!(told.contains(&row.details), pays, "only then is told where to pay: {told}");
                 }
             }
+        }
+        for (language, _) in CERTIFICATES {
+            let row = ChargeRow { buyer_language: (*language).to_owned(), ..row(Stage::Deposited) };
+            let told = certificate(&row, "204818004", cny).unwrap();
+            assert!(
+                told.contains("204818004") && told.contains(&row.details) && !told.contains('{'),
+                "{told}"
+            );
         }
         let mut other = row(Stage::Completed);
         other.buyer_language = "xx".to_owned();

@@ -88,6 +88,14 @@ pub fn keys_of(unit: &Unit) -> Keys {
                     ]);
                 }
             }
+            Op::Resubmit(asked) => {
+                payment_keys(asked.payment, &mut keys);
+                keys.attempts.extend([asked.answered.id, asked.attempt.id]);
+            }
+            Op::Note(asked) => {
+                payment_keys(asked.payment, &mut keys);
+                keys.attempts.insert(asked.attempt.id);
+            }
             Op::Outbox(row) => {
                 keys.queued.insert(row.id);
             }

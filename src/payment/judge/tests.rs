@@ -268,3 +268,86 @@ fn a_step_needs_the_version_that_was_seen_and_an_allowed_way() {
     assert!(matches!(run(step(2, State::Refused)), Err(Refusal::Ledger(LedgerRefusal::UnknownHold))));
     assert_eq!(run(step(2, State::Delivered)), Err(Refusal::Unknown("posting")));
 }
+
+fn attempt(number: i32, connector: &str) -> AttemptRow {
+    AttemptRow {
+        id: ids::attempt(PAYMENT, number),
+        payment: PAYMENT,
+        number,
+        connector: connector.to_owned(),
+        reference: format!("r{number}"),
+        created_at: 0,
+        answered_at: None,
+        outcome: None,
+        code: None,
+        carrier_reference: None,
+    }
+}
+
+/// From a state, with the version that was seen and the attempt that is to follow the first.
+fn go_on(state: State, version: i64, following: AttemptRow) -> Result<Done, Refusal> {
+    let stored = PaymentRow {
+        state,
+        version: 3,
+        carrier_reference: Some("theirs".to_owned()),
+        class: Some("x".to_owned()),
+        ..payment()
+    };
+    let resubmit = Resubmit {
+        payment: PAYMENT,
+        version,
+        answered: AttemptRow { outcome: Some("refused".to_owned()), ..attempt(1, "acme") },
+        attempt: following,
+        cost_minor: 4_500,
+        next_check_at: NOW + 9,
+        detail: "refused; on to the next".to_owned(),
+    };
+    let loaded = Loaded { payments: vec![stored], attempts: vec![attempt(1, "acme")], ..Loaded::default() };
+    run(Op::Resubmit(Box::new(resubmit)), loaded)
+}
+
+#[test]
+fn only_what_is_under_way_and_known_goes_on_to_another_carrier() {
+    for state in State::ALL.iter().copied() {
+        let went = go_on(state, 3, attempt(2, "second"));
+        if matches!(state, State::Submitting | State::Submitted) {
+            let row = went.unwrap().payment.unwrap();
+            assert_eq!(
+                (row.state, row.connector.as_str(), row.cost_minor),
+                (State::Submitting, "second", 4_500)
+            );
+            assert_eq!((row.class, row.carrier_reference, row.version), (None, None, 4));
+            assert_eq!(row.next_check_at, Some(NOW + 9));
+        } else {
+            assert_eq!(went, Err(Refusal::NotAllowed(state)));
+        }
+    }
+    assert_eq!(go_on(State::Submitting, 2, attempt(2, "second")), Err(Refusal::Stale));
+    let wrong = Err(Refusal::NotAllowed(State::Submitting));
+    assert_eq!(go_on(State::Submitting, 3, attempt(2, "acme")), wrong, "the same carrier");
+    assert_eq!(go_on(State::Submitting, 3, attempt(3, "second")), wrong, "a number is left out");
+}
+
+#[test]
+fn a_note_changes_the_history_and_nothing_else() {
+    for state in State::ALL.iter().copied() {
+        let stored = PaymentRow { state, version: 3, ..payment() };
+        let note = |version| Note {
+            payment: PAYMENT,
+            version,
+            attempt: AttemptRow { outcome: Some("delivered".to_owned()), ..attempt(1, "before") },
+            detail: "delivered after all".to_owned(),
+        };
+        let judged = |version| {
+            let loaded = Loaded {
+                payments: vec![stored.clone()],
+                attempts: vec![attempt(1, "before")],
+                ..Loaded::default()
+            };
+            run(Op::Note(Box::new(note(version))), loaded)
+        };
+        let row = judged(3).unwrap().payment.unwrap();
+        assert_eq!(row, PaymentRow { updated_at: NOW, version: 4, ..stored.clone() });
+        assert_eq!(judged(2), Err(Refusal::Stale));
+    }
+}

@@ -38,6 +38,20 @@ record! {
 }
 
 record! {
+    /// The API key of an account.
+    pub struct AccountKeyRow in "account_keys" {
+        key { /// Whose.
+            account: Id, }
+        /// SHA-256 of the secret part of the key.
+        key_hash: Vec<u8>,
+        /// When this key was made, microseconds.
+        created_at: i64,
+        /// Counts changes.
+        version: i64,
+    }
+}
+
+record! {
     /// One charge.
     pub struct ChargeRow in "charges" {
         key { /// Its id, made before it was asked for.

@@ -4,6 +4,9 @@
 //! belong to them, and the store reads and writes all of these tables by the same few statements. What may follow what is
 //! judged by whoever makes the row, on the row that he saw: if it changed in between, the unit is stale and he judges anew.
 
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
 use crate::ledger::row::Id;
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
@@ -35,8 +38,8 @@ pub enum Kind {
     Blob,
 }
 
-/// A table.
-#[derive(Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+/// A table. It is what its name is.
+#[derive(Debug)]
 pub struct Shape {
     /// Its name.
     pub table: &'static str,
@@ -44,6 +47,32 @@ pub struct Shape {
     pub key: usize,
     /// Its columns in order.
     pub columns: &'static [(&'static str, Kind)],
+}
+
+impl PartialEq for Shape {
+    fn eq(&self, other: &Self) -> bool {
+        self.table == other.table
+    }
+}
+
+impl Eq for Shape {}
+
+impl PartialOrd for Shape {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Shape {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.table.cmp(other.table)
+    }
+}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.table.hash(state);
+    }
 }
 
 impl Shape {

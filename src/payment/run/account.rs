@@ -2,7 +2,7 @@
 
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
-use crate::payment::row::PaymentRow;
+use crate::payment::row::{PaymentRow, State};
 use crate::payment::run::identity::Changed;
 use crate::payment::run::{Error, Payments};
 use crate::secret::Secret;
@@ -10,6 +10,10 @@ use crate::store::PaymentFilter;
 
 /// Payments that are told at most.
 const LAST: u32 = 5;
+/// Numbers that are offered at most.
+const RECENT_MAX: usize = 5;
+/// Payments that are looked at for them.
+const RECENT_AMONG: u32 = 50;
 
 /// What came of setting the own day limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +41,28 @@ impl Payments {
     pub async fn last_payments(&self, account: Id) -> Result<Vec<PaymentRow>, Error> {
         let filter = PaymentFilter { account: Some(account), limit: LAST, ..PaymentFilter::default() };
         Ok(self.inner.store.payments(&filter).await?)
+    }
+
+    /// The last distinct numbers that were recharged from an account, the newest first, without the caller's own: as many as
+    /// are offered in a menu, among so many payments as are looked at.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recent_numbers(&self, account: Id, caller: Option<&Msisdn>) -> Result<Vec<Msisdn>, Error> {
+        let filter = PaymentFilter {
+            account: Some(account),
+            state: Some(State::Delivered),
+            limit: RECENT_AMONG,
+            ..PaymentFilter::default()
+        };
+        let mut numbers: Vec<Msisdn> = Vec::new();
+        for payment in self.inner.store.payments(&filter).await? {
+            let Some(phone) = payment.target.phone().filter(|phone| Some(*phone) != caller) else { continue };
+            if numbers.len() < RECENT_MAX && !numbers.contains(phone) {
+                numbers.push(phone.clone());
+            }
+        }
+        Ok(numbers)
     }
 
     /// The limit of a day as it holds for an account now, and what is left of it today, minor units.
@@ -99,6 +125,9 @@ impl Payments {
         let Some(payment) = self.inner.store.payment_by_reference(reference).await? else { return Ok(false) };
         if payment.account != account {
             return Ok(false);
+        }
+        if self.send_voucher_again(&payment).await? {
+            return Ok(true);
         }
         let Some(body) = (self.inner.settings.receipt)(&payment) else { return Ok(false) };
         self.queue_sms(None, to, body).await?;

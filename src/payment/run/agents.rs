@@ -9,6 +9,13 @@ use crate::payment::unit::{Op, Refusal};
 
 /// The most agents that are offered at once.
 pub const OFFERS_MAX: usize = 20;
+/// The longest name, characters: as much as one line of a list shows.
+pub const NAME_CHARS_MAX: usize = 20;
+/// The longest description of where to pay, UTF-16 units: as much as a screen shows of a text, so that no account number is
+/// cut.
+pub const DETAILS_MAX: usize = 40;
+/// How often a change is made anew because the agent changed in between.
+const STALE_MAX: usize = 8;
 /// Millionths in a unit.
 const MILLION: i128 = 1_000_000;
 
@@ -35,6 +42,21 @@ pub struct NewAgent {
     pub fee_minor: i64,
 }
 
+/// What of an agent's terms changes.
+#[derive(Clone, Debug, Default)]
+pub struct AgentTerms {
+    /// Millionths of a unit of ordinary money for a unit of balance.
+    pub price_ppm: Option<i64>,
+    /// The least of one charge, minor units.
+    pub least_minor: Option<i64>,
+    /// The most of one charge, minor units.
+    pub most_minor: Option<i64>,
+    /// What the agent pays for a deposit, minor units.
+    pub fee_minor: Option<i64>,
+    /// Where to pay.
+    pub details: Option<String>,
+}
+
 /// An agent who could sell an amount now.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Offer {
@@ -55,6 +77,19 @@ pub fn price_minor(amount_minor: i64, price_ppm: i64) -> Option<i64> {
     i64::try_from(exact.checked_add(MILLION - 1)? / MILLION).ok().filter(|price| *price > 0)
 }
 
+/// Whether an agent's values are in their ranges and in one line each.
+fn fits(row: &AgentRow) -> bool {
+    let line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    row.price_ppm > 0
+        && row.least_minor > 0
+        && row.most_minor >= row.least_minor
+        && row.fee_minor >= 0
+        && line(&row.name)
+        && row.name.chars().count() <= NAME_CHARS_MAX
+        && line(&row.details)
+        && row.details.encode_utf16().count() <= DETAILS_MAX
+}
+
 impl Payments {
     /// Adds an agent, open.
     ///
@@ -65,21 +100,12 @@ impl Payments {
         if bound.is_none_or(|b| b.account != new.account) {
             return Err(Error::NoSuchAccount);
         }
-        let fits = new.price_ppm > 0
-            && new.least_minor > 0
-            && new.most_minor >= new.least_minor
-            && new.fee_minor >= 0
-            && !new.name.trim().is_empty()
-            && !new.details.trim().is_empty();
-        if !fits {
-            return Err(Error::Refused(Refusal::Unfit("agent")));
-        }
         let row = AgentRow {
             account: new.account,
-            name: new.name,
+            name: new.name.trim().to_owned(),
             phone: new.phone,
             language: new.language,
-            details: new.details,
+            details: new.details.trim().to_owned(),
             price_ppm: new.price_ppm,
             least_minor: new.least_minor,
             most_minor: new.most_minor,
@@ -89,6 +115,9 @@ impl Payments {
             created_at: self.now(),
             version: 1,
         };
+        if !fits(&row) {
+            return Err(Error::Refused(Refusal::Unfit("agent")));
+        }
         self.commit(vec![Op::add(&row)]).await?.map_err(Error::Refused)?;
         Ok(row)
     }
@@ -125,10 +154,30 @@ impl Payments {
         self.change_agent(account, |row| row.open = open).await
     }
 
+    /// Changes the terms of an agent. Charges that were asked for keep theirs.
+    ///
+    /// # Errors
+    /// When there is no such agent, or the values are out of range.
+    pub async fn change_agent_terms(&self, account: Id, terms: AgentTerms) -> Result<(), Error> {
+        self.change_agent(account, |row| {
+            row.price_ppm = terms.price_ppm.unwrap_or(row.price_ppm);
+            row.least_minor = terms.least_minor.unwrap_or(row.least_minor);
+            row.most_minor = terms.most_minor.unwrap_or(row.most_minor);
+            row.fee_minor = terms.fee_minor.unwrap_or(row.fee_minor);
+            if let Some(details) = &terms.details {
+                row.details = details.trim().to_owned();
+            }
+        })
+        .await
+    }
+
     async fn change_agent(&self, account: Id, change: impl Fn(&mut AgentRow) + Send) -> Result<(), Error> {
-        loop {
+        for _ in 0..STALE_MAX {
             let mut row = self.agent(account).await?.ok_or(Error::NoSuchAccount)?;
             change(&mut row);
+            if !fits(&row) {
+                return Err(Error::Refused(Refusal::Unfit("agent")));
+            }
             row.version = row.version.saturating_add(1);
             match self.commit(vec![Op::set(&row)]).await? {
                 Ok(_) => return Ok(()),
@@ -136,6 +185,7 @@ impl Payments {
                 Err(refusal) => return Err(Error::Refused(refusal)),
             }
         }
+        Err(Error::Busy)
     }
 
     /// The charging store: the agents who are open and have this amount to sell, the cheapest first. Nobody is offered to

@@ -1,12 +1,13 @@
 //! Questions that move nothing: who calls, who recharges a number, what paying would answer now.
 
-use crate::connector::numbering::{Carrier, Found};
+use crate::connector::numbering::{Carrier, Found, Offer};
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, Identity, Quote, Route};
 use crate::payment::fold::suspension_keys;
 use crate::payment::limits;
 use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State};
+use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 
 /// The one product of this core.
@@ -40,9 +41,17 @@ impl Payments {
     #[must_use]
     pub fn route(&self, phone: &Msisdn) -> Route {
         match self.inner.plan.find(phone) {
-            Found::Carrier(carrier) => {
-                Route::Ok { carrier: carrier.connector.clone(), amounts_minor: carrier.amounts_minor.clone() }
-            }
+            Found::Carrier(Carrier { connector, offer, .. }) => match offer {
+                Offer::Fixed(amounts) => {
+                    Route::Ok { carrier: connector.clone(), amounts_minor: amounts.clone() }
+                }
+                Offer::Range { min_minor, max_minor, step_minor } => Route::Range {
+                    carrier: connector.clone(),
+                    least_minor: *min_minor,
+                    most_minor: *max_minor,
+                    step_minor: *step_minor,
+                },
+            },
             Found::NotSupported => Route::NotSupported,
             Found::BadNumber => Route::BadNumber,
         }
@@ -60,11 +69,12 @@ impl Payments {
         amount_minor: i64,
         repeat: bool,
     ) -> Result<Quote, Error> {
-        let Found::Carrier(carrier) = self.inner.plan.find(phone) else { return Ok(Quote::NoRoute) };
         let day_limit_minor = self.day_limit(account).await?;
-        if !carrier.amounts_minor.contains(&amount_minor) {
-            return Ok(Quote::NotDesignated);
-        }
+        let carrier = match self.choose(phone, amount_minor).await? {
+            Chosen::Carrier(carrier) => carrier,
+            Chosen::NotSupported | Chosen::BadNumber => return Ok(Quote::NoRoute),
+            Chosen::NotSold => return Ok(Quote::NotDesignated),
+        };
         let store = &self.inner.store;
         let settings = &self.inner.settings;
         let payer = store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
@@ -86,7 +96,8 @@ impl Payments {
             user_day_limit_minor: payer.user_day_limit_minor,
             user_payment_limit_minor: payer.user_payment_limit_minor,
         });
-        let fits = |left: i64| limits::any_fits(&carrier.amounts_minor, left);
+        let carriers = self.inner.plan.carriers(phone);
+        let fits = |left: i64| carriers.iter().any(|carrier| carrier.offer.any_fits(left));
         match over {
             None => {}
             Some(limits::Over::Payment { limit_minor }) => return Ok(Quote::PaymentLimit { limit_minor }),
@@ -161,7 +172,7 @@ impl Payments {
             hold: crate::payment::fold::ids::hold(id),
             connector: carrier.connector.clone(),
             carrier_reference: None,
-            tax_minor: 0,
+            tax_minor: self.inner.settings.fee_tax.of(carrier.fee_minor(amount_minor)),
             payee: None,
             quote: None,
             provider: None,

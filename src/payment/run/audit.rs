@@ -4,6 +4,9 @@
 use crate::ledger::row::{Fact, Kind};
 use crate::ledger::verify;
 use crate::ledger::verify::Report;
+use crate::payment::day;
+use crate::payment::row::day::DayProofRow;
+use crate::payment::row::record::Select;
 use crate::payment::verify::Verifier;
 use crate::store::Error;
 use crate::store::Store;
@@ -16,19 +19,27 @@ pub async fn verify(store: &Store) -> Result<Report, Error> {
     let mut books = verify::Verifier::default();
     let mut payments = Verifier::default();
     let mut intermediaries = Vec::new();
+    // Closed days do not change any more: those that are closed from now on are for the next proof.
+    let closed = store.records(&Select::<DayProofRow>::new().order("day").limit(u32::MAX)).await?;
+    let mut days = day::Verifier::new(closed);
     let mut see = |fact: Fact| {
         if let Fact::Account(account) = &fact
             && account.kind == Kind::Intermediary
         {
             intermediaries.push((account.id, account.balance_minor));
         }
+        days.see(&fact);
         books.see(fact);
     };
     store.facts(&mut see, &mut |fact| payments.see(fact)).await?;
     for (account, balance_minor) in intermediaries {
         payments.intermediary(account, balance_minor);
     }
+    if let Some(until) = days.until() {
+        store.transfers_between(i64::MIN, until, &mut |transfer| days.command(&transfer)).await?;
+    }
     let mut report = books.finish();
     payments.finish(&mut report);
+    days.finish(&mut report);
     Ok(report)
 }

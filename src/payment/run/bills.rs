@@ -221,7 +221,7 @@ impl Payments {
             amount_minor: request.amount_minor,
             fee_minor: quote.fee_minor,
             cost_minor: request.amount_minor,
-            tax_minor: 0,
+            tax_minor: self.inner.settings.fee_tax.of(quote.fee_minor),
             currency: self.inner.settings.currency,
             state: State::Created,
             class: None,

@@ -1,4 +1,7 @@
 //! The end of a business day: what was paid, what is still open, whether the bank's side equals what customers have.
+//!
+//! Nothing is closed over an open payment, an unmatched finding or a float that differs, unless two persons want it and say
+//! why. The figures are those of the day's midnight, whenever it is closed: see [`crate::payment::day`].
 
 use std::collections::BTreeMap;
 
@@ -6,18 +9,27 @@ use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg};
 use crate::ledger::row::{Id, Kind};
 use crate::payment::audit::{Entry, hexadecimal};
+use crate::payment::day;
+use crate::payment::day::{NOTHING, Seal};
+use crate::payment::finding::Standing;
+use crate::payment::row::day::{DayProofRow, FindingRow};
 use crate::payment::row::record::{Select, cell};
-use crate::payment::row::staff::{AuditHeadRow, ClosedDayRow, HEAD, StatementRow};
+use crate::payment::row::staff::{AuditHeadRow, ClosedDayRow, HEAD};
 use crate::payment::row::{PaymentRow, State};
-use crate::payment::run::staff::{Refused, between};
+use crate::payment::run::findings::FINDINGS_MAX;
+use crate::payment::run::staff::{Ready, Refused, between};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::Op;
 use crate::store::PaymentFilter;
+use crate::store::accounting::Sum as Booked;
 
 /// Microseconds of a day and a half: no market's midnight is farther from UTC's day.
 const AROUND_US: i64 = 36 * 3_600 * 1_000_000;
 /// Microseconds of a day.
 const DAY_US: i64 = 24 * 3_600 * 1_000_000;
+/// A day is closed so long after its midnight at the earliest, microseconds: every node has committed by then what it began
+/// before.
+pub const SETTLE_US: i64 = 60 * 1_000_000;
 /// Times that a close is judged anew when money moved in between.
 const STALE_MAX: u32 = 32;
 
@@ -30,8 +42,12 @@ pub struct Sum {
     pub amount_minor: i64,
     /// What the carrier took, minor units.
     pub cost_minor: i64,
-    /// Fees, minor units.
+    /// What the carrier let us keep, minor units.
+    pub commission_minor: i64,
+    /// Fees without their tax, minor units.
     pub fee_minor: i64,
+    /// Tax on fees, minor units.
+    pub tax_minor: i64,
     /// How many were refused.
     pub refused: i64,
     /// How many were reversed.
@@ -47,14 +63,16 @@ pub struct Day {
     pub sums: BTreeMap<(String, String), Sum>,
     /// Payments up to this day that are open now.
     pub open: Vec<PaymentRow>,
-    /// What customers, merchants and the intermediary account have, minor units.
+    /// What customers, merchants and the intermediary account had at its midnight, minor units.
     pub owed_minor: i64,
-    /// What the trust account has, minor units.
+    /// What the trust account had at its midnight, with the sweeps of all days before, minor units.
     pub trust_minor: i64,
-    /// Our float with each connector by the books, minor units.
+    /// Our float with each connector by the books, now, minor units.
     pub floats: BTreeMap<String, i64>,
-    /// Statements with lines that did not agree.
-    pub unmatched: Vec<StatementRow>,
+    /// What did not agree in statements and is not settled, the oldest first.
+    pub unmatched: Vec<FindingRow>,
+    /// What was booked before the day's midnight, by house account.
+    pub booked: BTreeMap<String, i64>,
     /// The row, when the day is closed.
     pub closed: Option<ClosedDayRow>,
 }
@@ -72,8 +90,13 @@ pub enum NotClosed {
     #[error("day {0} was closed already: what is found now belongs to the next day")]
     Later(i32),
     /// Payments are open.
-    #[error("{0} payments are open: resolve them, or carry them over and say why")]
+    #[error("{0} payments are open: resolve them, or let two persons carry them over and say why")]
     Open(usize),
+    /// Something of a statement did not agree.
+    #[error(
+        "{0} findings of statements are open: settle them, or let two persons carry them over and say why"
+    )]
+    Unmatched(usize),
     /// A connector tells another balance than the books.
     #[error("{connector} has {told_minor} by its own word and {booked_minor} by the books, minor units")]
     Float {
@@ -94,8 +117,6 @@ pub enum NotClosed {
 pub struct Closing {
     /// Who closes it.
     pub who: String,
-    /// Why open payments and differing floats are carried over to the next day; without it they stop the close.
-    pub carry: Option<String>,
     /// What connectors say that they have of ours, minor units.
     pub told: BTreeMap<String, i64>,
 }
@@ -115,7 +136,11 @@ impl Payments {
                     sum.delivered += 1;
                     sum.amount_minor = sum.amount_minor.saturating_add(payment.amount_minor);
                     sum.cost_minor = sum.cost_minor.saturating_add(payment.cost_minor);
-                    sum.fee_minor = sum.fee_minor.saturating_add(payment.fee_minor);
+                    let commission = payment.amount_minor.saturating_sub(payment.cost_minor);
+                    sum.commission_minor = sum.commission_minor.saturating_add(commission);
+                    let fee = payment.fee_minor.saturating_sub(payment.tax_minor);
+                    sum.fee_minor = sum.fee_minor.saturating_add(fee);
+                    sum.tax_minor = sum.tax_minor.saturating_add(payment.tax_minor);
                 }
                 State::Refused => sum.refused += 1,
                 State::Reversed => sum.reversed += 1,
@@ -126,29 +151,54 @@ impl Payments {
         let mut open = store.open_payments(&states, u32::MAX).await?;
         open.retain(|payment| payment.business_day <= day);
         let currency = self.inner.settings.currency;
-        let mut owed_minor = 0_i64;
-        for total in store.totals().await?.iter().filter(|t| t.currency == currency) {
-            if matches!(total.kind, Kind::Customer | Kind::Merchant | Kind::Intermediary) {
-                owed_minor = owed_minor.saturating_add(total.balance_minor);
-            }
-        }
         let mut floats = BTreeMap::new();
         for connector in self.inner.connectors.keys() {
             let float = store.account(House::Float(connector).id(currency)).await?;
             floats.insert(connector.clone(), float.map_or(0, |row| row.balance_minor.saturating_neg()));
         }
-        let trust = store.account(House::Trust.id(currency)).await?;
-        let unmatched = Select::<StatementRow>::new().from("open", &1_i64).order("read_at").descending();
+        let until = day::midnight_after(day, &self.inner.settings.zone).unwrap_or(i64::MAX);
+        let mut books = store.sums_until(until).await?;
+        books.retain(|sum| sum.currency == currency);
+        let total = |wanted: &dyn Fn(&Booked) -> bool| {
+            books
+                .iter()
+                .filter(|sum| wanted(sum))
+                .fold(0_i64, |all, sum| all.saturating_add(sum.amount_minor))
+        };
+        let trust = total(&|sum| sum.kind == Kind::Bank && sum.name == House::Trust.name());
+        let later = self.swept_after(day, until).await?;
         Ok(Day {
             day,
             sums,
             open,
-            owed_minor,
-            trust_minor: trust.map_or(0, |row| row.balance_minor.saturating_neg()),
+            owed_minor: total(&|sum| day::is_owed(sum.kind)),
+            trust_minor: later.saturating_sub(trust),
             floats,
-            unmatched: store.records(&unmatched.limit(100)).await?,
+            unmatched: self.findings(Standing::Open, FINDINGS_MAX).await?,
+            booked: books
+                .iter()
+                .filter(|sum| !sum.name.is_empty())
+                .map(|sum| (sum.name.clone(), sum.amount_minor))
+                .collect(),
             closed: store.record(&[cell(&day)]).await?,
         })
+    }
+
+    /// What the closes of earlier days moved into the trust account after a day's midnight, minor units.
+    async fn swept_after(&self, day: i32, until: i64) -> Result<i64, Error> {
+        let mut later = 0_i64;
+        let wanted = Select::<DayProofRow>::new().below("day", &day).order("day").descending();
+        for proof in self.inner.store.records(&wanted.limit(u32::MAX)).await? {
+            let Some(sweep) = proof.sweep else { continue };
+            // Days are closed in order, so that all sweeps before this one are earlier too.
+            match self.inner.store.transfer(sweep).await? {
+                Some(transfer) if transfer.at >= until => {
+                    later = later.saturating_add(proof.owed_minor.saturating_sub(proof.trust_minor));
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(later)
     }
 
     /// The payments that count for a business day, the oldest first.
@@ -170,8 +220,9 @@ impl Payments {
     }
 
     /// Closes a day: moves between the house's bank account and the trust account what makes the trust account equal to what
-    /// customers, merchants and the intermediary account have, and writes the day's row. What is found later belongs to a later
-    /// day.
+    /// customers, merchants and the intermediary account had at midnight, writes the day's row, and seals its commands. What is
+    /// found later belongs to a later day. With open payments, unmatched findings or a differing float it is refused; two persons
+    /// may close it even so, by [`crate::payment::staff::Act::CloseDay`].
     ///
     /// # Errors
     /// When the database does not answer.
@@ -180,60 +231,111 @@ impl Payments {
         day: i32,
         closing: &Closing,
     ) -> Result<Result<ClosedDayRow, NotClosed>, Error> {
-        if day >= self.today() {
-            return Ok(Err(NotClosed::NotEnded));
+        let who = closing.who.trim();
+        if who.is_empty() {
+            return Ok(Err(Refused::from(crate::payment::staff::Refusal::Nobody).into()));
         }
         for _ in 0..STALE_MAX {
             let seen = self.day(day).await?;
-            if seen.closed.is_some() {
-                return Ok(Err(NotClosed::Closed));
-            }
-            let last = Select::<ClosedDayRow>::new().order("day").descending().limit(1);
-            if let Some(last) = self.inner.store.records(&last).await?.first()
-                && last.day > day
-            {
-                return Ok(Err(NotClosed::Later(last.day)));
-            }
-            if let Some(no) = stops(&seen, closing) {
+            let no = match self.may_close(&seen).await? {
+                Some(no) => Some(no),
+                None => stops(&seen, &closing.told),
+            };
+            if let Some(no) = no {
                 return Ok(Err(no));
             }
-            let head: Option<AuditHeadRow> = self.inner.store.record(&[cell(&HEAD)]).await?;
-            let swept_minor = seen.owed_minor.saturating_sub(seen.trust_minor);
-            let row = ClosedDayRow {
-                day,
-                closed_by: closing.who.trim().to_owned(),
-                closed_at: self.now(),
-                totals: totals(&seen).to_string(),
-                open_payments: i64::try_from(seen.open.len()).unwrap_or(i64::MAX),
-                swept_minor,
-                audit_hash: head.map(|head| hexadecimal(&head.hash)).unwrap_or_default(),
-            };
-            if row.closed_by.is_empty() {
-                return Ok(Err(Refused::from(crate::payment::staff::Refusal::Nobody).into()));
-            }
-            let mut ops = vec![Op::add(&row)];
-            ops.extend(self.sweep_trust(swept_minor));
-            let entry = Entry {
-                who: row.closed_by.clone(),
-                what: "close",
-                subject: format!("day {day}"),
-                details: serde_json::json!({
-                    "open": row.open_payments, "swept_minor": swept_minor, "carry": closing.carry,
-                }),
-            };
+            let (row, ops) = self.closed(&seen, who, Id::new(self.now())).await?;
+            let entry =
+                Entry { who: who.to_owned(), what: "close", subject: subject(day), details: details(&row) };
             match self.write_staff(ops, &entry, None).await? {
                 Ok(()) => return Ok(Ok(row)),
                 Err(refusal) if between(&refusal) => {}
-                Err(crate::payment::unit::Refusal::Exists("closed_days")) => {
-                    return Ok(Err(NotClosed::Closed));
-                }
                 Err(refusal) => return Ok(Err(Refused::Books(refusal).into())),
             }
         }
         Err(Error::Busy)
     }
 
-    fn sweep_trust(&self, swept_minor: i64) -> Option<Op> {
+    /// A close that two persons want although something is open.
+    pub(super) async fn ready_close(
+        &self,
+        day: i32,
+        told: &BTreeMap<String, i64>,
+        request: Id,
+        who: &str,
+    ) -> Result<Result<Ready, Refused>, Error> {
+        let seen = self.day(day).await?;
+        if let Some(no) = self.may_close(&seen).await? {
+            return Ok(Err(Refused::Day(Box::new(no))));
+        }
+        let (row, ops) = self.closed(&seen, who, request.derived("sweep")).await?;
+        let differs = |(connector, told_minor): (&String, &i64)| {
+            seen.floats.get(connector).copied().unwrap_or(0).saturating_sub(*told_minor).saturating_abs()
+        };
+        let open = seen.open.iter().map(|payment| payment.amount_minor);
+        let unmatched = seen.unmatched.iter().map(crate::payment::finding::differs_minor);
+        let amount_minor =
+            open.chain(unmatched).chain(told.iter().map(differs)).fold(0_i64, i64::saturating_add);
+        Ok(Ok(Ready { subject: subject(row.day), amount_minor, ops, news: None }))
+    }
+
+    /// Whether the day's turn has come.
+    async fn may_close(&self, seen: &Day) -> Result<Option<NotClosed>, Error> {
+        if seen.closed.is_some() {
+            return Ok(Some(NotClosed::Closed));
+        }
+        let ends = day::midnight_after(seen.day, &self.inner.settings.zone);
+        if ends.is_none_or(|until| self.now() < until.saturating_add(SETTLE_US)) {
+            return Ok(Some(NotClosed::NotEnded));
+        }
+        let last = Select::<ClosedDayRow>::new().order("day").descending().limit(1);
+        let last = self.inner.store.records(&last).await?.first().map(|last| last.day);
+        Ok(last.filter(|last| *last > seen.day).map(NotClosed::Later))
+    }
+
+    /// The day's row, and all that closing it writes.
+    async fn closed(&self, seen: &Day, who: &str, sweep: Id) -> Result<(ClosedDayRow, Vec<Op>), Error> {
+        let head: Option<AuditHeadRow> = self.inner.store.record(&[cell(&HEAD)]).await?;
+        let swept_minor = seen.owed_minor.saturating_sub(seen.trust_minor);
+        let row = ClosedDayRow {
+            day: seen.day,
+            closed_by: who.to_owned(),
+            closed_at: self.now(),
+            totals: totals(seen).to_string(),
+            open_payments: i64::try_from(seen.open.len()).unwrap_or(i64::MAX),
+            swept_minor,
+            audit_hash: head.map(|head| hexadecimal(&head.hash)).unwrap_or_default(),
+        };
+        let swept = self.sweep_trust(sweep, swept_minor);
+        let proof = self.proof(seen, swept.is_some().then_some(sweep)).await?;
+        let mut ops = vec![Op::add(&row), Op::add(&proof)];
+        ops.extend(swept);
+        Ok((row, ops))
+    }
+
+    async fn proof(&self, seen: &Day, sweep: Option<Id>) -> Result<DayProofRow, Error> {
+        let store = &self.inner.store;
+        let before = Select::<DayProofRow>::new().order("day").descending().limit(1);
+        let before = store.records(&before).await?.into_iter().next();
+        let mut row = DayProofRow {
+            day: seen.day,
+            from_at: before.as_ref().map_or(0, |proof| proof.until_at),
+            until_at: day::midnight_after(seen.day, &self.inner.settings.zone).unwrap_or(i64::MAX),
+            currency: self.inner.settings.currency,
+            owed_minor: seen.owed_minor,
+            trust_minor: seen.trust_minor,
+            sweep,
+            transfers: 0,
+            previous: before.map_or_else(|| NOTHING.to_vec(), |proof| proof.hash),
+            hash: Vec::new(),
+        };
+        let mut seal = Seal::new(&row);
+        store.transfers_between(row.from_at, row.until_at, &mut |transfer| seal.add(&transfer)).await?;
+        (row.transfers, row.hash) = seal.finish();
+        Ok(row)
+    }
+
+    fn sweep_trust(&self, id: Id, swept_minor: i64) -> Option<Op> {
         if swept_minor == 0 {
             return None;
         }
@@ -242,18 +344,26 @@ impl Payments {
             Leg::new(House::Trust.id(currency), swept_minor.saturating_neg()),
             Leg::new(House::Bank.id(currency), swept_minor),
         ];
-        Some(Op::Ledger(Command::new(Id::new(self.now()), None, Act::Transfer { legs })))
+        Some(Op::Ledger(Command::new(id, None, Act::Transfer { legs })))
     }
 }
 
-fn stops(day: &Day, closing: &Closing) -> Option<NotClosed> {
-    if closing.carry.as_ref().is_some_and(|why| !why.trim().is_empty()) {
-        return None;
-    }
+fn subject(day: i32) -> String {
+    format!("day {}", day::date(day))
+}
+
+fn details(row: &ClosedDayRow) -> serde_json::Value {
+    serde_json::json!({ "open": row.open_payments, "swept_minor": row.swept_minor })
+}
+
+fn stops(day: &Day, told: &BTreeMap<String, i64>) -> Option<NotClosed> {
     if !day.open.is_empty() {
         return Some(NotClosed::Open(day.open.len()));
     }
-    closing.told.iter().find_map(|(connector, told_minor)| {
+    if !day.unmatched.is_empty() {
+        return Some(NotClosed::Unmatched(day.unmatched.len()));
+    }
+    told.iter().find_map(|(connector, told_minor)| {
         let booked_minor = day.floats.get(connector).copied().unwrap_or(0);
         (booked_minor != *told_minor).then(|| NotClosed::Float {
             connector: connector.clone(),
@@ -275,5 +385,6 @@ pub fn totals(day: &Day) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "sums": sums, "owed_minor": day.owed_minor, "trust_minor": day.trust_minor, "floats": day.floats,
+        "booked": day.booked, "unmatched": day.unmatched.len(),
     })
 }

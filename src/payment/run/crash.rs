@@ -35,6 +35,33 @@ pub const POINTS: &[&str] = &[
     "status_after",
 ];
 
+/// The crash points of merchants' orders, from placing one to telling the merchant.
+pub const ORDER_POINTS: &[&str] = &[
+    "order_before",
+    "order_after",
+    "order_pay_before",
+    "order_pay_after",
+    "order_step_before",
+    "order_step_after",
+    "webhook_before",
+    "webhook_sent",
+    "webhook_after",
+];
+
+/// The crash points of charging, from the request to the end.
+pub const CHARGE_POINTS: &[&str] = &[
+    "charge_request_before",
+    "charge_request_after",
+    "charge_deposit_before",
+    "charge_deposit_after",
+    "charge_step_before",
+    "charge_step_after",
+    "charge_confirm_before",
+    "charge_confirm_after",
+];
+/// Crash points that only a payment passes which goes to another carrier.
+pub const ROUTE_POINTS: &[&str] = &["reroute_before", "reroute_after"];
+
 /// The times that the wanted point was passed.
 static PASSED: AtomicU32 = AtomicU32::new(0);
 
@@ -101,6 +128,10 @@ pub const MISTAKES: &[&str] = &[
     "posts_twice",
     "late_delivery_charges_the_customer",
     "pin_counted_after_hashing",
+    "order_set_blindly",
+    "refund_key_forgotten",
+    "deposit_not_recognised",
+    "charge_set_blindly",
 ];
 
 /// Whether a mistake is planted, one of [`MISTAKES`].

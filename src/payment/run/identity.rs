@@ -2,9 +2,6 @@
 //!
 //! Each step is one commit with compare-and-set. An answer to a code, right or wrong, is told only after it was counted.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-
 use crate::ledger::chart;
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
@@ -35,8 +32,6 @@ const LOST_KEPT: i64 = 24 * 3_600 * 1_000_000;
 const SEEN_EVERY: i64 = 24 * 3_600 * 1_000_000;
 /// Times that a step is judged anew when somebody else changed the row.
 const STALE_MAX: usize = 8;
-/// In front of a message's text that waits encrypted.
-const SEALED: &str = "\u{1}sealed:";
 
 /// What came of asking for a code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,19 +94,13 @@ impl Payments {
     }
 
     /// A text that holds a secret, for the outbox: encrypted until it leaves.
-    fn sealed(&self, row: OutboxRow) -> Result<OutboxRow, Error> {
-        let sealed = self.inner.seals.seal(&row.id.0, row.body.as_bytes())?;
-        Ok(OutboxRow { body: format!("{SEALED}{}", BASE64.encode(sealed)), ..row })
+    pub(super) fn sealed(&self, row: OutboxRow) -> Result<OutboxRow, Error> {
+        Ok(OutboxRow { body: self.seal_text(row.id, &row.body)?, ..row })
     }
 
     /// The message as it leaves: what was encrypted is opened in memory only.
     pub(super) fn unsealed(&self, row: OutboxRow) -> OutboxRow {
-        let opened = row.body.strip_prefix(SEALED).and_then(|text| {
-            let sealed = BASE64.decode(text).ok()?;
-            let plain = self.inner.seals.open(&row.id.0, &sealed)?;
-            String::from_utf8(plain.to_vec()).ok()
-        });
-        match opened {
+        match self.open_text(row.id, &row.body) {
             Some(body) => OutboxRow { body, ..row },
             None => row,
         }
@@ -274,6 +263,12 @@ impl Payments {
             self.commit(vec![Op::put(&row)]).await?.map_err(Error::Refused)?;
         }
         Ok(false)
+    }
+
+    /// The same, noting nothing.
+    pub(super) async fn may_be_recycled(&self, phone: &Msisdn) -> Result<bool, Error> {
+        let seen: Option<SeenRow> = self.inner.store.record(&[cell(phone)]).await?;
+        Ok(binding::recycled(seen.map(|row| row.seen_at), self.now(), &self.inner.settings.identity))
     }
 
     fn choice_mac(&self, phone: &Msisdn, pin: &Secret) -> Vec<u8> {

@@ -14,6 +14,7 @@ use crate::payment::run::{Error, Payments};
 use crate::payment::share::{BadFee, Fee};
 use crate::payment::unit::{Op, Refusal};
 use crate::payment::webhook;
+use crate::random;
 use crate::secret::Secret;
 
 /// Times that a change is tried when somebody else changed the merchant at the same moment.
@@ -25,7 +26,7 @@ const KEY_PREFIX: &str = "kt_";
 /// The scope under which a merchant is shut.
 pub(super) const SCOPE: &str = "merchant";
 /// What the hash of a key that nobody has is compared with, so that an unknown merchant takes as long as a wrong key.
-const NO_HASH: [u8; 32] = [0; 32];
+pub(super) const NO_HASH: [u8; 32] = [0; 32];
 
 /// A new merchant.
 #[derive(Clone, Debug)]
@@ -66,12 +67,12 @@ impl From<crate::store::Error> for MerchantFault {
 
 fn random() -> Result<[u8; webhook::KEY_BYTES], Error> {
     let mut bytes = [0; webhook::KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| pin::Error::Random)?;
+    random::fill(&mut bytes).map_err(|_| pin::Error::Random)?;
     Ok(bytes)
 }
 
 /// A fresh API key, `kt_MERCHANT_SECRET`, and the hash of its secret part.
-fn fresh_key(merchant: Id) -> Result<(Secret, Vec<u8>), Error> {
+pub(super) fn fresh_key(merchant: Id) -> Result<(Secret, Vec<u8>), Error> {
     let secret = random()?;
     let text = format!("{KEY_PREFIX}{}_{}", BASE64.encode(merchant.0), BASE64.encode(secret));
     Ok((Secret::from(text.as_str()), Sha256::digest(secret).to_vec()))
@@ -79,7 +80,7 @@ fn fresh_key(merchant: Id) -> Result<(Secret, Vec<u8>), Error> {
 
 /// The merchant that a key names and the hash of its secret part. The first part has a fixed length, since the alphabet of
 /// both has the underscore too.
-fn read_key(key: &str) -> Option<(Id, [u8; 32])> {
+pub(super) fn read_key(key: &str) -> Option<(Id, [u8; 32])> {
     let rest = key.strip_prefix(KEY_PREFIX)?;
     let (merchant, secret) = rest.split_at_checked(22)?;
     let merchant: [u8; 16] = BASE64.decode(merchant).ok()?.try_into().ok()?;

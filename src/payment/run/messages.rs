@@ -73,7 +73,11 @@ impl Payments {
         let now = self.inner.clock.now();
         let claimed =
             self.inner.store.outbox_claim(self.inner.owner, now.0, now.after(lease).0, limit).await?;
-        Ok(claimed.into_iter().map(|row| self.unsealed(row)).collect())
+        let mut leaving = Vec::with_capacity(claimed.len());
+        for row in claimed {
+            leaving.push(self.as_it_leaves(row).await?);
+        }
+        Ok(leaving)
     }
 
     /// Settles one message. `false` when there is none of this id or its state does not allow it, which news that comes

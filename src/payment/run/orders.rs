@@ -14,7 +14,7 @@ use crate::payment::pin;
 use crate::payment::row::order::{MerchantRow, OrderKeyRow, OrderRow, RefundRow};
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{AnswerRow, Id, Target, product};
-use crate::payment::run::crash::crash_point;
+use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::merchants::SCOPE;
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::within::{Asked, Stopped, Within};
@@ -22,6 +22,7 @@ use crate::payment::run::{Error, Payments};
 use crate::payment::share::{Fee, Sharers};
 use crate::payment::unit::{Op, Posting, Refusal};
 use crate::payment::webhook;
+use crate::random;
 use crate::secret::Secret;
 
 /// Times that a step is tried anew when somebody else changed the order.
@@ -165,7 +166,7 @@ fn commands(step: &Step) -> Result<Vec<Op>, order::Refusal> {
 
 /// Row, money and webhook.
 fn writes(step: &Step, merchant: &MerchantRow) -> Result<Vec<Op>, order::Refusal> {
-    let mut ops = vec![Op::set(&step.row)];
+    let mut ops = vec![if planted("order_set_blindly") { Op::put(&step.row) } else { Op::set(&step.row) }];
     ops.extend(commands(step)?);
     ops.push(Op::add(&webhook::row(step.event, &step.row, merchant.webhook_url.is_some())));
     Ok(ops)
@@ -203,7 +204,7 @@ fn fingerprint(new: &NewOrder) -> Vec<u8> {
 /// Eight digits, drawn anew for each order.
 fn fresh_number() -> Result<String, Error> {
     let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_err(|_| pin::Error::Random)?;
+    random::fill(&mut bytes).map_err(|_| pin::Error::Random)?;
     Ok(format!("{:08}", u32::from_be_bytes(bytes) % 100_000_000))
 }
 
@@ -423,7 +424,10 @@ impl Payments {
         if self.order(merchant, id).await?.is_none() {
             return Ok(Err(Fault::Unknown));
         }
-        let refund_id = id.derived(&format!("refund of {key}"));
+        let mut refund_id = id.derived(&format!("refund of {key}"));
+        if planted("refund_key_forgotten") {
+            refund_id = Id::new(self.now());
+        }
         let known: Option<RefundRow> = self.inner.store.record(&[cell(&refund_id)]).await?;
         if let Some(known) = &known {
             if known.amount_minor != amount_minor {
@@ -586,7 +590,7 @@ impl Payments {
         Ok(found)
     }
 
-    async fn paid_order(&self, payment: Id, row: &OrderRow) -> Result<OrderPayment, Error> {
+    pub(super) async fn paid_order(&self, payment: Id, row: &OrderRow) -> Result<OrderPayment, Error> {
         let payment = self.inner.store.payment(payment).await?.ok_or(Error::IdReused)?;
         let receipt = payment.reference;
         let until = row.paid_at.unwrap_or(row.updated_at).saturating_add(row.freeze_micros);

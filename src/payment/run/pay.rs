@@ -14,7 +14,6 @@ use tokio::sync::broadcast;
 
 use crate::connector::bill::BillOrder;
 use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome, RefusalClass};
-use crate::connector::numbering::Found;
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
@@ -22,12 +21,12 @@ use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest, Pin};
 use crate::payment::assurance::{Assurance, Demand};
 use crate::payment::decision::Source;
 use crate::payment::fold::{ids, suspension_keys};
-use crate::payment::limits;
 use crate::payment::pin;
 use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};
 use crate::secret::Secret;
@@ -113,12 +112,13 @@ impl Payments {
             payment_limit_minor: settings.payment_limit_minor,
             day_limit_minor: self.day_limit(request.account).await?,
         };
+        let fee_minor = draft.fee_minor;
         let payment = match self.authorise(intent, draft, passed).await? {
             Ok(payment) => payment,
             Err(Refusal::PaymentExists(known)) => {
                 return self.answer_again(&request, *known, &mut changes).await;
             }
-            Err(refusal) => return self.refusal(&request, refusal),
+            Err(refusal) => return self.refusal(&request, fee_minor, refusal),
         };
         self.carry_on(payment, &mut changes).await
     }
@@ -138,14 +138,12 @@ impl Payments {
     /// What can be said before a PIN try is counted: the route, the amount, suspensions, assurance.
     async fn judge_unpaid(&self, request: &PayRequest) -> Result<Result<PaymentRow, PayOutcome>, Error> {
         let refused = |class: &str| Ok(Err(PayOutcome::Refused { class: class.to_owned() }));
-        let carrier = match self.inner.plan.find(&request.phone) {
-            Found::Carrier(carrier) => carrier,
-            Found::NotSupported => return refused(RefusalClass::ProductUnavailable.name()),
-            Found::BadNumber => return refused(RefusalClass::BadNumber.name()),
+        let carrier = match self.choose(&request.phone, request.amount_minor).await? {
+            Chosen::Carrier(carrier) => carrier,
+            Chosen::NotSupported => return refused(RefusalClass::ProductUnavailable.name()),
+            Chosen::BadNumber => return refused(RefusalClass::BadNumber.name()),
+            Chosen::NotSold => return refused(RefusalClass::AmountNotAllowed.name()),
         };
-        if !carrier.amounts_minor.contains(&request.amount_minor) {
-            return refused(RefusalClass::AmountNotAllowed.name());
-        }
         if !self
             .is_believed(
                 "recharge.pay",
@@ -192,7 +190,11 @@ impl Payments {
         }
         let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(true) };
         let bound = self.inner.store.binding(caller).await?;
-        Ok(bound.is_some_and(|b| b.account == account))
+        if bound.is_none_or(|b| b.account != account) {
+            return Ok(false);
+        }
+        // Somebody else may have the number now: it passes a code first, whichever way the payment came here.
+        Ok(!self.may_be_recycled(caller).await?)
     }
 
     /// Whether the account, or anything else that the payment goes by, is suspended.
@@ -325,7 +327,7 @@ impl Payments {
     /// From the hold to the carrier's answer. Whatever stops it here is taken up by the schedule.
     async fn carry_out(&self, payment: PaymentRow) {
         let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
-        let mut attempt = self.attempt(&payment);
+        let mut attempt = self.attempt(payment.id, 1, &payment.connector);
         crash_point("submit_before");
         let payment = match self.submit(&payment, &attempt).await {
             Ok(payment) => payment,
@@ -362,18 +364,17 @@ impl Payments {
         }
     }
 
-    fn attempt(&self, payment: &PaymentRow) -> AttemptRow {
-        let number = 1;
-        let id = ids::attempt(payment.id, number);
-        let reference = match self.inner.connectors.get(&payment.connector) {
+    pub(super) fn attempt(&self, payment: Id, number: i32, connector: &str) -> AttemptRow {
+        let id = ids::attempt(payment, number);
+        let reference = match self.inner.connectors.get(connector) {
             Some(connector) => connector.describe().reference.write(id.0),
             None => id.text(),
         };
         AttemptRow {
             id,
-            payment: payment.id,
+            payment,
             number,
-            connector: payment.connector.clone(),
+            connector: connector.to_owned(),
             reference,
             created_at: self.now(),
             answered_at: None,
@@ -386,7 +387,7 @@ impl Payments {
     /// The planted mistake of a build without the hold before the request.
     async fn send_too_early(&self, draft: &PaymentRow) {
         if let Some(connector) = self.inner.connectors.get(&draft.connector) {
-            let Some(order) = order(draft, &self.attempt(draft)) else { return };
+            let Some(order) = order(draft, &self.attempt(draft.id, 1, &draft.connector)) else { return };
             let _ = connector.submit(&order).await;
         }
     }
@@ -453,16 +454,9 @@ impl Payments {
         Ok(outcome.ok().flatten().unwrap_or(pending))
     }
 
-    fn refusal(&self, request: &PayRequest, refusal: Refusal) -> Result<PayOutcome, Error> {
-        let amounts = match self.inner.plan.find(&request.phone) {
-            Found::Carrier(carrier) => carrier.amounts_minor.as_slice(),
-            Found::NotSupported | Found::BadNumber => &[],
-        };
-        let fee_minor = match self.inner.plan.find(&request.phone) {
-            Found::Carrier(carrier) => carrier.fee_minor(request.amount_minor),
-            Found::NotSupported | Found::BadNumber => 0,
-        };
-        let fits = |left: i64| limits::any_fits(amounts, left);
+    fn refusal(&self, request: &PayRequest, fee_minor: i64, refusal: Refusal) -> Result<PayOutcome, Error> {
+        let carriers = self.inner.plan.carriers(&request.phone);
+        let fits = |left: i64| carriers.iter().any(|carrier| carrier.offer.any_fits(left));
         Ok(match refusal {
             Refusal::Suspended => PayOutcome::Suspended,
             Refusal::StillProcessing(_) => PayOutcome::StillProcessing,

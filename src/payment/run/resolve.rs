@@ -11,9 +11,13 @@ use crate::ledger::chart::House;
 use crate::payment::answer::Change;
 use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
-use crate::payment::row::{AttemptRow, PaymentRow};
+use crate::payment::row::record::cell;
+use crate::payment::row::staff::RefundRow;
+use crate::payment::row::{AttemptRow, PaymentRow, State};
 use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::routes::Elsewhere;
 use crate::payment::run::{Error, Payments};
+use crate::payment::staff;
 use crate::payment::unit::{Move, Op, Refusal};
 
 /// Times that news is judged anew because the payment changed under it.
@@ -56,12 +60,40 @@ impl Payments {
     ) -> Result<PaymentRow, Error> {
         crash_point("outcome_before");
         for _ in 0..STALE_MAX {
+            if attempt.connector != payment.connector {
+                // The payment has gone to another carrier since.
+                match self.late_news(&payment, &attempt, outcome).await? {
+                    Some(payment) => return Ok(payment),
+                    None => {
+                        (payment, attempt) = self.as_stored(&payment, attempt).await?;
+                        continue;
+                    }
+                }
+            }
             let Some(step) = self.decide(&payment, &attempt, outcome, source) else {
+                self.keep_late_voucher(&payment, outcome).await?;
                 let (state, outcome) = (payment.state, outcome.name());
                 tracing::debug!(payment = %payment.id, ?state, outcome, "no news");
                 return Ok(payment);
             };
-            let ops = self.ops(&payment, &attempt, outcome, source, &step);
+            if (step.to, step.act) == (State::Refused, Act::Void) {
+                match self.go_elsewhere(&payment, &attempt, outcome, source).await? {
+                    Elsewhere::No => {}
+                    Elsewhere::Sent(payment) => return Ok(*payment),
+                    Elsewhere::Stale => {
+                        (payment, attempt) = self.as_stored(&payment, attempt).await?;
+                        continue;
+                    }
+                }
+            }
+            let mut ops = self.ops(&payment, &attempt, outcome, source, &step);
+            ops.extend(self.goodwill(&payment, step.act).await?);
+            let voucher = self.keep_voucher(&payment, outcome, &step)?;
+            if !voucher.is_empty() {
+                // Its own text tells the result too; nothing is recharged until the code is keyed.
+                ops.retain(|op| !matches!(op, Op::Outbox(_)));
+                ops.extend(voucher);
+            }
             match self.commit(ops).await? {
                 Ok(done) => {
                     crash_point("outcome_after");
@@ -69,11 +101,8 @@ impl Payments {
                     self.tell(&payment, outcome, &step);
                     return Ok(payment);
                 }
-                Err(Refusal::Stale | Refusal::NotAllowed(_)) => {
-                    payment = self.inner.store.payment(payment.id).await?.ok_or(Error::IdReused)?;
-                    if let Some(stored) = self.inner.store.attempt_by_reference(&attempt.reference).await? {
-                        attempt = stored;
-                    }
+                Err(Refusal::Stale | Refusal::NotAllowed(_) | Refusal::Exists("refunds")) => {
+                    (payment, attempt) = self.as_stored(&payment, attempt).await?;
                 }
                 Err(refusal) => {
                     tracing::error!(payment = %payment.id, %refusal, "the books refuse an outcome");
@@ -82,6 +111,16 @@ impl Payments {
             }
         }
         Err(Error::Busy)
+    }
+
+    async fn as_stored(
+        &self,
+        payment: &PaymentRow,
+        attempt: AttemptRow,
+    ) -> Result<(PaymentRow, AttemptRow), Error> {
+        let stored = self.inner.store.payment(payment.id).await?.ok_or(Error::IdReused)?;
+        let seen = self.inner.store.attempt_by_reference(&attempt.reference).await?;
+        Ok((stored, seen.unwrap_or(attempt)))
     }
 
     pub(super) fn decide(
@@ -161,6 +200,23 @@ impl Payments {
             ops.extend(self.result_sms(&resolved).map(Op::Outbox));
         }
         ops
+    }
+
+    /// What a reversal means for what the house has refunded of the payment already: to stand after the ops of the step.
+    pub(super) async fn goodwill(&self, payment: &PaymentRow, act: Act) -> Result<Vec<Op>, Error> {
+        let gives_back = match act {
+            Act::Reverse | Act::ReverseContested | Act::VoidContested => true,
+            // The money is only held anew.
+            Act::Contest => false,
+            Act::Nothing | Act::Post | Act::Void | Act::PostContested | Act::Lose | Act::Regain => {
+                return Ok(Vec::new());
+            }
+        };
+        let refunded: Option<RefundRow> = self.inner.store.record(&[cell(&payment.id)]).await?;
+        let (row, command) = staff::taken_back(payment, refunded.as_ref(), gives_back);
+        let mut ops = vec![if refunded.is_some() { Op::set(&row) } else { Op::add(&row) }];
+        ops.extend(command.map(Op::Ledger));
+        Ok(ops)
     }
 
     /// What the carrier took: its word, if it makes sense, else the plan's.

@@ -113,6 +113,11 @@ impl Payments {
             {
                 tracing::warn!(%error, "old quotes could not be forgotten");
             }
+            if rounds.is_multiple_of(FORGET_ROUNDS)
+                && let Err(error) = self.forget_vouchers().await
+            {
+                tracing::warn!(%error, "vouchers that are told could not be forgotten");
+            }
             if rounds.is_multiple_of(MESSAGE_ROUNDS)
                 && let Err(error) = self.look_after_messages().await
             {
@@ -263,7 +268,9 @@ impl Payments {
             }
             Some(connector) => match connector.status(&order).await {
                 Some(outcome) => outcome,
-                None if connector.describe().idempotent_submit => connector.submit(&order).await,
+                None if connector.describe().idempotent_submit => {
+                    of_the_first(connector.submit(&order).await)
+                }
                 None => unasked("this carrier cannot be asked"),
             },
             None => unasked("the connector is not there any more"),
@@ -274,6 +281,53 @@ impl Payments {
     }
 }
 
+/// What the answer to a repeated request says of the first one: a refusal that may be meant for the repetition alone says
+/// nothing of it.
+fn of_the_first(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Refused { class, code, .. } if class.is_of_one_request() => {
+            if class.is_alarm() {
+                tracing::error!(class = class.name(), "ALARM: a carrier cannot be asked");
+            }
+            let detail = format!("the repetition was refused: {} ({code})", class.name());
+            Outcome::Unknown { why: Unclear::Unexpected, detail }
+        }
+        other => other,
+    }
+}
+
 fn unasked(detail: &str) -> Outcome {
     Outcome::Unknown { why: Unclear::Unexpected, detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::contract::RefusalClass;
+
+    #[test]
+    fn a_repetition_that_is_refused_says_nothing_of_the_first() {
+        for class in RefusalClass::ALL.iter().copied() {
+            let refused = Outcome::Refused { class, code: "X".to_owned(), carrier_reference: None };
+            let said = of_the_first(refused.clone());
+            let of_the_number = matches!(
+                class,
+                RefusalClass::BadNumber
+                    | RefusalClass::NumberNotOnOperator
+                    | RefusalClass::AmountNotAllowed
+                    | RefusalClass::SubscriberBarred
+                    | RefusalClass::AlreadyPaid
+                    | RefusalClass::BillExpired
+                    | RefusalClass::BillChanged
+                    | RefusalClass::Other
+            );
+            if of_the_number {
+                assert_eq!(said, refused, "{class:?}");
+            } else {
+                assert!(matches!(said, Outcome::Unknown { .. }), "{class:?}");
+            }
+        }
+        let delivered = Outcome::Delivered { carrier_reference: None, cost: None, voucher: None };
+        assert_eq!(of_the_first(delivered.clone()), delivered);
+    }
 }

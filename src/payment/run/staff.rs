@@ -3,6 +3,8 @@
 //! What moves more than one person may move alone waits as a proposal until another approves it. A request has an id; the same
 //! id again finds what was done.
 
+use std::sync::Arc;
+
 use crate::connector::contract::{Outcome as News, RefusalClass};
 use crate::ledger::command::{Act as LedgerAct, Command};
 use crate::ledger::row::Id;
@@ -17,7 +19,7 @@ use crate::payment::row::{PaymentRow, State, SuspensionRow};
 use crate::payment::run::{Error, Payments, Scope};
 use crate::payment::staff;
 use crate::payment::staff::{Act, Movement, Outcome};
-use crate::payment::unit::{Op, Refusal};
+use crate::payment::unit::{Done, Op, Refusal};
 
 /// Times that a request is judged anew when somebody else came between.
 const STALE_MAX: u32 = 32;
@@ -54,15 +56,24 @@ pub enum Refused {
     /// There is no such thing.
     #[error("there is no such {0}")]
     NoSuch(&'static str),
+    /// A day cannot be closed, even so.
+    #[error("{0}")]
+    Day(Box<crate::payment::run::close::NotClosed>),
+    /// The finding is over.
+    #[error("that is {0} already")]
+    Over(&'static str),
 }
 
 /// An act made ready for the rows as they were read.
-struct Ready {
-    subject: String,
-    amount_minor: i64,
-    ops: Vec<Op>,
+pub(super) struct Ready {
+    /// What it is done to.
+    pub subject: String,
+    /// How much money it moves, minor units.
+    pub amount_minor: i64,
+    /// What is written.
+    pub ops: Vec<Op>,
     /// Of an outcome that is written by hand.
-    news: Option<(News, Step)>,
+    pub news: Option<(News, Step)>,
 }
 
 /// Whether somebody came between, so that the rows must be read again.
@@ -71,7 +82,9 @@ pub(super) fn between(refusal: &Refusal) -> bool {
         refusal,
         Refusal::Stale
             | Refusal::NotAllowed(_)
-            | Refusal::Exists("audit_log" | "audit_head" | "proposals" | "refunds")
+            | Refusal::Exists(
+                "audit_log" | "audit_head" | "proposals" | "refunds" | "findings" | "closed_days"
+            )
     )
 }
 
@@ -98,13 +111,13 @@ impl Payments {
                 let same = known.act == act && known.asked_by == who;
                 return if same { Ok(Ok(known)) } else { Err(Error::IdReused) };
             }
-            let ready = match self.ready(&asked.act, asked.id).await? {
+            let ready = match self.ready(&asked.act, asked.id, who).await? {
                 Ok(ready) => ready,
                 Err(no) => return Ok(Err(no)),
             };
             let now = self.now();
             let rules = &self.inner.settings.staff;
-            let alone = ready.amount_minor <= rules.alone_minor;
+            let alone = ready.amount_minor <= rules.alone_minor && !asked.act.needs_two();
             let row = ProposalRow {
                 id: asked.id,
                 act: act.clone(),
@@ -126,6 +139,7 @@ impl Payments {
             let Ready { ops: acting, news, .. } = ready;
             if alone {
                 ops.extend(acting);
+                ops.extend(self.settle_findings(asked.id).await?);
             }
             match self.write_staff(ops, &entry(who, what, &row), news.filter(|_| alone)).await? {
                 Ok(()) => return Ok(Ok(row)),
@@ -175,9 +189,10 @@ impl Payments {
                     let Ok(act) = serde_json::from_str::<Act>(&seen.act) else {
                         return Ok(Err(Refused::NoSuch("act")));
                     };
-                    match self.ready(&act, id).await? {
+                    match self.ready(&act, id, who.trim()).await? {
                         Ok(ready) => {
                             ops.extend(ready.ops);
+                            ops.extend(self.settle_findings(id).await?);
                             news = ready.news;
                         }
                         Err(no) => return self.failed(&seen, who, no).await,
@@ -296,6 +311,47 @@ impl Payments {
         self.note_staff(vec![Op::put(&row)], who, "tier", account.text(), details).await
     }
 
+    /// A handle for one act of staff that has no request of its own: whatever it commits is logged, in the same commit, as done by
+    /// `who`. Without a `subject` it is the account that the act opens.
+    #[must_use]
+    pub fn acting(&self, who: &str, what: &'static str, subject: String, details: serde_json::Value) -> Self {
+        let entry = Entry { who: who.trim().to_owned(), what, subject, details };
+        Self { acting: Some(Arc::new(entry)), ..self.clone() }
+    }
+
+    pub(super) async fn commit_logged(
+        &self,
+        ops: Vec<Op>,
+        entry: &Entry,
+    ) -> Result<Result<Done, Refusal>, Error> {
+        let mut entry = entry.clone();
+        if entry.subject.is_empty() {
+            let opened = ops.iter().find_map(|op| match op {
+                Op::OpenAccount(row) => Some(row.id.text()),
+                _ => None,
+            });
+            entry.subject = opened.unwrap_or_default();
+        }
+        for _ in 0..STALE_MAX {
+            let head: Option<AuditHeadRow> = self.inner.store.record(&[cell(&HEAD)]).await?;
+            let (row, after) = audit::next(head.as_ref(), &entry, self.now()).ok_or(Error::Busy)?;
+            let mut ops = ops.clone();
+            ops.push(Op::add(&row));
+            ops.push(if head.is_some() { Op::set(&after) } else { Op::add(&after) });
+            match self.commit_plain(ops).await? {
+                Err(Refusal::Stale | Refusal::Exists("audit_log" | "audit_head")) => {
+                    let now: Option<AuditHeadRow> = self.inner.store.record(&[cell(&HEAD)]).await?;
+                    // The log stands as it was: what the act itself saw is stale.
+                    if now.map(|head| head.version) == head.map(|head| head.version) {
+                        return Ok(Err(Refusal::Stale));
+                    }
+                }
+                done => return Ok(done),
+            }
+        }
+        Err(Error::Busy)
+    }
+
     /// Writes something that moves no money with its row of the audit log.
     pub(super) async fn note_staff(
         &self,
@@ -334,7 +390,7 @@ impl Payments {
         let (row, after) = audit::next(head.as_ref(), entry, self.now()).ok_or(Error::Busy)?;
         ops.push(Op::add(&row));
         ops.push(if head.is_some() { Op::set(&after) } else { Op::add(&after) });
-        match self.commit(ops).await? {
+        match self.commit_plain(ops).await? {
             Ok(done) => {
                 if let (Some(payment), Some((outcome, step))) = (done.payment, news) {
                     self.tell(&payment, &outcome, &step);
@@ -345,7 +401,12 @@ impl Payments {
         }
     }
 
-    async fn ready(&self, act: &Act, request: Id) -> Result<Result<Ready, Refused>, Error> {
+    async fn ready(&self, act: &Act, request: Id, who: &str) -> Result<Result<Ready, Refused>, Error> {
+        match act {
+            Act::Dismiss { statement, place } => return self.ready_dismissal(*statement, place).await,
+            Act::CloseDay { day, told } => return self.ready_close(*day, told, request, who).await,
+            _ => {}
+        }
         let Some(payment) = act.payment() else { return self.ready_move(act, request).await };
         let Some(row) = self.inner.store.payment(payment).await? else {
             return Ok(Err(Refused::NoSuch("payment")));
@@ -389,7 +450,9 @@ impl Payments {
                     Err(no) => Ok(Err(no.into())),
                 }
             }
-            Act::Move { .. } => Ok(Err(Refused::NoSuch("payment"))),
+            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } => {
+                Ok(Err(Refused::NoSuch("payment")))
+            }
         }
     }
 
@@ -409,7 +472,8 @@ impl Payments {
             };
             return Ok(Err(no.into()));
         };
-        let ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
+        let mut ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
+        ops.extend(self.goodwill(payment, step.act).await?);
         let subject = payment.reference.clone();
         Ok(Ok(Ready { subject, amount_minor, ops, news: Some((news, step)) }))
     }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::connector::contract::{Outcome, Unclear};
+use crate::connector::http::Wire;
 use crate::payment::row::Id;
 use crate::payment::row::order::{MerchantRow, WebhookAttemptRow, WebhookRow};
 use crate::payment::row::record::{Select, cell};
@@ -41,7 +44,51 @@ impl Resolve for OpenOnly {
     }
 }
 
-fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
+/// How merchants are reached.
+#[derive(Clone)]
+enum Way {
+    Http(reqwest::Client),
+    Wire(Arc<dyn Wire>),
+}
+
+impl Way {
+    /// The status of the answer, and in a word what came of the attempt.
+    async fn send(&self, request: reqwest::Request) -> (Option<i32>, &'static str) {
+        let told = |status: u16| {
+            let outcome = if (200..300).contains(&status) { "delivered" } else { "refused" };
+            (Some(i32::from(status)), outcome)
+        };
+        match self {
+            Self::Http(client) => match client.execute(request).await {
+                Ok(response) => told(response.status().as_u16()),
+                Err(error) if error.is_timeout() => (None, "no answer in time"),
+                Err(error) if error.is_connect() => (None, "no connection"),
+                Err(_) => (None, "the connection broke"),
+            },
+            Self::Wire(wire) => match wire.exchange(request).await {
+                Ok((status, _)) => told(status),
+                Err(Outcome::Unknown { why: Unclear::Timeout, .. }) => (None, "no answer in time"),
+                Err(Outcome::NotSent { .. }) => (None, "no connection"),
+                Err(_) => (None, "the connection broke"),
+            },
+        }
+    }
+}
+
+fn headers(id: &str, timestamp: i64, signature: &str) -> Option<HeaderMap> {
+    let texts = [
+        ("content-type", "application/json"),
+        ("webhook-id", id),
+        ("webhook-timestamp", &timestamp.to_string()),
+        ("webhook-signature", signature),
+    ];
+    let header = |(name, text): (&'static str, &str)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(text).ok()?))
+    };
+    texts.into_iter().map(header).collect()
+}
+
+pub(super) fn client(private_allowed: bool) -> Result<reqwest::Client, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -56,10 +103,10 @@ impl Payments {
     /// Sends what merchants are to be told until `stop`.
     pub(super) async fn tell_merchants(self, stop: CancellationToken) {
         // Made when the first merchant is to be told: it reads every certificate root of the machine.
-        let mut client = None;
+        let mut way = self.inner.hooks.get().cloned().map(Way::Wire);
         let at_once = Arc::new(Semaphore::new(AT_ONCE));
         while !stop.is_cancelled() {
-            if let Err(error) = self.tell_round(&mut client, &at_once).await {
+            if let Err(error) = self.tell_round(&mut way, &at_once).await {
                 tracing::warn!(%error, "due webhooks could not be looked for");
             }
             tokio::select! {
@@ -69,21 +116,17 @@ impl Payments {
         }
     }
 
-    async fn tell_round(
-        &self,
-        made: &mut Option<reqwest::Client>,
-        at_once: &Arc<Semaphore>,
-    ) -> Result<(), Error> {
+    async fn tell_round(&self, made: &mut Option<Way>, at_once: &Arc<Semaphore>) -> Result<(), Error> {
         let now = self.now();
         let due = Select::<WebhookRow>::new().below("due_at", &now.saturating_add(1)).order("due_at");
         let due = self.inner.store.records(&due.limit(ROUND_MAX)).await?;
         if made.is_none() && !due.is_empty() {
             match client(self.inner.settings.webhooks_private) {
-                Ok(client) => *made = Some(client),
+                Ok(client) => *made = Some(Way::Http(client)),
                 Err(error) => tracing::error!(%error, "merchants cannot be told: no HTTP client"),
             }
         }
-        let Some(client) = made else { return Ok(()) };
+        let Some(way) = made else { return Ok(()) };
         for row in due {
             let Ok(permit) = Arc::clone(at_once).acquire_owned().await else { return Ok(()) };
             let Some((sending, attempt)) = webhook::begin(&row, self.now()) else { continue };
@@ -94,9 +137,9 @@ impl Payments {
                 Err(Refusal::Stale) => continue,
                 Err(refusal) => return Err(Error::Refused(refusal)),
             }
-            let (this, client) = (self.clone(), client.clone());
+            let (this, way) = (self.clone(), way.clone());
             self.inner.tracker.spawn(async move {
-                if let Err(error) = this.tell_once(&client, sending, attempt).await {
+                if let Err(error) = this.tell_once(&way, sending, attempt).await {
                     tracing::warn!(%error, "a webhook's attempt could not be written; it is taken up again");
                 }
                 drop(permit);
@@ -108,16 +151,16 @@ impl Payments {
     /// One attempt.
     async fn tell_once(
         &self,
-        client: &reqwest::Client,
+        way: &Way,
         sending: WebhookRow,
         attempt: WebhookAttemptRow,
     ) -> Result<(), Error> {
         let merchant = self.merchant(sending.merchant).await?;
         let (status, outcome) = match merchant {
-            Some(merchant) => self.send(client, &merchant, &sending, attempt.at).await,
+            Some(merchant) => self.send(way, &merchant, &sending, attempt.at).await,
             None => (None, "no such merchant"),
         };
-        crash_point("webhook_after");
+        crash_point("webhook_sent");
         let now = self.now();
         let delivered = status.is_some_and(|status| (200..300).contains(&status));
         let ended = WebhookAttemptRow {
@@ -129,7 +172,10 @@ impl Payments {
         let done = webhook::end(&sending, now, delivered);
         for _ in 0..END_TRIES {
             match self.commit(vec![Op::set(&done), Op::put(&ended)]).await {
-                Ok(Ok(_)) => return Ok(()),
+                Ok(Ok(_)) => {
+                    crash_point("webhook_after");
+                    return Ok(());
+                }
                 // Sent again by hand meanwhile: the attempt is told, the row goes its own way.
                 Ok(Err(Refusal::Stale)) => {
                     self.commit(vec![Op::put(&ended)]).await?.map_err(Error::Refused)?;
@@ -146,15 +192,14 @@ impl Payments {
     /// Sends and reads no more of the answer than its status.
     async fn send(
         &self,
-        client: &reqwest::Client,
+        way: &Way,
         merchant: &MerchantRow,
         row: &WebhookRow,
         at: i64,
     ) -> (Option<i32>, &'static str) {
         let Some(url) = &merchant.webhook_url else { return (None, "the merchant has no address") };
-        let url = match webhook::check_url(url, self.inner.settings.webhooks_private) {
-            Ok(url) => url,
-            Err(_) => return (None, "the address is not allowed"),
+        let Ok(url) = webhook::check_url(url, self.inner.settings.webhooks_private) else {
+            return (None, "the address is not allowed");
         };
         let keys = self.hook_keys(merchant, at);
         if keys.is_empty() {
@@ -162,23 +207,14 @@ impl Payments {
         }
         let id = webhook::header_id(row.id);
         let timestamp = at.div_euclid(1_000_000);
-        let request = client
-            .post(url)
-            .header("content-type", "application/json")
-            .header("webhook-id", &id)
-            .header("webhook-timestamp", timestamp.to_string())
-            .header("webhook-signature", webhook::signatures(&keys, &id, timestamp, &row.body))
-            .body(row.body.clone());
-        match request.send().await {
-            Ok(response) => {
-                let status = i32::from(response.status().as_u16());
-                let outcome = if response.status().is_success() { "delivered" } else { "refused" };
-                (Some(status), outcome)
-            }
-            Err(error) if error.is_timeout() => (None, "no answer in time"),
-            Err(error) if error.is_connect() => (None, "no connection"),
-            Err(_) => (None, "the connection broke"),
-        }
+        let signature = webhook::signatures(&keys, &id, timestamp, &row.body);
+        let Some(headers) = headers(&id, timestamp, &signature) else {
+            return (None, "the request cannot be made");
+        };
+        let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(row.body.clone().into());
+        way.send(request).await
     }
 
     /// The keys that sign now, the newest first.

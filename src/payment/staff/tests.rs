@@ -90,7 +90,7 @@ proptest! {
         let payment = delivered(amount_minor, fee_minor);
         let (mut row, mut moved) = (None, 0_i64);
         for (n, amount) in amounts.into_iter().enumerate() {
-            let request = Id([n as u8; 16]);
+            let request = Id([u8::try_from(n).unwrap(); 16]);
             match refund(&payment, row.as_ref(), request, amount) {
                 Ok((command, after)) => {
                     moved += command.act.legs().iter().filter(|l| l.account == payment.account)
@@ -105,5 +105,30 @@ proptest! {
             prop_assert_eq!(row.as_ref().map_or(0, |r| r.refunded_minor), moved);
             prop_assert_eq!(reversible(&payment, row.as_ref()).is_ok(), moved == 0);
         }
+    }
+}
+
+#[test]
+fn a_reversal_gives_the_house_its_goodwill_back() {
+    let payment = delivered(1_000, 50);
+    let seen =
+        |refunded_minor, version| RefundRow { payment: payment.id, refunded_minor, refunds: 1, version };
+    let legs = |command: Option<Command>| command.map(|c| c.act.legs().to_vec());
+    let back = Some(vec![Leg::new(payment.account, -400), Leg::new(House::Loss.id(cny()), 400)]);
+    for (refunded, gives_back, wanted) in [
+        (None, true, None),
+        (Some(seen(0, 1)), true, None),
+        (Some(seen(400, 2)), true, back),
+        // Contradicted: the money is held, and nobody knows yet who gets it.
+        (Some(seen(400, 2)), false, None),
+    ] {
+        let (row, command) = taken_back(&payment, refunded.as_ref(), gives_back);
+        assert_eq!(legs(command), wanted, "{refunded:?}");
+        let before = refunded.map_or((0, 0), |r| (r.refunded_minor, r.version));
+        assert_eq!(
+            (row.refunded_minor, row.version),
+            (before.0, before.1 + 1),
+            "whoever saw it before is stale"
+        );
     }
 }

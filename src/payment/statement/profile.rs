@@ -14,6 +14,7 @@
 //! our_reference = "External ID"
 //! carrier_reference = "Txn"
 //! number = "MSISDN"
+//! bill = "Account"                    # instead of number: a biller's statement names bills
 //! amount = "Amount"
 //! time = "Date"
 //! status = "Result"
@@ -82,6 +83,7 @@ struct Columns {
     our_reference: Option<String>,
     carrier_reference: Option<String>,
     number: Option<String>,
+    bill: Option<String>,
     amount: String,
     time: Option<String>,
     status: Option<String>,
@@ -199,8 +201,10 @@ impl Profile {
             return Err(Error::Value("a status column needs the words of [status]".to_owned()));
         }
         let columns = file.columns;
-        if [&columns.our_reference, &columns.carrier_reference, &columns.number].iter().all(|c| c.is_none()) {
-            let what = "name at least one of our_reference, carrier_reference and number under [columns]";
+        let keys = [&columns.our_reference, &columns.carrier_reference, &columns.number, &columns.bill];
+        if keys.iter().all(|c| c.is_none()) {
+            let what =
+                "name at least one of our_reference, carrier_reference, number and bill under [columns]";
             return Err(Error::Value(what.to_owned()));
         }
         Ok(Self {
@@ -297,6 +301,7 @@ impl Profile {
             &columns.our_reference,
             &columns.carrier_reference,
             &columns.number,
+            &columns.bill,
             &columns.time,
             &columns.status,
         ];
@@ -338,7 +343,7 @@ impl Profile {
         if statement.lines.len() > LINES_MAX {
             return Err(Error::Lines);
         }
-        if statement.lines.len() % 1_000 == 0 {
+        if statement.lines.len().is_multiple_of(1_000) {
             progress(statement.lines.len());
         }
         Ok(())
@@ -375,7 +380,7 @@ impl Profile {
             number,
             our_reference: text(&columns.our_reference),
             carrier_reference: text(&columns.carrier_reference),
-            phone: phone.map(|phone| phone.as_str().to_owned()),
+            phone: phone.map(|phone| phone.as_str().to_owned()).or_else(|| text(&columns.bill)),
             amount_minor,
             at,
             status,

@@ -4,9 +4,10 @@ use crate::clock::Timestamp;
 use crate::dialplan::civil::Date;
 use crate::dialplan::event::{Argument, PIN_NEEDED};
 use crate::dialplan::value::Value;
+use crate::money::Money;
 use crate::payment::answer::PayOutcome;
 use crate::payment::row::order::OrderRow;
-use crate::payment::run::{OrderPayment, PayOrder};
+use crate::payment::run::{OrderPayment, PayOrder, Payments};
 use crate::session::Error;
 use crate::session::perform::given::Given;
 use crate::session::perform::{Answer, Desk};
@@ -46,7 +47,7 @@ pub(super) async fn perform(
             } else {
                 desk.payments.confirm_order(asked).await?
             };
-            Ok(paid(desk, outcome))
+            Ok(told(&desk.payments, outcome))
         }
         "order.dispute" => {
             let disputed = desk.payments.dispute_order(account, &given.digits()?).await?;
@@ -56,23 +57,25 @@ pub(super) async fn perform(
     }
 }
 
-fn paid(desk: &Desk, outcome: OrderPayment) -> Answer {
+/// The outcome's name and values of paying an order, or of confirming its receipt.
+pub(super) fn told(payments: &Payments, outcome: OrderPayment) -> Answer {
+    let money = |minor| Value::Money(Money::new(minor, payments.settings().currency));
     match outcome {
         OrderPayment::Paid { receipt } => ("paid", vec![Value::Digits(receipt)]),
-        OrderPayment::Held { receipt, until } => ("held", vec![Value::Digits(receipt), day(desk, until)]),
+        OrderPayment::Held { receipt, until } => ("held", vec![Value::Digits(receipt), day(payments, until)]),
         OrderPayment::Released => ("released", Vec::new()),
         OrderPayment::Gone => ("gone", Vec::new()),
         OrderPayment::Told(PayOutcome::WrongPin { left }) => ("wrong_pin", vec![Value::Int(i64::from(left))]),
         OrderPayment::Told(PayOutcome::Locked) => ("locked", Vec::new()),
         OrderPayment::Told(PayOutcome::Insufficient { left_minor }) => {
-            ("insufficient", vec![desk.money(left_minor)])
+            ("insufficient", vec![money(left_minor)])
         }
         OrderPayment::Told(PayOutcome::PaymentLimit { limit_minor }) => {
-            ("over_limit", vec![desk.money(limit_minor)])
+            ("over_limit", vec![money(limit_minor)])
         }
         OrderPayment::Told(
             PayOutcome::DayLimit { left_minor, .. } | PayOutcome::UserLimit { left_minor, .. },
-        ) => ("over_limit", vec![desk.money(left_minor)]),
+        ) => ("over_limit", vec![money(left_minor)]),
         OrderPayment::Told(_) => ("suspended", Vec::new()),
     }
 }
@@ -88,17 +91,17 @@ fn listed(desk: &Desk, orders: Vec<OrderRow>, of: impl Fn(&OrderRow) -> (i64, i6
             Value::Text(order.merchant_name),
             desk.money(amount_minor),
             Value::Text(order.description),
-            day(desk, until),
+            day(&desk.payments, until),
         ])
     };
     ("ok", vec![Value::List(orders.into_iter().map(record).collect())])
 }
 
 /// The market's day of a time.
-fn day(desk: &Desk, at: i64) -> Value {
+fn day(payments: &Payments, at: i64) -> Value {
     const MICROS_PER_MINUTE: i64 = 60_000_000;
     const MINUTES_PER_DAY: i64 = 1_440;
-    let minutes = Timestamp(at).minutes(&desk.payments.settings().zone);
+    let minutes = Timestamp(at).minutes(&payments.settings().zone);
     let date = Date::from_days(minutes.div_euclid(MINUTES_PER_DAY));
     let plain = || Date::from_days(at.div_euclid(MICROS_PER_MINUTE * MINUTES_PER_DAY));
     date.or_else(plain).map_or_else(|| Value::Text(String::new()), Value::Date)

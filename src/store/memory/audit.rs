@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::row::{Case, EntryRow, Fact, Id, TransferRow};
 use crate::payment::row::record::AUDITED;
-use crate::payment::row::{PairRow, PaymentCase, PaymentFact, PaymentRow};
+use crate::payment::row::{AttemptRow, PairRow, PaymentCase, PaymentFact, PaymentRow};
 
 use super::Tables;
 use super::load::PENDING;
@@ -59,6 +59,11 @@ pub(super) fn payments(tables: &Tables, see: &mut (dyn FnMut(PaymentFact) + Send
             own.entry(payment).or_default().push(row);
         }
     }
+    let mut sent: BTreeMap<Id, Vec<AttemptRow>> = BTreeMap::new();
+    for row in tables.attempts.values() {
+        sent.entry(row.payment).or_default().push(row.clone());
+    }
+    sent.values_mut().for_each(|rows| rows.sort_by_key(|row| row.number));
     for payment in tables.payments.values() {
         let transfers = own.get(&payment.id).map(Vec::as_slice).unwrap_or_default();
         see(PaymentFact::Payment(Box::new(PaymentCase {
@@ -66,6 +71,12 @@ pub(super) fn payments(tables: &Tables, see: &mut (dyn FnMut(PaymentFact) + Send
             transfers: transfers.iter().map(|row| (*row).clone()).collect(),
             holds: transfers.iter().filter_map(|row| tables.holds.get(&row.id)).cloned().collect(),
             pair: tables.pairs.get(&payment.pair_key()).cloned(),
+            events: tables
+                .events
+                .range((payment.id, i64::MIN)..=(payment.id, i64::MAX))
+                .map(|(_, row)| row.clone())
+                .collect(),
+            attempts: sent.get(&payment.id).cloned().unwrap_or_default(),
         })));
     }
     let paid: BTreeSet<Id> = tables.payments.keys().copied().collect();

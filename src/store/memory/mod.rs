@@ -7,12 +7,14 @@
 pub(super) mod audit;
 pub(super) mod load;
 pub(super) mod outbox;
+pub(super) mod periods;
 pub(super) mod reads;
 pub(super) mod records;
 mod tables;
 mod write;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as Turns, OwnedMutexGuard};
 
@@ -51,6 +53,8 @@ pub enum Mishap {
     Lost,
     /// It is not done, and nobody can tell: for a commit. Otherwise as [`Mishap::Unavailable`].
     LostUndone,
+    /// It is done after this time.
+    Slow(Duration),
     /// Nobody ever answers, and nothing is done: the process is gone.
     Silence,
     /// It is done, and nobody ever answers: the process is gone.
@@ -113,6 +117,10 @@ impl Memory {
         match self.mischief.as_ref().map_or(Mishap::None, |mischief| mischief.step(step)) {
             Mishap::Unavailable => Err(Error::Unavailable("the database is away".to_owned())),
             Mishap::Silence => std::future::pending().await,
+            Mishap::Slow(time) => {
+                tokio::time::sleep(time).await;
+                Ok(Mishap::None)
+            }
             mishap => Ok(mishap),
         }
     }
@@ -122,7 +130,7 @@ impl Memory {
         match self.meet(Step::Read).await? {
             Mishap::SilenceDone => std::future::pending().await,
             Mishap::Lost | Mishap::LostUndone => Err(Error::Unavailable("the answer was lost".to_owned())),
-            Mishap::None | Mishap::Unavailable | Mishap::Silence => Ok(()),
+            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => Ok(()),
         }
     }
 
@@ -140,7 +148,9 @@ impl Memory {
                 change(&mut self.tables())?;
                 std::future::pending().await
             }
-            Mishap::None | Mishap::Unavailable | Mishap::Silence => change(&mut self.tables()),
+            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => {
+                change(&mut self.tables())
+            }
         }
     }
 
@@ -151,7 +161,7 @@ impl Memory {
             Mishap::Lost | Mishap::LostUndone => {
                 return Err(Error::Unavailable("the answer was lost".to_owned()));
             }
-            Mishap::None | Mishap::Unavailable | Mishap::Silence => {}
+            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => {}
         }
         let (keys, mut loaded) = load::load(&self.tables(), keys, at);
         if let Some(mischief) = &self.mischief {
@@ -166,7 +176,7 @@ impl Memory {
             Mishap::Lost | Mishap::LostUndone => {
                 return Err(Error::Unavailable("the answer was lost".to_owned()));
             }
-            Mishap::None | Mishap::Unavailable | Mishap::Silence => {}
+            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => {}
         }
         let written = self.tables().writers.get(&stamp.writer).is_some_and(|last| *last >= stamp.batch);
         Ok(self.mischief.as_ref().map_or(written, |mischief| mischief.committed(written)))
@@ -201,7 +211,7 @@ impl OpenBatch {
                 write::write(&mut memory.tables(), changes, stamp)?;
                 std::future::pending().await
             }
-            Mishap::None | Mishap::Unavailable | Mishap::Silence => {
+            Mishap::None | Mishap::Unavailable | Mishap::Silence | Mishap::Slow(_) => {
                 write::write(&mut memory.tables(), changes, stamp)
             }
         };

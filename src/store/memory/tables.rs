@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
-use crate::payment::row::record::{Record, RecordKey};
+use crate::payment::row::record::{Cell, Record, RecordKey};
 use crate::payment::row::{
     AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, InboxRow, OutboxRow, PairKey, PairRow, PartRow,
     PayerRow, PaymentRow, SessionRow, SuspensionRow,
@@ -35,6 +35,10 @@ pub(in crate::store) struct Tables {
     pub(super) parts: BTreeMap<(Id, i16), PartRow>,
     /// Rows of tables without rules of their own.
     pub(super) records: BTreeMap<RecordKey, Record>,
+    /// Records by what must be unique of them beside their key: table and value.
+    pub(super) unique: BTreeMap<(&'static str, Cell), RecordKey>,
+    /// Attempts by payment and number.
+    pub(super) tried: BTreeMap<(Id, i32), Id>,
     /// The last batch of each writer.
     pub(super) writers: BTreeMap<Id, i64>,
     /// Payments by their spoken reference.

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::ledger::row::{AccountRow, Id};
-use crate::payment::row::record::Record;
 use crate::store::Stamp;
 use crate::store::error::Error;
 use crate::store::keys::{Changes, Rows};
 
-use super::Tables;
+use super::{Tables, records};
 
 /// All or nothing.
 pub(super) fn write(tables: &mut Tables, changes: Changes, stamp: Stamp) -> Result<(), Error> {
@@ -16,9 +15,11 @@ pub(super) fn write(tables: &mut Tables, changes: Changes, stamp: Stamp) -> Resu
     write_ledger(tables, &changes);
     write_payment(tables, &changes);
     for key in &changes.removed {
-        tables.records.remove(key);
+        records::remove(tables, key);
     }
-    put(&mut tables.records, &changes.records, Record::key);
+    for record in changes.records.added.iter().chain(&changes.records.changed) {
+        records::put(tables, record);
+    }
     write_messages(tables, changes);
     tables.writers.insert(stamp.writer, stamp.batch);
     Ok(())
@@ -53,8 +54,9 @@ fn judge(tables: &Tables, changes: &Changes) -> Result<(), Error> {
         taken("an event", tables.events.contains_key(&(row.payment, row.version)))?;
     }
     for row in &changes.attempts.added {
-        let reference = tables.sent.contains_key(&row.reference);
-        taken("an attempt", reference || tables.attempts.contains_key(&row.id))?;
+        let known = tables.sent.contains_key(&row.reference);
+        let tried = tables.tried.contains_key(&(row.payment, row.number));
+        taken("an attempt", known || tried || tables.attempts.contains_key(&row.id))?;
     }
     for row in &changes.bindings.added {
         let leaves = changes.unbound.contains(&row.msisdn);
@@ -66,6 +68,10 @@ fn judge(tables: &Tables, changes: &Changes) -> Result<(), Error> {
     for row in &changes.records.added {
         let key = row.key();
         taken(row.shape.table, !changes.removed.contains(&key) && tables.records.contains_key(&key))?;
+        taken(row.shape.table, records::clashes(tables, row, &changes.removed))?;
+    }
+    for row in &changes.records.changed {
+        taken(row.shape.table, records::clashes(tables, row, &changes.removed))?;
     }
     judge_sessions(tables, changes)
 }
@@ -131,6 +137,7 @@ fn write_payment(tables: &mut Tables, changes: &Changes) {
     tables.events.extend(changes.events.iter().map(|row| ((row.payment, row.version), row.clone())));
     for row in &changes.attempts.added {
         tables.sent.insert(row.reference.clone(), row.id);
+        tables.tried.insert((row.payment, row.number), row.id);
     }
     put(&mut tables.attempts, &changes.attempts, |row| row.id);
     put(&mut tables.counters, &changes.counters, |row| row.key.clone());

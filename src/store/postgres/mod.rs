@@ -16,6 +16,9 @@ mod decode;
 #[path = "../outbox.rs"]
 pub(super) mod outbox;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../periods.rs"]
+pub(super) mod periods;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]

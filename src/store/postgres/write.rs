@@ -228,11 +228,11 @@ async fn move_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<(
     const SQL: &str = concat!(
         "update payments set state = v.state, class = v.class, carrier_reference = v.carrier_reference, ",
         "cost_minor = v.cost_minor, updated_at = v.updated_at, next_check_at = v.next_check_at, checks = ",
-        "v.checks, version = v.version from",
+        "v.checks, version = v.version, connector = v.connector from",
         " unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], ",
-        "$7::bigint[], $8::bigint[], $9::bigint[])",
+        "$7::bigint[], $8::bigint[], $9::bigint[], $10::text[])",
         " as v (id, state, class, carrier_reference, cost_minor, updated_at, next_check_at, checks, ",
-        "version) where payments.id = v.id"
+        "version, connector) where payments.id = v.id"
     );
     let query = sqlx::query(SQL)
         .bind(column(rows, |row| id(row.id)))
@@ -243,7 +243,8 @@ async fn move_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<(
         .bind(column(rows, |row| row.updated_at))
         .bind(column(rows, |row| row.next_check_at))
         .bind(column(rows, |row| i64::from(row.checks)))
-        .bind(column(rows, |row| row.version));
+        .bind(column(rows, |row| row.version))
+        .bind(column(rows, |row| row.connector.as_str()));
     run(conn, query).await
 }
 

@@ -99,9 +99,9 @@ async fn write_payment(writing: &mut Writing, changes: &Changes) -> Result<(), E
     const MOVED: Shape = Shape {
         before: "update payments set state = v.column2, class = v.column3, carrier_reference = v.column4, \
                  cost_minor = v.column5, updated_at = v.column6, next_check_at = v.column7, checks = v.column8, \
-                 version = v.column9 from (values ",
+                 version = v.column9, connector = v.column10 from (values ",
         after: ") as v where payments.id = v.column1",
-        columns: 9,
+        columns: 10,
     };
     const EVENTS: Shape = Shape {
         before: concat!("insert into payment_events (", event_columns!(), ") values "),
@@ -380,6 +380,7 @@ fn bind_moved<'q>(query: Query<'q>, row: &PaymentRow) -> Query<'q> {
         .bind(row.next_check_at)
         .bind(i64::from(row.checks))
         .bind(row.version)
+        .bind(row.connector.clone())
 }
 
 fn bind_event<'q>(query: Query<'q>, row: &EventRow) -> Query<'q> {

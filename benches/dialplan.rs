@@ -56,7 +56,9 @@ struct Outcome {
 
 fn main() {
     let json = std::env::args().any(|argument| argument == "--json");
-    let catalog = compiled(&sources(vec![SourceFile::new("recharge.flow", read("dialplans/recharge.flow"))]));
+    let shipped = ["recharge.flow", "stranger.flow", "vouch.flow"];
+    let shipped = shipped.map(|name| SourceFile::new(name, read(&format!("dialplans/{name}")))).to_vec();
+    let catalog = compiled(&sources(shipped));
     let program = catalog.program("recharge").unwrap();
     let channels = [Channel::Voice, Channel::Ussd, Channel::Sms];
     let lines: Vec<Line> = channels.into_iter().map(|channel| measure(&program, channel)).collect();
@@ -189,7 +191,9 @@ fn check() -> f64 {
             .replace("\"RC ", &format!("\"RC{n} "));
         SourceFile::new(format!("recharge-{n}.flow"), text)
     });
-    let sources = sources(flows.collect());
+    let parts = ["stranger.flow", "vouch.flow"];
+    let parts = parts.map(|name| SourceFile::new(name, read(&format!("dialplans/{name}"))));
+    let sources = sources(flows.chain(parts).collect());
     let clock = Clock::machine();
     let seconds = (0..3).map(|_| {
         let start = clock.instant();

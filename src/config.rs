@@ -6,8 +6,11 @@
 mod alarm;
 mod bill;
 mod charge;
+pub mod dayone;
 pub mod gateway;
 mod house;
+pub mod policy;
+mod provider;
 pub mod routes;
 pub mod smpp;
 mod ussd;
@@ -22,8 +25,11 @@ use crate::dialplan::catalog::{USSD_SEPTETS, USSD_UCS2};
 use crate::money::{Currency, Money};
 use crate::msisdn::Msisdn;
 use crate::payment::alarm::Rules as Alarms;
+use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
+use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
+use crate::payment::provider::Providers;
 use crate::payment::tax::FeeTax;
 use crate::sip::config::Network;
 
@@ -46,6 +52,10 @@ pub struct Config {
     pub market: Market,
     /// PIN rules.
     pub pin: PinRules,
+    /// Codes, bindings, and what follows from a change of them.
+    pub identity: IdentityRules,
+    /// How far callers are believed, and what payments need of them.
+    pub policy: Policy,
     /// Who issues bills.
     pub billers: Directory,
     /// Tax that fees contain.
@@ -56,6 +66,10 @@ pub struct Config {
     pub charging: Terms,
     /// Routes, beside the numbering plan.
     pub routes: routes::Routes,
+    /// Tiers, maintenance, retention, restore.
+    pub day_one: dayone::DayOne,
+    /// Who holds accounts outside.
+    pub providers: Providers,
     /// How flows are adapted to this market.
     pub dialplan: Dialplan,
     /// The socket that the daemon takes commands on.
@@ -255,6 +269,11 @@ impl Config {
         }
         let market = within(root, "market", faults, Market::read);
         let pin = within(root, "pin", faults, |pin, faults| PinRules::read(pin, market.currency, faults));
+        let currency = Some(market.currency).filter(|currency| *currency != Currency::NONE);
+        let identity =
+            within(root, "identity", faults, |identity, faults| policy::identity(identity, currency, faults));
+        let policy =
+            within(root, "policy", faults, |policy, faults| policy::policy(policy, currency, folder, faults));
         let billers = bill::read(root, market.currency, faults);
         let fee_tax = within(root, "house", faults, house::read);
         let alarms = within(root, "alarm", faults, |section, faults| {
@@ -263,6 +282,9 @@ impl Config {
         let charging =
             within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
         let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
+        let mut day_one = dayone::read(root, market.currency, &market.zone, faults);
+        day_one.beside(&node.database, folder);
+        let providers = provider::read(root, faults);
         let dialplan = within(root, "dialplan", faults, Dialplan::read);
         let control = within(root, "control", faults, |control, faults| {
             let named = control.text("socket", faults).map(|t| t.value);
@@ -295,11 +317,15 @@ impl Config {
             connectors: node.connectors,
             market,
             pin,
+            identity,
+            policy,
             billers,
             fee_tax,
             alarms,
             charging,
             routes: routing,
+            day_one,
+            providers,
             dialplan,
             control,
             sip,

@@ -7,6 +7,45 @@ use std::fmt;
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Msisdn(String);
 
+/// How far a caller's number can be believed, the least first. A caller without a number has none.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Assurance {
+    /// Nobody vouches for it.
+    None,
+    /// The way that it came carries whatever the far end writes.
+    Low,
+    /// A way that is trusted for numbers.
+    #[default]
+    Medium,
+    /// The subscriber's own network.
+    High,
+}
+
+impl Assurance {
+    /// Every level, the least first.
+    pub const ALL: &[Self] = &[Self::None, Self::Low, Self::Medium, Self::High];
+
+    /// Its name, as configurations write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// The level of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|level| level.name() == name)
+    }
+}
+
 /// What is wrong with a text that should be a number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {

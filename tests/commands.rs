@@ -128,6 +128,31 @@ fn what_accountants_ask_for() {
 }
 
 #[test]
+fn whose_a_number_is_and_who_recharges_it() {
+    let folder = deployed();
+    let at = folder.path();
+    let told = |number: &str| {
+        let output = keytone(&["number", number, "--json"], at, "");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.success(), json)
+    };
+    let (good, mobile) = told("13800000001");
+    assert!(good, "{mobile}");
+    assert_eq!((&mobile["operator"], &mobile["ported_to"]), (&"mobile".into(), &serde_json::Value::Null));
+    assert_eq!(mobile["routes"][0]["amounts"]["fixed_minor"], serde_json::json!([5_000, 10_000]));
+    let config = fs::read_to_string(at.join("keytone.toml")).unwrap();
+    fs::write(at.join("keytone.toml"), format!("{config}\n[routes]\nported = \"ported.csv\"\n")).unwrap();
+    let output = keytone(&["number", "13800000001"], at, "");
+    assert!(!output.status.success() && text(&output).contains("ported.csv"), "{}", text(&output));
+    fs::write(at.join("ported.csv"), "number,operator\n13800000001,telecom\n").unwrap();
+    let (good, ported) = told("+8613800000001");
+    assert!(!good, "nobody recharges it there: {ported}");
+    assert_eq!((&ported["operator"], &ported["ported_to"]), (&"telecom".into(), &"telecom".into()));
+    let shown = text(&keytone(&["number", "13800000001"], at, ""));
+    assert!(shown.contains("telecom, ported from mobile") && shown.contains("nobody"), "{shown}");
+}
+
+#[test]
 fn weak_pins_and_pins_on_a_terminal_are_refused() {
     let folder = deployed();
     let at = folder.path();
@@ -148,6 +173,9 @@ fn every_fault_of_a_dialplan_is_told_at_once() {
     let at = folder.path();
     fs::create_dir(at.join("messages")).unwrap();
     fs::copy("dialplans/messages/en.msg", at.join("messages/en.msg")).unwrap();
+    for part in ["stranger.flow", "vouch.flow"] {
+        fs::copy(Path::new("dialplans").join(part), at.join(part)).unwrap();
+    }
     let good = fs::read_to_string("dialplans/recharge.flow").unwrap();
     let bad = good
         .replace("on locked                  tell @locked -> end\n", "")

@@ -27,6 +27,7 @@ fn order() -> Order {
         reference: "r-1".to_owned(),
         msisdn: Some(phone("+8613800000001")),
         bill: None,
+        external_id: None,
         amount: Money::new(5_000, cny()),
         deduction: "hold-1".to_owned(),
         state: DEDUCTION_RESERVED,

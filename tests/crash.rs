@@ -5,6 +5,9 @@
 //!
 //! The processes that are killed are this test binary itself, started again in another role.
 
+mod kinds;
+mod space;
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -168,8 +171,13 @@ impl Drop for Process {
 
 impl Process {
     fn start(role: &str, variables: &[(&str, String)]) -> Self {
+        Self::of("crash::child", role, variables)
+    }
+
+    /// The process whose entry is this test.
+    fn of(entry: &str, role: &str, variables: &[(&str, String)]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["crash::child", "--exact", "--nocapture"]).env(ROLE, role);
+        command.args([entry, "--exact", "--nocapture"]).env(ROLE, role);
         command.env_remove(CRASH_VARIABLE).env_remove(BREAK_VARIABLE);
         for (name, value) in variables {
             command.env(name, value);

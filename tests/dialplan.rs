@@ -63,8 +63,16 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship; the main job is the first of them.
-const FLOWS: [&str; 6] =
-    ["recharge.flow", "account.flow", "bill.flow", "charge.flow", "main.flow", "orders.flow"];
+const FLOWS: [&str; 8] = [
+    "recharge.flow",
+    "account.flow",
+    "bill.flow",
+    "charge.flow",
+    "main.flow",
+    "orders.flow",
+    "stranger.flow",
+    "vouch.flow",
+];
 
 fn shipped() -> Sources {
     let mut clips = BTreeSet::new();

@@ -42,7 +42,7 @@ fn refused(arguments: &[&str], folder: &Path) -> (i32, String) {
 fn flows() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("messages")).unwrap();
-    for file in ["recharge.flow", "recharge.flowtest", "messages/en.msg"] {
+    for file in ["recharge.flow", "recharge.flowtest", "stranger.flow", "vouch.flow", "messages/en.msg"] {
         fs::copy(Path::new("dialplans").join(file), folder.path().join(file)).unwrap();
     }
     folder
@@ -323,7 +323,7 @@ fn versions_are_compared_as_callers_meet_them() {
     assert_eq!(done(&["diff", before, after], here), "no difference\n");
     edit(new.path(), "recharge.flow", "tries 3 then", "tries 4 then");
     edit(new.path(), "recharge.flow", "serve voice 12584", "serve voice 12585");
-    edit(new.path(), "recharge.flow", "tell @suspended -> end", "tell @suspended -> goodbye");
+    edit(new.path(), "recharge.flow", "tell @locked -> end", "tell @locked -> goodbye");
     edit(new.path(), "messages/en.msg", "The two numbers are not the same.", "The numbers differ.");
     let text = fs::read_to_string(new.path().join("recharge.flow")).unwrap();
     let text = text.replace("step less  ", "step shrink").replace("-> less", "-> shrink");
@@ -335,7 +335,7 @@ fn versions_are_compared_as_callers_meet_them() {
         "way in call 12585 was added",
         "limit tries: 3 then goodbye  =>  4 then goodbye",
         "step less is now shrink",
-        "pin: suspended @suspended -> end  =>  suspended @suspended -> goodbye",
+        "pin: locked @locked -> end  =>  locked @locked -> goodbye",
         "message numbers-differ: Input error. The two numbers are not the same.  =>  Input error. The numbers differ.",
     ] {
         assert!(text.contains(line), "{line}: {text}");

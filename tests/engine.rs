@@ -69,7 +69,15 @@ fn good(sources: &Sources) -> Catalog {
 
 fn shipped() -> Catalog {
     let (messages, numbers) = languages();
-    let flows = ["account.flow", "bill.flow", "charge.flow", "orders.flow", "recharge.flow"];
+    let flows = [
+        "account.flow",
+        "bill.flow",
+        "charge.flow",
+        "orders.flow",
+        "recharge.flow",
+        "stranger.flow",
+        "vouch.flow",
+    ];
     let flows = flows.map(|name| SourceFile::new(name, read(&format!("dialplans/{name}")))).to_vec();
     good(&Sources { flows, messages, numbers, clips: None })
 }
@@ -641,7 +649,10 @@ fn a_pin_is_asked_where_a_text_message_leads() {
         let flow =
             read("dialplans/recharge.flow").replace("pin on sms callback", &format!("pin on sms {policy}"));
         let (messages, numbers) = languages();
-        let flows = vec![SourceFile::new("recharge.flow", flow)];
+        let mut flows = vec![SourceFile::new("recharge.flow", flow)];
+        for part in ["stranger.flow", "vouch.flow"] {
+            flows.push(SourceFile::new(part, read(&format!("dialplans/{part}"))));
+        }
         let catalog = good(&Sources { flows, messages, numbers, clips: None });
         let program = catalog.program("recharge").unwrap();
         let (state, effects) = after(&program, Channel::Sms, &[], events());

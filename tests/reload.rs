@@ -450,7 +450,7 @@ fn a_draft_is_for_testers_and_moves_no_money() {
     house.start();
     let tester = Phone::of(&house, OWN).hear("still-processing").hear("confirm-number").press("1");
     let tester = tester.amount("50#").press(&format!("{PIN}#")).they_end();
-    tester.assert_said("suspended");
+    tester.assert_said("shut");
     tester.assert_not_said("recharged");
     house.assert_paid(&[]);
     Phone::of(&house, other).recharge_own("517362").they_end().assert_not_said("still-processing");

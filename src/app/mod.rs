@@ -4,6 +4,7 @@
 pub mod control;
 pub mod dialplans;
 pub mod embedded;
+mod epoch;
 pub mod messaging;
 pub mod peppers;
 mod ported;
@@ -24,7 +25,7 @@ use crate::app::control::Control;
 use crate::app::messaging::{Messaging, MessagingFigures};
 use crate::app::reload::{Dialplans, Loaded, Unloaded, Wanted};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Market};
 use crate::connector::definition::Definition;
 use crate::connector::document::Fault;
 use crate::connector::http::Connector;
@@ -150,7 +151,7 @@ impl Money {
                 Definition::parse(&text, crate::connector::key::Source::load).map_err(described(path))?,
             );
         }
-        let plan = Plan::parse(&read(&config.numbering)?).map_err(described(&config.numbering))?;
+        let plan = plan(config)?;
         let market = &config.market;
         if plan.country != market.country || plan.currency != market.currency {
             return Err(Error::Disagree(format!(
@@ -162,7 +163,6 @@ impl Money {
                 market.currency
             )));
         }
-        ported::read(&plan, &config.routes)?;
         let settings = Settings {
             failover_within: config.routes.failover_within,
             currency: market.currency,
@@ -172,6 +172,7 @@ impl Money {
             duplicate_window: market.duplicate_window,
             billers: config.billers.clone(),
             charging: config.charging,
+            providers: config.providers.clone(),
             bill_day_limit_minor: market.bill_day_limit_minor,
             bill_payment_limit_minor: market.bill_payment_limit_minor,
             answer_within: market.answer_within,
@@ -187,7 +188,10 @@ impl Money {
             },
             fee_tax: config.fee_tax,
             alarms: config.alarms.clone(),
-            staff: staff_rules(market.staff_alone_minor, market.balance_max_minor),
+            identity: config.identity.clone(),
+            policy: config.policy.clone(),
+            staff: staff_rules(market, &config.day_one.tiers),
+            upkeep: config.day_one.upkeep.clone(),
             sole_node: config.database.starts_with("sqlite:"),
             ..Settings::demo(market.currency)
         };
@@ -196,14 +200,33 @@ impl Money {
     }
 }
 
-fn staff_rules(alone_minor: Option<i64>, balance_max_minor: Option<i64>) -> StaffSettings {
+/// The numbering plan with its table of ported numbers.
+///
+/// # Errors
+/// When either cannot be read, or has faults.
+pub fn plan(config: &Config) -> Result<Plan, Error> {
+    let file = config.numbering.display().to_string();
+    let text = std::fs::read_to_string(&config.numbering)
+        .map_err(|source| Error::Read { file: file.clone(), source })?;
+    let plan = Plan::parse(&text).map_err(|faults| Error::Description { file, faults })?;
+    ported::read(&plan, &config.routes)?;
+    Ok(plan)
+}
+
+fn staff_rules(market: &Market, tiers: &[Tier]) -> StaffSettings {
     let usual = StaffSettings::default();
-    // The one tier of a market that names none; more are the business of whoever knows customers.
-    let tiers =
-        balance_max_minor.map(|minor| Tier { name: "basic".to_owned(), balance_max_minor: Some(minor) });
+    let most_minor = market.balance_max_minor;
+    let mut tiers = tiers.to_vec();
+    if tiers.is_empty() {
+        // The one tier of a market that names none.
+        tiers.extend(most_minor.map(|_| Tier::named("basic")));
+    }
+    for tier in &mut tiers {
+        tier.balance_max_minor = tier.balance_max_minor.or(most_minor);
+    }
     StaffSettings {
-        alone_minor: alone_minor.unwrap_or(usual.alone_minor),
-        tiers: Tiers(tiers.into_iter().collect()),
+        alone_minor: market.staff_alone_minor.unwrap_or(usual.alone_minor),
+        tiers: Tiers(tiers),
         ..usual
     }
 }
@@ -348,6 +371,7 @@ impl Daemon {
         let registry = registry(&core, edition, &plant, clock);
         let dialplans = Dialplans::new(registry.clone(), market, plant.config, plant.wanted, fingerprint)
             .with_plan(core.plan.clone());
+        epoch::take_up(&core.payments).await?;
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
         let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
@@ -358,10 +382,9 @@ impl Daemon {
             async move { payments.run(stop).await }
         })];
         let figures: Arc<dyn Fn() -> MessagingFigures + Send + Sync> = Arc::new(messaging.watch(clock));
-        tasks.push(tokio::spawn({
-            let (payments, stop) = (core.payments.clone(), close.clone());
-            payments.watch_alarms(binds(figures.clone(), &core.payments), stop)
-        }));
+        let binds = binds(figures.clone(), &core.payments);
+        tasks.push(tokio::spawn(core.payments.clone().watch_alarms(binds, close.clone())));
+        tasks.push(tokio::spawn(epoch::look_after(core.payments.clone(), close.clone())));
         let listen = |address| move |source| Error::Listen { address, source };
         let http = plant.http.local_addr().map_err(listen(SocketAddr::from(([0, 0, 0, 0], 0))))?;
         tasks.push(tokio::spawn({

@@ -58,6 +58,24 @@ pub fn create(path: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Adds one new key at the end of the file, which new PINs are mixed with from the next start on. Gives its version.
+///
+/// # Errors
+/// When the file is missing, wrong or cannot be written, or there is no randomness.
+pub fn add(path: &Path) -> Result<i32, Error> {
+    let fail = |source| Error::File { path: path.to_owned(), source };
+    let (version, line) =
+        read(path)?.further_line().map_err(|source| Error::Keys { path: path.to_owned(), source })?;
+    let line = Zeroizing::new(line);
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(fail)?);
+    let mut file = fs::OpenOptions::new().append(true).open(path).map_err(fail)?;
+    if !text.ends_with('\n') {
+        file.write_all(b"\n").map_err(fail)?;
+    }
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
+    Ok(version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +89,12 @@ mod tests {
         assert!(!create(&path).unwrap(), "an existing one stays");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         read(&path).unwrap();
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, before.trim_end()).unwrap();
+        assert_eq!((add(&path).unwrap(), add(&path).unwrap()), (2, 3));
+        let after = read(&path).unwrap();
+        assert!(after.current() == 3 && after.knows(1), "older keys stay");
+        assert!(fs::read_to_string(&path).unwrap().starts_with(&before));
     }
 
     #[test]

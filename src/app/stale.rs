@@ -77,7 +77,11 @@ mod tests {
         let words = words([("en/clips.toml", manifest), ("fr/clips.toml", "no = table")].into_iter());
         let told = |messages: &str| {
             let sources = Sources {
-                flows: vec![SourceFile::new("recharge.flow", include_str!("../../dialplans/recharge.flow"))],
+                flows: vec![
+                    SourceFile::new("recharge.flow", include_str!("../../dialplans/recharge.flow")),
+                    SourceFile::new("stranger.flow", include_str!("../../dialplans/stranger.flow")),
+                    SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+                ],
                 messages: vec![SourceFile::new("messages/en.msg", messages)],
                 numbers: vec![SourceFile::new(
                     "en/numbers.say",

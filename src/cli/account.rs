@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
+use super::staff::Person;
 use super::{Common, say, say_json};
 use crate::app::Core;
 use crate::money::Money;
@@ -18,7 +19,10 @@ use crate::secret::Secret;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Open an account, with a number and a PIN if they are given
-    #[command(after_help = "Example:\n  keytone account open --msisdn +8613800000001 --pin-file pin.txt")]
+    #[command(after_help = "\
+Examples:
+  keytone account open --msisdn +8613800000001 --pin-file pin.txt
+  keytone account open --msisdn +8613800000001 --pin-file pin.txt --provider sandbox-wallet --external-id w-1000001")]
     Open {
         #[command(flatten)]
         common: Common,
@@ -27,6 +31,15 @@ pub(super) enum Command {
         msisdn: Option<String>,
         #[command(flatten)]
         pin: Pin,
+        /// Of the test book: its money is none, and it pays by the connector of [test] alone
+        #[arg(long)]
+        test: bool,
+        /// Who holds its money: the connector of a [[provider]]; this system itself without it
+        #[arg(long, value_name = "CONNECTOR", requires = "external_id", conflicts_with = "test")]
+        provider: Option<String>,
+        /// What the provider calls the customer's account
+        #[arg(long, value_name = "ID", requires = "provider")]
+        external_id: Option<String>,
     },
     /// Show an account: balance, holds, limits, numbers
     Show {
@@ -103,6 +116,41 @@ Examples:
         #[arg(long, value_name = "AMOUNT")]
         payment: Option<String>,
     },
+    /// Put an account into a tier of the configuration
+    #[command(after_help = "\
+Example:
+  keytone account tier +8613800000001 known --reason \"identity card seen\" --staff ana")]
+    Tier {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// The tier's name
+        tier: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Take a customer's numbers out of the books: pseudonyms stand for them, sums and proofs stay
+    #[command(after_help = "\
+The account has to be empty. Its numbers are unbound, its PIN and conversations forgotten, its texts deleted. What names the
+number in the audit log or in a list of blocked numbers stays. The same command again goes on with what was cut off.
+
+Example:
+  keytone account erase +8613800000001 --reason \"letter of 3 May\" --staff ana")]
+    Erase {
+        #[command(flatten)]
+        common: Common,
+        /// The account, by its id or a number
+        account: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        person: Person,
+    },
     /// Set a new PIN, or unlock
     #[command(after_help = "\
 The PIN is read from a file, or from the terminal without showing it; never from the command line, where other users of
@@ -120,6 +168,21 @@ Example:
         /// Only take the lock off; the PIN stays
         #[arg(long)]
         unlock: bool,
+    },
+    /// Show how many PINs are on each pepper, or add a new one
+    #[command(after_help = "\
+New PINs use the newest pepper of the file; an older PIN moves to it when it is next given right. Take an old line out of
+the file only when no PIN is on it any more: without its pepper a PIN is lost. Back the file up apart from the database.
+
+Examples:
+  keytone account pepper
+  keytone account pepper --add     (then start the daemon again)")]
+    Pepper {
+        #[command(flatten)]
+        common: Common,
+        /// Add a new pepper to the file
+        #[arg(long)]
+        add: bool,
     },
 }
 
@@ -178,12 +241,17 @@ pub(super) fn number(core: &Core, text: &str) -> anyhow::Result<Msisdn> {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Open { common, msisdn, pin } => {
+        Command::Open { common, msisdn, pin, test, provider, external_id } => {
             let core = super::serve::core(&common.config).await?;
             let msisdn = msisdn.as_deref().map(|m| number(&core, m)).transpose()?;
             let details = serde_json::json!({ "number": msisdn.as_ref().map(masked) });
             let acting = core.payments.acting(&super::who(), "open", String::new(), details);
-            let account = acting.open_account(OpenAccount { msisdn, pin: pin.read()? }).await?;
+            let open = OpenAccount { msisdn, pin: pin.read()? };
+            let account = match (provider, external_id) {
+                (Some(provider), Some(id)) => acting.open_outside_account(open, &provider, &id).await?,
+                _ if test => acting.open_test_account(open).await?,
+                _ => acting.open_account(open).await?,
+            };
             show(&core, &common, account).await?;
             core.close().await;
         }
@@ -229,6 +297,25 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             show(&core, &common, account).await?;
             core.close().await;
         }
+        Command::Pepper { common, add } => pepper(&common, add).await?,
+        Command::Tier { common, account, tier, reason, person } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            core.payments.set_tier(account, &tier, &person.staff, &reason).await??;
+            show(&core, &common, account).await?;
+            core.close().await;
+        }
+        Command::Erase { common, account, reason, person } => {
+            let core = super::serve::core(&common.config).await?;
+            let account = find(&core, &account).await?;
+            let rows = core.payments.erase(account, &person.staff, &reason).await??;
+            if common.json {
+                say_json(&serde_json::json!({ "account": account, "erased": true, "rows": rows }))?;
+            } else {
+                say(format!("{account}: its numbers are taken out of {rows} rows"));
+            }
+            core.close().await;
+        }
         Command::Pin { common, account, pin, unlock } => {
             let core = super::serve::core(&common.config).await?;
             let account = find(&core, &account).await?;
@@ -258,6 +345,38 @@ async fn credit(core: &Core, account: Id, amount: &str, id: Option<String>) -> a
     Ok(())
 }
 
+/// Tells how many PINs are on each pepper, perhaps after a new one was added.
+async fn pepper(common: &Common, add: bool) -> anyhow::Result<()> {
+    if add {
+        let config = crate::config::Config::load(&common.config)?;
+        let version = crate::app::peppers::add(&config.pepper_file)?;
+        if !common.json {
+            say(format!(
+                "pepper {version} added to {}; start the daemon again",
+                config.pepper_file.display()
+            ));
+        }
+    }
+    let core = super::serve::core(&common.config).await?;
+    let (current, counts) = core.payments.pins_by_pepper().await?;
+    core.close().await;
+    if common.json {
+        let pins: Vec<_> = counts
+            .iter()
+            .map(|(pepper, pins)| serde_json::json!({ "pepper": pepper, "pins": pins }))
+            .collect();
+        return say_json(&serde_json::json!({ "newest": current, "peppers": pins }));
+    }
+    let mut counts = counts;
+    if counts.iter().all(|(pepper, _)| *pepper != current) {
+        counts.push((current, 0));
+    }
+    for (pepper, pins) in counts {
+        say(format!("pepper {pepper:<4} {pins} PINs{}", if pepper == current { ", the newest" } else { "" }));
+    }
+    Ok(())
+}
+
 /// Sets the limits that were named; the others stay.
 async fn limit(core: &Core, account: Id, day: Option<String>, payment: Option<String>) -> anyhow::Result<()> {
     let view = core.payments.account(account).await?.context("no such account")?;
@@ -276,8 +395,10 @@ async fn limit(core: &Core, account: Id, day: Option<String>, payment: Option<St
 
 async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
     let view = core.payments.account(account).await?.context("no such account")?;
+    let outside = core.payments.held_outside(account).await?;
     let currency = core.payments.settings().currency;
     let text = |minor: i64| Money::new(minor, currency).amount_text();
+    let tier = core.payments.tier_of(account).await?;
     if common.json {
         return say_json(&serde_json::json!({
             "account": account,
@@ -292,6 +413,11 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
             "pin": view.payer.pin_hash.is_some(),
             "locked": view.payer.pin_locked,
             "suspended": view.payer.suspended,
+            "test": view.account.kind.is_test(),
+            "tier": tier.map(|tier| &tier.name),
+            "balance_max": tier.and_then(|tier| tier.balance_max_minor).map(text),
+            "provider": outside.as_ref().map(|o| &o.provider),
+            "external_id": outside.as_ref().map(|o| &o.external_id),
         }));
     }
     let none = || "none".to_owned();
@@ -299,12 +425,22 @@ async fn show(core: &Core, common: &Common, account: Id) -> anyhow::Result<()> {
     for number in &view.numbers {
         say(format!("number      {}", number.as_str()));
     }
+    if let Some(outside) = &outside {
+        say(format!("held by     {}, as {}", outside.provider, outside.external_id));
+    }
     say(format!("balance     {} {currency}", text(view.account.balance_minor)));
     say(format!("held        {}", text(view.account.held_minor)));
     say(format!("available   {}", text(view.available_minor)));
     say(format!("used today  {}", text(view.used_today_minor)));
     say(format!("own limit   {} a day", view.payer.user_day_limit_minor.map_or_else(none, text)));
     say(format!("            {} a payment", view.payer.user_payment_limit_minor.map_or_else(none, text)));
+    if view.account.kind.is_test() {
+        say("book        test: this money is none");
+    }
+    if let Some(tier) = tier {
+        let most = tier.balance_max_minor.map_or_else(none, text);
+        say(format!("tier        {}, holds at most {most}", tier.name));
+    }
     let pin = match (view.payer.pin_hash.is_some(), view.payer.pin_locked) {
         (_, true) => "locked (keytone account pin --unlock)",
         (true, false) => "set",

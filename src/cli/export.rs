@@ -194,7 +194,8 @@ async fn closed(core: &Core, (first, last): (i32, i32)) -> anyhow::Result<Rows> 
     let wanted = Select::<ClosedDayRow>::new().from("day", &first).order("day").limit(u32::MAX);
     for row in core.store.records(&wanted).await?.into_iter().take_while(|row| row.day <= last) {
         let proof: Option<DayProofRow> = core.store.record(&[cell(&row.day)]).await?;
-        let currency = proof.as_ref().map_or(core.payments.settings().currency, |proof| proof.currency);
+        let currency =
+            proof.as_ref().map_or_else(|| core.payments.settings().currency, |proof| proof.currency);
         let money = |minor: Option<i64>| minor.map(|minor| amount(minor, currency)).unwrap_or_default();
         let hash = proof.as_ref().map(|proof| crate::payment::audit::hexadecimal(&proof.hash));
         rows.write(&[

@@ -104,6 +104,8 @@ pub(super) const fn kind(kind: Kind) -> &'static str {
         Kind::Merchant => "merchants",
         Kind::Bank => "bank",
         Kind::Receivable => "receivable",
+        Kind::TestCustomer => "test customers",
+        Kind::TestHouse => "test house",
     }
 }
 

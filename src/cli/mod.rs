@@ -18,8 +18,11 @@ mod export;
 mod flows;
 mod fmt;
 mod graph;
+mod import;
 mod ledger;
+mod maintenance;
 mod merchant;
+mod number;
 mod payment;
 pub mod prompts;
 mod reconcile;
@@ -91,9 +94,15 @@ enum Command {
     /// Customers' accounts
     #[command(subcommand)]
     Account(account::Command),
+    /// Take in customers, numbers and balances of another system
+    #[command(subcommand)]
+    Import(import::Command),
     /// Payments
     #[command(subcommand)]
     Payment(payment::Command),
+    /// Times in which something is shut on purpose
+    #[command(subcommand)]
+    Maintenance(maintenance::Command),
     /// Merchants: who sells by order
     #[command(subcommand)]
     Merchant(merchant::Command),
@@ -109,6 +118,8 @@ enum Command {
     /// Staff's money work: refunds, reversals, movements, approval, audit log, the day's close
     #[command(subcommand)]
     Staff(staff::Command),
+    /// Whose a number is, and who recharges it in what order
+    Number(number::Arguments),
     /// Compare a carrier's statement with the payments
     Reconcile(reconcile::Arguments),
     /// Text messages
@@ -159,12 +170,15 @@ pub async fn run() -> anyhow::Result<std::process::ExitCode> {
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Account(command) => account::run(command).await,
+        Command::Import(command) => import::run(command).await,
         Command::Payment(command) => payment::run(command).await,
+        Command::Maintenance(command) => maintenance::run(command).await,
         Command::Merchant(command) => merchant::run(command).await,
         Command::Order(command) => merchant::order(command).await,
         Command::Agent(command) => agent::run(command).await,
         Command::Charge(command) => agent::charge(command).await,
         Command::Staff(command) => staff::run(command).await,
+        Command::Number(arguments) => number::run(&arguments),
         Command::Reconcile(arguments) => reconcile::run(arguments).await,
         Command::Sms(command) => sms::run(command).await,
         Command::Smpp(command) => smpp::run(command).await,

@@ -3,14 +3,18 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, say, say_json};
 use crate::app::Core;
 use crate::clock::Timestamp;
 use crate::money::Money;
+use crate::payment::fold::ALL;
+use crate::payment::reference;
+use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::{Id, PaymentRow, State};
-use crate::payment::run::{Payments, Scope};
+use crate::payment::run::{PaymentView, Payments, Scope};
+use crate::payment::saga::Stage;
 use crate::store::PaymentFilter;
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +45,10 @@ Examples:
   keytone payment suspend channel voice
   keytone payment suspend product recharge
   keytone payment suspend number +8613800000001
-  keytone payment suspend account +8613800000001      the account that this number pays from")]
+  keytone payment suspend account +8613800000001      the account that this number pays from
+  keytone payment suspend number +8613800000666 --reason \"reported stolen, ticket 88\" --staff ana
+  keytone payment suspend biller water --reason \"their system is down\" --staff ana
+  keytone payment suspend whole all --reason \"the carrier pays out twice\" --staff ana")]
     Suspend {
         #[command(flatten)]
         common: Common,
@@ -50,6 +57,8 @@ Examples:
         scope: Shut,
         /// Which one
         key: String,
+        #[command(flatten)]
+        why: Because,
     },
     /// Open again what was suspended
     Resume {
@@ -60,8 +69,10 @@ Examples:
         scope: Shut,
         /// Which one
         key: String,
+        #[command(flatten)]
+        why: Because,
     },
-    /// List what is suspended, and since when
+    /// List what is suspended, since when, by whom and why
     Suspensions {
         #[command(flatten)]
         common: Common,
@@ -75,13 +86,27 @@ Examples:
     },
 }
 
+/// Who shuts or opens it, and why: for the audit log and for whoever asks later.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Because {
+    /// Why, in words
+    #[arg(long, default_value = "not told")]
+    reason: String,
+    /// Who acts
+    #[arg(long, env = "KEYTONE_STAFF", value_name = "NAME", default_value = "cli")]
+    staff: String,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Shut {
     Product,
     Carrier,
     Channel,
+    Biller,
+    Agent,
     Account,
     Number,
+    Whole,
 }
 
 impl Shut {
@@ -90,8 +115,11 @@ impl Shut {
             Self::Product => Scope::Product,
             Self::Carrier => Scope::Carrier,
             Self::Channel => Scope::Channel,
+            Self::Biller => Scope::Biller,
+            Self::Agent => Scope::Agent,
             Self::Account => Scope::Account,
             Self::Number => Scope::Number,
+            Self::Whole => Scope::Whole,
         }
     }
 
@@ -104,10 +132,14 @@ impl Shut {
         };
         let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
         match self {
-            Self::Product => known(words(&["recharge", "charge"])),
+            Self::Product => known(words(&["recharge", "bill", "order", "deposit", "charge"])),
+            Self::Whole => known(words(&[ALL])),
+            Self::Biller => {
+                known(core.payments.settings().billers.all().iter().map(|b| b.id.clone()).collect())
+            }
             Self::Channel => known(words(&["voice", "ussd", "sms", "http"])),
             Self::Carrier => known(core.payments.describe().into_iter().map(|d| d.id).collect()),
-            Self::Account => Ok(super::account::find(core, text).await?.text()),
+            Self::Account | Self::Agent => Ok(super::account::find(core, text).await?.text()),
             Self::Number => Ok(super::account::number(core, text)?.as_str().to_owned()),
         }
     }
@@ -121,12 +153,18 @@ fn act(core: &Core, what: &'static str, scope: Shut, key: &str) -> Payments {
 
 /// Lists what is shut.
 async fn suspensions(core: &Core, json: bool) -> anyhow::Result<()> {
+    let notes = core.payments.suspension_notes().await?;
     for row in core.store.suspensions().await? {
         let since = Timestamp(row.since).to_rfc3339();
+        let note = notes.iter().find(|note| note.scope == row.scope && note.key == row.key);
+        let (reason, who) = note.map_or(("", ""), |note| (note.reason.as_str(), note.who.as_str()));
         if json {
-            say_json(&serde_json::json!({ "scope": row.scope, "key": row.key, "since": since }))?;
+            let (scope, key) = (&row.scope, &row.key);
+            say_json(&serde_json::json!({
+                "scope": scope, "key": key, "since": since, "reason": reason, "staff": who,
+            }))?;
         } else {
-            say(format!("{:<8} {}  since {since}", row.scope, row.key));
+            say(format!("{:<8} {}  since {since}  {who}: {reason}", row.scope, row.key));
         }
     }
     Ok(())
@@ -156,17 +194,21 @@ pub(super) const fn name(state: State) -> &'static str {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Suspend { common, scope, key } => {
+        Command::Suspend { common, scope, key, why } => {
             let core = super::serve::core(&common.config).await?;
             let key = scope.key(&core, &key).await?;
-            act(&core, "suspend", scope, &key).suspend(scope.scope(), &key).await?;
+            act(&core, "suspend", scope, &key)
+                .suspend_for(scope.scope(), &key, true, &why.staff, &why.reason)
+                .await??;
             suspensions(&core, common.json).await?;
             core.close().await;
         }
-        Command::Resume { common, scope, key } => {
+        Command::Resume { common, scope, key, why } => {
             let core = super::serve::core(&common.config).await?;
             let key = scope.key(&core, &key).await?;
-            act(&core, "resume", scope, &key).resume(scope.scope(), &key).await?;
+            act(&core, "resume", scope, &key)
+                .suspend_for(scope.scope(), &key, false, &why.staff, &why.reason)
+                .await??;
             suspensions(&core, common.json).await?;
             core.close().await;
         }
@@ -198,11 +240,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
     let core = super::serve::core(&common.config).await?;
-    let view = match Id::parse(payment) {
-        Some(id) => core.payments.payment(id).await?,
-        None => core.payments.payment_by_reference(payment).await?,
-    };
-    let view = view.with_context(|| format!("no payment {payment}"))?;
+    let view = find(&core, payment).await?;
+    let reserved = core.payments.reservation_of(view.payment.id).await?;
     if common.json {
         let events: Vec<_> = view.events.iter().map(|e| {
                     serde_json::json!({ "at": Timestamp(e.at).to_rfc3339(), "state": e.state, "detail": e.detail })
@@ -223,6 +262,7 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         if let Some(map) = whole.as_object_mut() {
             map.insert("events".to_owned(), events.into());
             map.insert("attempts".to_owned(), attempts.into());
+            map.insert("reservation".to_owned(), reserved.as_ref().map(reservation_json).into());
         }
         say_json(&whole)?;
     } else {
@@ -230,6 +270,11 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
         for event in &view.events {
             let at = Timestamp(event.at).to_rfc3339();
             say(format!("  {at}  {:<12} {}", name(event.state), event.detail));
+        }
+        if let Some(row) = &reserved {
+            let stage = Stage::from_number(row.stage).map_or("unknown", Stage::name);
+            let class = row.class.as_deref().unwrap_or_default();
+            say(format!("  reserved at {} as {}: {stage} {class}", row.provider, row.reference));
         }
         for attempt in &view.attempts {
             say(format!(
@@ -244,6 +289,31 @@ async fn show(common: &Common, payment: &str) -> anyhow::Result<()> {
     }
     core.close().await;
     Ok(())
+}
+
+/// Finds a payment by its id or its short reference, written in groups or not.
+pub(super) async fn find(core: &Core, text: &str) -> anyhow::Result<PaymentView> {
+    if let Some(id) = Id::parse(text) {
+        let view = core.payments.payment(id).await?;
+        return view.with_context(|| format!("no payment {text}; `keytone payment list` shows them"));
+    }
+    let view = core.payments.payment_by_reference(text).await?;
+    let slip = !reference::is_valid(&reference::clean(text));
+    let hint = if slip {
+        ": a digit of it is wrong, ask for it again"
+    } else {
+        "; `keytone payment list` shows them"
+    };
+    view.with_context(|| format!("no payment {text}{hint}"))
+}
+
+fn reservation_json(row: &ReservationRow) -> serde_json::Value {
+    serde_json::json!({
+        "provider": row.provider, "reference": row.reference, "their_reference": row.their_reference,
+        "stage": Stage::from_number(row.stage).map(Stage::name), "class": row.class, "tries": row.tries,
+        "in_doubt": row.doubt, "at": Timestamp(row.created_at).to_rfc3339(),
+        "due_at": row.due_at.map(|t| Timestamp(t).to_rfc3339()),
+    })
 }
 
 /// One payment as JSON.

@@ -35,6 +35,16 @@ Examples:
   keytone sandbox biller --callback http://127.0.0.1:8080/callback/sandbox-biller
   keytone sandbox biller --connector > biller.toml")]
     Biller(Biller),
+    /// A wallet or bank that holds customers' accounts: reserves, captures, releases and refunds, with scripted faults
+    #[command(after_help = "\
+The last three digits of an account choose a fault (--faults). Every account has as much money as is asked for.
+
+Examples:
+  keytone sandbox provider --listen 127.0.0.1:9102 --log wallet.log
+  keytone sandbox provider --listen 127.0.0.1:9102 --connector > wallet.toml
+  keytone account open --msisdn +8613800000001 --provider sandbox-wallet --external-id w-1000001
+  curl http://127.0.0.1:9102/log")]
+    Provider(Provider),
     /// An SMSC with handsets that send texts, dial codes and answer screens, and with scripted faults
     #[command(after_help = "\
 An ESME binds with system id keytone and password sandbox. Handsets are moved by HTTP, in JSON:
@@ -109,6 +119,22 @@ pub(super) struct Biller {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct Provider {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The file in which it remembers every reservation
+    #[arg(long, default_value = "sandbox-provider.log", value_name = "FILE")]
+    log: PathBuf,
+    /// Print the table of faults by account and stop
+    #[arg(long)]
+    faults: bool,
+    /// Print the connector file that talks to it, and stop
+    #[arg(long)]
+    connector: bool,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct Smsc {
     /// Address and port for ESMEs; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
@@ -146,6 +172,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Carrier(arguments) => carrier(arguments).await,
         Command::Biller(arguments) => biller(arguments).await,
+        Command::Provider(arguments) => provider(arguments).await,
         Command::Smsc(arguments) => smsc(arguments).await,
     }
 }
@@ -202,6 +229,25 @@ async fn biller(biller: Biller) -> anyhow::Result<ExitCode> {
     let mut config = sandbox::biller::Config::new(biller.log, Clock::machine());
     config.callback_url = biller.callback;
     sandbox::biller::serve(config, listener, until_interrupted()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn provider(provider: Provider) -> anyhow::Result<ExitCode> {
+    if provider.faults {
+        for (suffix, _, what) in sandbox::provider::FAULTS {
+            say(format!("  …{suffix}  {what}"));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if provider.connector {
+        say(sandbox::provider::definition_toml(&format!("http://{}", provider.listen)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let listener = tokio::net::TcpListener::bind(provider.listen).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    say_json(&json!({ "ready": true, "url": url, "log": format!("{url}/log") }))?;
+    let config = sandbox::provider::Config::new(provider.log, Clock::machine());
+    sandbox::provider::serve(config, listener, until_interrupted()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

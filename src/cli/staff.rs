@@ -63,8 +63,8 @@ Example:
     },
     /// Move money between the bank, the house, carriers and accounts
     #[command(after_help = "\
-Movements: cash-in, cash-out, float-sale and payout need --account; float-top-up, commission, float-found and float-lost
-need --connector; tax, fees and loss need neither.
+Movements: cash-in, cash-out, float-sale and payout need --account; float-top-up, commission, settlement, float-found
+and float-lost need --connector; tax, fees, loss and migrated need neither.
 
 Examples:
   keytone staff move cash-in 500.00 --account +8613800000001 --reason deposit --evidence \"slip 17\" --staff ana
@@ -87,6 +87,21 @@ Examples:
         /// The part of a float sale that the agent does not pay
         #[arg(long, value_name = "AMOUNT")]
         discount: Option<String>,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Ask that a caller whose PIN is lost may choose another one within a day; another person approves it
+    #[command(after_help = "\
+Callers ask for the same by themselves, after a code to their number: see `keytone staff requests`. Whoever approves has
+looked at who the caller is.
+
+Example:
+  keytone staff new-pin +8613800000001 --reason lost_pin --evidence \"identity card, ticket 8812\" --staff ana")]
+    NewPin {
+        #[command(flatten)]
+        common: Common,
+        /// The number that will call; it is bound to the account
+        msisdn: String,
         #[command(flatten)]
         why: Why,
     },
@@ -271,8 +286,10 @@ pub(super) enum Way {
     Commission,
     Fees,
     Loss,
+    Settlement,
     FloatFound,
     FloatLost,
+    Migrated,
 }
 
 impl Way {
@@ -287,8 +304,10 @@ impl Way {
             Self::Commission => Movement::Commission,
             Self::Fees => Movement::Fees,
             Self::Loss => Movement::Loss,
+            Self::Settlement => Movement::Settlement,
             Self::FloatFound => Movement::FloatFound,
             Self::FloatLost => Movement::FloatLost,
+            Self::Migrated => Movement::Migrated,
         }
     }
 }
@@ -352,6 +371,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let core = super::serve::core(&common.config).await?;
             let payment = find(&core, &payment).await?.id;
             ask(core, &common, why, Act::Reverse { payment }).await
+        }
+        Command::NewPin { common, msisdn, why } => {
+            let core = super::serve::core(&common.config).await?;
+            let phone = super::account::number(&core, &msisdn)?;
+            let account = super::account::find(&core, &msisdn).await?;
+            ask(core, &common, why, Act::NewPin { account, phone }).await
         }
         Command::Refund { common, payment, amount, why } => {
             let core = super::serve::core(&common.config).await?;
@@ -419,14 +444,10 @@ async fn close(
 }
 
 async fn find(core: &Core, text: &str) -> anyhow::Result<PaymentRow> {
-    let view = match Id::parse(text) {
-        Some(id) => core.payments.payment(id).await?,
-        None => core.payments.payment_by_reference(text).await?,
-    };
-    Ok(view.with_context(|| format!("no payment {text}; `keytone payment list` shows them"))?.payment)
+    Ok(super::payment::find(core, text).await?.payment)
 }
 
-async fn ask(core: Core, common: &Common, why: Why, act: Act) -> anyhow::Result<ExitCode> {
+pub(super) async fn ask(core: Core, common: &Common, why: Why, act: Act) -> anyhow::Result<ExitCode> {
     let id = match why.id {
         Some(text) => Id::parse(&text).context("the id is not a UUID")?,
         None => Id::new(Clock::machine().now().0),

@@ -297,7 +297,7 @@ fn down(detail: String, alarm: bool) -> Inquired {
 }
 
 /// A text or a number as a text without control characters.
-fn scalar(json: &Value, place: Option<&str>) -> Option<String> {
+pub(super) fn scalar(json: &Value, place: Option<&str>) -> Option<String> {
     let text = match json.pointer(place?)? {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -319,7 +319,7 @@ pub fn paid_by(json: Option<&Value>, place: Option<&str>) -> PaidBy {
     }
 }
 
-fn read_money(text: &str, currency: Currency, minor: bool) -> Result<Money, String> {
+pub(super) fn read_money(text: &str, currency: Currency, minor: bool) -> Result<Money, String> {
     let wrong = || format!("an amount of the answer cannot be read: {text}");
     let decimal = Decimal::from_str_exact(text).map_err(|_| wrong())?;
     let decimal = if minor {

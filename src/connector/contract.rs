@@ -143,6 +143,8 @@ pub struct Order {
     pub msisdn: Option<Msisdn>,
     /// The bill to pay; none for a recharge.
     pub bill: Option<BillOrder>,
+    /// Whose account an outside account provider is asked about, by its own name; none of a carrier or biller.
+    pub external_id: Option<String>,
     /// Face value.
     pub amount: Money,
     /// The id of the hold that reserves the customer's money (the deduction's id).
@@ -473,6 +475,7 @@ mod tests {
             reference: "r1".to_owned(),
             msisdn: Some(Msisdn::parse("+8613800000001").unwrap()),
             bill: None,
+            external_id: None,
             amount: Money::new(5000, Currency::new("CNY").unwrap()),
             deduction: "d".to_owned(),
             state: DEDUCTION_RESERVED,

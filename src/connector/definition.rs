@@ -6,6 +6,7 @@
 mod auth;
 mod bill;
 mod callback;
+mod provider;
 mod request;
 mod sale;
 
@@ -24,6 +25,7 @@ use crate::money::Currency;
 pub use auth::{Auth, Signing, TokenBody, TokenForm};
 pub use bill::Bills;
 pub use callback::{CallbackForm, CallbackSignature};
+pub use provider::Holding;
 pub use request::{Request, method};
 
 /// A request may take at most this long, in milliseconds.
@@ -62,6 +64,8 @@ pub struct Definition {
     pub breaker: Thresholds,
     /// Bills, if it takes payments of them.
     pub bills: Option<Bills>,
+    /// Customers' accounts, if it holds them.
+    pub holding: Option<Holding>,
     /// Callbacks.
     pub callback: Option<CallbackForm>,
     /// Credentials by name.
@@ -89,7 +93,8 @@ impl Definition {
             let (limits, breaker) = (reader.limits(root), reader.breaker(root));
             let submit = root.section("submit", reader.faults);
             let bills = reader.bills(root);
-            if submit.is_none() && bills.is_none() {
+            let holding = reader.holding(root);
+            if submit.is_none() && bills.is_none() && holding.is_none() {
                 root.missing("submit", reader.faults);
             }
             let submit = submit.and_then(|s| reader.request(s, "POST", None));
@@ -104,7 +109,8 @@ impl Definition {
             let callback =
                 root.section("callback", reader.faults).and_then(|s| reader.callback(s, fallback.as_ref()));
             let mut description = description?;
-            description.status_query = status.is_some() || bills.as_ref().is_some_and(|b| b.status.is_some());
+            description.status_query =
+                status.is_some() || bills.as_ref().is_some_and(|b| b.status.is_some()) || holding.is_some();
             description.status_needs_theirs =
                 lookup.is_none() && status.as_ref().is_some_and(|s| s.holds(&Slot::CarrierReference));
             description.callback = callback.is_some();
@@ -125,6 +131,7 @@ impl Definition {
                 limits,
                 breaker,
                 bills,
+                holding,
                 callback,
                 keys,
             })

@@ -6,6 +6,7 @@
 //! [`Outcome::Unknown`].
 
 mod bill;
+mod provider;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -207,18 +208,26 @@ impl Connector {
     }
 
     async fn send(&self, request: &Request, order: &Order, may_repeat: bool) -> Outcome {
-        let _pass = match self.gate.enter().await {
-            Ok(pass) => pass,
-            Err(reason) => return Outcome::NotSent { retryable: true, reason },
-        };
-        match self.ask_whole(request, order, may_repeat).await {
-            Ok(Whole { status, body, .. }) => {
+        match self.answered(request, order, may_repeat).await {
+            Ok((status, body)) => {
                 let Reading { outcome, echo } =
                     request.table.read_for(status, &body, order.amount.currency, &order.reference);
                 compare(outcome, &echo, order)
             }
             Err(outcome) => outcome,
         }
+    }
+
+    /// The status and body of the answer to a request, or what its absence means: not sent, or unknown.
+    async fn answered(
+        &self,
+        request: &Request,
+        order: &Order,
+        may_repeat: bool,
+    ) -> Result<(u16, Vec<u8>), Outcome> {
+        let not_sent = |reason: String| Outcome::NotSent { retryable: true, reason };
+        let _pass = self.gate.enter().await.map_err(not_sent)?;
+        self.ask_whole(request, order, may_repeat).await.map(|Whole { status, body, .. }| (status, body))
     }
 
     /// A request with its token, once more with a fresh one after a 401 if it `may_repeat`. The gate was passed before.

@@ -13,6 +13,8 @@ pub mod key;
 pub mod map;
 pub mod numbering;
 pub mod pace;
+pub mod provider;
 pub mod sandbox;
+pub mod swap;
 pub mod template;
 pub mod token;

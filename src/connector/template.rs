@@ -29,6 +29,8 @@ pub enum Slot {
     BillNumber,
     /// The biller's quote id.
     Quote,
+    /// What an outside account provider calls the customer's account.
+    ExternalId,
     /// `50.00`.
     Amount,
     /// `5000`.
@@ -83,6 +85,7 @@ impl Slot {
             "msisdn_national" => Self::MsisdnNational,
             "bill_number" => Self::BillNumber,
             "quote" => Self::Quote,
+            "external_id" => Self::ExternalId,
             "amount" => Self::Amount,
             "amount_minor" => Self::AmountMinor,
             "currency" => Self::Currency,
@@ -244,6 +247,7 @@ fn slot_text(slot: &Slot, values: &Values<'_>) -> String {
         Slot::MsisdnNational => of_phone(&|m| m.national(values.country).to_owned()),
         Slot::BillNumber => of_bill(|b| b.number.clone()),
         Slot::Quote => of_bill(|b| b.quote.clone()),
+        Slot::ExternalId => of_order(|o| o.external_id.clone().unwrap_or_default()),
         Slot::Amount => of_order(|o| o.amount.amount_text()),
         Slot::AmountMinor => of_order(|o| o.amount.minor.to_string()),
         Slot::Currency => of_order(|o| o.amount.currency.code().to_owned()),
@@ -412,6 +416,7 @@ mod tests {
             reference: reference.to_owned(),
             msisdn: Some(Msisdn::parse("+8613800000001").unwrap()),
             bill: None,
+            external_id: None,
             amount: Money::new(5050, Currency::new("CNY").unwrap()),
             deduction: "hold-1".to_owned(),
             state: DEDUCTION_RESERVED,

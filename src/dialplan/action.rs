@@ -7,6 +7,7 @@
 pub mod account;
 pub mod bill;
 pub mod charge;
+pub mod identity;
 pub mod order;
 pub mod recharge;
 
@@ -144,12 +145,32 @@ pub static REFUSAL: Family = Family {
         "amount_not_allowed",
         "limit_reached",
         "carrier_down",
+        "provider",
+        "other",
+    ],
+};
+
+/// What is shut, so that nothing can be paid.
+pub static SUSPENSION: Family = Family {
+    name: "suspension",
+    words: &[
+        "platform",
+        "product",
+        "carrier",
+        "channel",
+        "biller",
+        "merchant",
+        "agent",
+        "account",
+        "number",
+        "maintenance",
+        "works",
         "other",
     ],
 };
 
 /// The families of words that messages may speak.
-pub static FAMILIES: &[&Family] = &[&REFUSAL, &BILLER_KIND, &charge::CHARGE_STAGE];
+pub static FAMILIES: &[&Family] = &[&REFUSAL, &SUSPENSION, &BILLER_KIND, &charge::CHARGE_STAGE];
 
 const fn field(name: &'static str, ty: Type) -> Field {
     Field { name, ty }
@@ -165,15 +186,25 @@ const LIMIT: Field = field("limit", Type::Money);
 const LEFT: Field = field("left", Type::Money);
 const FEE: Field = field("fee", Type::Money);
 const RECEIPT: Field = field("receipt", Type::Digits);
+/// What is shut.
+const WHY: Field = field("why", Type::Choice(&SUSPENSION));
+/// When it is open again; only when what is shut is `maintenance`.
+const BACK: Field = field("back", Type::Time);
 /// Minutes since the first payment of the same account, number and amount.
 const FIRST: Field = field("first", Type::Int);
 const REPEAT: Field = field("repeat", Type::Bool);
 
 /// Every action there is.
 pub fn all() -> impl Iterator<Item = &'static Action> {
-    [account::ACTIONS, recharge::ACTIONS, bill::ACTIONS, order::ACTIONS, charge::ACTIONS]
-        .into_iter()
-        .flatten()
+    let tables = [
+        account::ACTIONS,
+        identity::ACTIONS,
+        recharge::ACTIONS,
+        bill::ACTIONS,
+        order::ACTIONS,
+        charge::ACTIONS,
+    ];
+    tables.into_iter().flatten()
 }
 
 /// The records that actions make.

@@ -9,7 +9,7 @@ use crate::dialplan::civil::Moment;
 use crate::dialplan::event::Channel;
 use crate::dialplan::program::{Op, Program};
 use crate::dialplan::value::Value;
-use crate::msisdn::Msisdn;
+use crate::msisdn::{Assurance, Msisdn};
 
 /// What the program waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -89,6 +89,9 @@ pub struct State {
     pub language: String,
     /// The caller's number, if believed.
     pub caller: Option<Msisdn>,
+    /// How far that number is believed: not at all when the caller is known by a code that was sent to it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub assurance: Assurance,
     /// What is waited for.
     pub wait: Wait,
     /// Where.
@@ -160,6 +163,7 @@ impl State {
             channel: Channel::Voice,
             language: program.texts().default_language().to_owned(),
             caller: None,
+            assurance: Assurance::default(),
             wait: Wait::Start,
             at: Point { step: 0, op: 0 },
             vars: vec![None; program.variables().len()],
@@ -177,6 +181,15 @@ impl State {
             page: 0,
             screen: None,
         }
+    }
+
+    /// Speaks a language that the caller chose before, if the program has it and nothing was answered yet. Whether it does.
+    pub fn speak(&mut self, program: &Program, language: &str) -> bool {
+        let speaks = self.inputs == 0 && program.texts().has_language(language);
+        if speaks {
+            language.clone_into(&mut self.language);
+        }
+        speaks
     }
 
     /// Whether it is over.

@@ -16,7 +16,7 @@ mod waiving;
 
 pub use open::{ask_once_more, open_question};
 
-use crate::dialplan::action::{Action, Meaning};
+use crate::dialplan::action::{Action, Meaning, Outcome};
 use crate::dialplan::civil::Moment;
 use crate::dialplan::event::{Argument, Effect, Event, PIN_NEEDED, Start};
 use crate::dialplan::expression::Scope;
@@ -24,7 +24,8 @@ use crate::dialplan::program::{HISTORY_MAX, Limits, OPERATIONS_MAX, Op, Paramete
 use crate::dialplan::speak::System;
 use crate::dialplan::state::{Answered, Point, State, Wait};
 use crate::dialplan::syntax::ast::OpenSpan;
-use crate::dialplan::value::Value;
+use crate::dialplan::value::{Type, Value};
+use crate::msisdn::Assurance;
 use crate::secret::Secret;
 
 /// Takes the conversation one event further. An event that does not answer what the state waits for changes
@@ -414,6 +415,9 @@ impl<'p> Engine<'p> {
         };
         let fits = outcome.values.len() == values.len()
             && outcome.values.iter().zip(&values).all(|(field, value)| value.is(field.ty));
+        if fits && outcome.meaning == Meaning::Identified {
+            self.proved(outcome, &values);
+        }
         if !fits || (outcome.meaning == Meaning::Identified && self.state.caller.is_none()) {
             self.trouble();
             return;
@@ -429,6 +433,17 @@ impl<'p> Engine<'p> {
         }
         self.state.fresh = index != 0;
         self.block_and_run(&branch.block);
+    }
+
+    /// An outcome that identifies the caller by a number of its own makes him known by that number, and by nothing but what
+    /// he did to prove it.
+    fn proved(&mut self, outcome: &Outcome, values: &[Value]) {
+        let named = outcome.values.iter().position(|field| field.ty == Type::Phone);
+        if let Some(Value::Phone(phone)) = named.and_then(|index| values.get(index)) {
+            self.state.caller = Some(phone.clone());
+            self.state.assurance = Assurance::None;
+            self.state.pin_waivable = false;
+        }
     }
 }
 

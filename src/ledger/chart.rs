@@ -29,12 +29,18 @@ pub enum House<'a> {
     Rounding,
     /// What is owed to a biller.
     Biller(&'a str),
-    /// What an outside account provider owes us.
+    /// What an outside account provider keeps for us of what customers have paid, until we capture it.
     Receivable(&'a str),
+    /// What an outside account provider has captured for us and not yet paid to our bank.
+    Settlement(&'a str),
     /// Money of our own at our bank.
     Bank,
     /// Money at the bank that is kept for customers and merchants.
     Trust,
+    /// Balances taken over from another system, until that system's money has come to our bank.
+    Migration,
+    /// An account of the test book: `funding`, `float`, `commission`, `fee`, `tax`, `loss`.
+    Test(&'a str),
 }
 
 impl House<'_> {
@@ -52,8 +58,11 @@ impl House<'_> {
             Self::Rounding => "rounding".to_owned(),
             Self::Biller(biller) => format!("biller:{biller}"),
             Self::Receivable(provider) => format!("receivable:{provider}"),
+            Self::Settlement(provider) => format!("settlement:{provider}"),
             Self::Bank => "bank".to_owned(),
             Self::Trust => "trust".to_owned(),
+            Self::Migration => "migration".to_owned(),
+            Self::Test(name) => format!("test:{name}"),
         }
     }
 
@@ -61,7 +70,7 @@ impl House<'_> {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Funding => Kind::Funding,
+            Self::Funding | Self::Migration => Kind::Funding,
             Self::Fee => Kind::Fee,
             Self::Tax => Kind::Tax,
             Self::Loss => Kind::Loss,
@@ -70,8 +79,9 @@ impl House<'_> {
             Self::Intermediary => Kind::Intermediary,
             Self::Rounding => Kind::Rounding,
             Self::Biller(_) => Kind::Biller,
-            Self::Receivable(_) => Kind::Receivable,
+            Self::Receivable(_) | Self::Settlement(_) => Kind::Receivable,
             Self::Bank | Self::Trust => Kind::Bank,
+            Self::Test(_) => Kind::TestHouse,
         }
     }
 
@@ -130,6 +140,12 @@ pub const fn customer(id: Id, currency: Currency, at: i64) -> AccountRow {
         last_transfer: None,
         opened_at: at,
     }
+}
+
+/// A tester's account as it is opened at `at`, microseconds.
+#[must_use]
+pub fn tester(id: Id, currency: Currency, at: i64) -> AccountRow {
+    AccountRow { kind: Kind::TestCustomer, ..customer(id, currency, at) }
 }
 
 #[cfg(test)]

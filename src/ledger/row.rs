@@ -112,6 +112,10 @@ pub enum Kind {
     Bank = 12,
     /// What an outside account provider owes us.
     Receivable = 13,
+    /// A tester's payment account: money that is none.
+    TestCustomer = 14,
+    /// The other side of it.
+    TestHouse = 15,
 }
 
 impl Kind {
@@ -130,6 +134,8 @@ impl Kind {
         Self::Merchant,
         Self::Bank,
         Self::Receivable,
+        Self::TestCustomer,
+        Self::TestHouse,
     ];
 
     /// The kind of a stored number.
@@ -142,6 +148,12 @@ impl Kind {
     #[must_use]
     pub const fn number(self) -> i16 {
         self as i16
+    }
+
+    /// Whether it is of the test book: nothing moves between that and the live one.
+    #[must_use]
+    pub const fn is_test(self) -> bool {
+        matches!(self, Self::TestCustomer | Self::TestHouse)
     }
 
     /// Whether it holds what the house owns, so that people read its balance with the sign turned.

@@ -136,12 +136,13 @@ impl Verifier {
     /// Judges the accounts as wholes and gives the report.
     #[must_use]
     pub fn finish(mut self) -> Report {
-        let mut sums: HashMap<Currency, (i128, Id)> = HashMap::new();
+        let mut sums: HashMap<(Currency, bool), (i128, Id)> = HashMap::new();
         let mut tallies: Vec<Tally> = self.accounts.into_values().collect();
         tallies.sort_unstable_by_key(|tally| tally.row.id);
         for tally in &tallies {
             let row = &tally.row;
-            sums.entry(row.currency).or_insert((0, row.id)).0 += i128::from(row.balance_minor);
+            sums.entry((row.currency, row.kind.is_test())).or_insert((0, row.id)).0 +=
+                i128::from(row.balance_minor);
             if i128::from(row.balance_minor) != tally.balance {
                 let what = format!("balance is {}, its entries sum to {}", row.balance_minor, tally.balance);
                 self.report.fault("I2", "account", row.id, what);
@@ -163,9 +164,10 @@ impl Verifier {
                 self.report.fault("I4", "account", row.id, what);
             }
         }
-        for (currency, (sum, id)) in sums {
+        for ((currency, test), (sum, id)) in sums {
             if sum != 0 {
-                let what = format!("first of the accounts in {currency}, which sum to {sum}");
+                let book = if test { " of the test book" } else { "" };
+                let what = format!("first of the accounts in {currency}{book}, which sum to {sum}");
                 self.report.fault("I3", "account", id, what);
             }
         }
@@ -238,12 +240,13 @@ impl Verifier {
     }
 
     fn balanced(&mut self, transfer: Id, entries: &[EntryRow]) {
-        let mut sums: Vec<(Option<Currency>, i128)> = Vec::new();
+        let mut sums: Vec<(Option<(Currency, bool)>, i128)> = Vec::new();
         for entry in entries {
-            let currency = self.accounts.get(&entry.account).map(|tally| tally.row.currency);
-            match sums.iter_mut().find(|(known, _)| *known == currency) {
+            let row = self.accounts.get(&entry.account).map(|tally| &tally.row);
+            let book = row.map(|row| (row.currency, row.kind.is_test()));
+            match sums.iter_mut().find(|(known, _)| *known == book) {
                 Some((_, sum)) => *sum += i128::from(entry.amount_minor),
-                None => sums.push((currency, i128::from(entry.amount_minor))),
+                None => sums.push((book, i128::from(entry.amount_minor))),
             }
         }
         for (_, sum) in sums.iter().filter(|(_, sum)| *sum != 0) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::payment::code::CodeRules;
+use crate::payment::path::PathRules;
 use crate::payment::row::identity::{ChoiceRow, MarkRow};
 use crate::secret::Secret;
 
@@ -20,6 +21,8 @@ pub struct IdentityRules {
     pub cool_down_day_minor: i64,
     /// A bound number that was silent for so long may have another owner, and passes a code first.
     pub recycled_after: Duration,
+    /// Callers whose number is not believed.
+    pub path: PathRules,
 }
 
 impl Default for IdentityRules {
@@ -29,6 +32,7 @@ impl Default for IdentityRules {
             cool_down: Duration::from_secs(24 * 3_600),
             cool_down_day_minor: 20_000,
             recycled_after: Duration::from_secs(180 * 24 * 3_600),
+            path: PathRules::default(),
         }
     }
 }

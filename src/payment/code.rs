@@ -97,6 +97,23 @@ pub fn draw() -> Option<Secret> {
     }
 }
 
+/// What the message with a code says, by language; `{c}` is the code. The first is for every other language.
+const TEXTS: &[(&str, &str)] = &[
+    ("en", "{c} is your code. It is valid for 5 minutes. Tell it to nobody."),
+    ("es", "{c} es su código. Vale 5 minutos. No lo diga a nadie."),
+    ("fr", "{c} est votre code. Il est valable 5 minutes. Ne le dites à personne."),
+    ("sw", "{c} ni msimbo wako. Unatumika kwa dakika 5. Usimwambie mtu yeyote."),
+    ("zh", "{c}是您的验证码，5分钟内有效。请勿告诉任何人。"),
+];
+
+/// The message with a code. Whoever gets the text seals it until it leaves.
+#[must_use]
+pub fn text(language: Option<&str>, code: &Secret) -> String {
+    let wanted = TEXTS.iter().find(|(tag, _)| Some(*tag) == language).or_else(|| TEXTS.first());
+    let digits = String::from_utf8_lossy(code.expose());
+    wanted.map_or_else(String::new, |(_, text)| text.replace("{c}", &digits))
+}
+
 /// The row of a new code that takes the place of `before`.
 ///
 /// # Errors
@@ -220,6 +237,18 @@ mod tests {
         }
         assert_eq!(sent(Some(&row), 300 * SECOND), Err(NotSent::TooMany));
         assert_eq!(sent(Some(&row), 3_600 * SECOND).unwrap().sent, 1);
+    }
+
+    #[test]
+    fn a_code_is_told_in_five_languages_and_first() {
+        let code = Secret::from("204813");
+        for (tag, _) in TEXTS {
+            let told = text(Some(tag), &code);
+            assert!(told.starts_with("204813") && told.contains('5'), "{told}");
+            let septets = if told.is_ascii() || *tag != "zh" { 160 } else { 70 };
+            assert!(told.chars().count() <= septets, "one message: {told}");
+        }
+        assert_eq!(text(Some("de"), &code), text(None, &code));
     }
 
     #[test]

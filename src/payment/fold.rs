@@ -9,7 +9,7 @@ mod keys;
 mod messages;
 mod table;
 
-pub use keys::{ids, keys_of, suspension_keys};
+pub use keys::{ALL, RESTORED, WHOLE, ids, keys_of, suspension_keys, whole};
 
 use crate::ledger::apply::{Books, Broken, Mark as BooksMark};
 use crate::ledger::command::{Command, Refusal as LedgerRefusal};

@@ -178,7 +178,7 @@ fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
         return Err(Refusal::Exists("reference"));
     }
     let hold = Act::Hold {
-        account: payment.account,
+        account: posting::source(payment),
         amount_minor: posting::total_minor(payment).ok_or(Refusal::Ledger(LedgerRefusal::Overflow))?,
         currency: payment.currency,
         expires_at: Some(asked.hold_expires_at),

@@ -138,10 +138,23 @@ impl Peppers {
     /// # Errors
     /// [`Error::Random`].
     pub fn fresh_file() -> Result<String, Error> {
-        let mut key = [0_u8; 32];
-        getrandom::fill(&mut key).map_err(|_| Error::Random)?;
-        let hex: String = key.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = fresh_key()?;
         Ok(format!("# Keep a copy apart from the database. Without this key every PIN is lost.\n1 = {hex}\n"))
+    }
+
+    /// The line of a further version with a fresh key, to stand at the end of a file of these.
+    ///
+    /// # Errors
+    /// [`Error::Random`].
+    pub fn further_line(&self) -> Result<(i32, String), Error> {
+        let version = self.current.saturating_add(1);
+        Ok((version, format!("{version} = {}\n", fresh_key()?)))
+    }
+
+    /// Whether a version is there.
+    #[must_use]
+    pub fn knows(&self, version: i32) -> bool {
+        self.keys.contains_key(&version)
     }
 
     /// The version of new hashes.
@@ -166,6 +179,12 @@ impl Peppers {
             })
             .collect()
     }
+}
+
+fn fresh_key() -> Result<String, Error> {
+    let mut key = [0_u8; 32];
+    getrandom::fill(&mut key).map_err(|_| Error::Random)?;
+    Ok(key.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 fn from_hex(text: &str) -> Option<Secret> {
@@ -381,7 +400,12 @@ mod tests {
 
     #[test]
     fn pepper_files_are_read_strictly() {
-        assert!(Peppers::parse(&Peppers::fresh_file().unwrap()).is_ok());
+        let fresh = Peppers::fresh_file().unwrap();
+        let first = Peppers::parse(&fresh).unwrap();
+        let (version, line) = first.further_line().unwrap();
+        let both = Peppers::parse(&format!("{fresh}{line}")).unwrap();
+        assert_eq!((first.current(), version, both.current()), (1, 2, 2));
+        assert!(both.knows(1) && both.knows(2) && !first.knows(2));
         for bad in [
             "",
             "1 = 00",

@@ -5,11 +5,22 @@
 //!  delivery  −(amount+fee)   +cost            +(amount−cost)        +(fee−tax)   +tax
 //! ```
 
+use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg};
 use crate::ledger::row::Id;
 use crate::payment::fold::ids;
 use crate::payment::row::{AttemptRow, PaymentRow};
 use crate::payment::unit::Posting;
+
+/// The account that a payment is held on and paid from: the customer's own, or what the outside provider of his account owes
+/// us. Of money that is held outside nothing ever stands on a customer's account here.
+#[must_use]
+pub fn source(payment: &PaymentRow) -> Id {
+    match &payment.provider {
+        Some(provider) => House::Receivable(provider).id(payment.currency),
+        None => payment.account,
+    }
+}
 
 /// What the customer pays: face value and fee. `None` when it does not fit.
 #[must_use]
@@ -21,7 +32,7 @@ pub const fn total_minor(payment: &PaymentRow) -> Option<i64> {
 #[must_use]
 pub fn legs(payment: &PaymentRow, posting: &Posting, cost_minor: i64) -> Vec<Leg> {
     Leg::merged(&[
-        Leg::new(payment.account, -payment.amount_minor.saturating_add(payment.fee_minor)),
+        Leg::new(source(payment), -payment.amount_minor.saturating_add(payment.fee_minor)),
         Leg::new(posting.counterparty, cost_minor),
         Leg::new(posting.commission, payment.amount_minor.saturating_sub(cost_minor)),
         Leg::new(posting.fee, payment.fee_minor.saturating_sub(payment.tax_minor)),
@@ -60,7 +71,7 @@ pub fn contest(payment: &PaymentRow, posting: &Posting) -> Vec<Command> {
     let back = turned(&legs(payment, posting, payment.cost_minor));
     let reverse = Act::Reverse { transfer: ids::post(payment.id), legs: back };
     let hold = Act::Hold {
-        account: payment.account,
+        account: source(payment),
         amount_minor: payment.amount_minor.saturating_add(payment.fee_minor),
         currency: payment.currency,
         expires_at: None,

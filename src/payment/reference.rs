@@ -44,6 +44,12 @@ pub fn is_valid(text: &str) -> bool {
     u32::try_from(text.len()) == Ok(DIGITS + 1) && !text.starts_with('0') && damm(text) == Some(0)
 }
 
+/// A reference as people write it down and read it out, in groups, as it is stored.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '.' | '/')).collect()
+}
+
 fn damm(digits: &str) -> Option<u8> {
     digits.bytes().try_fold(0_u8, |interim, byte| {
         let digit = char::from(byte).to_digit(10)?;
@@ -54,6 +60,12 @@ fn damm(digits: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_are_read_as_one() {
+        assert_eq!(clean(" 482 913-476"), "482913476");
+        assert_eq!(clean("482.913/476"), "482913476");
+    }
 
     #[test]
     fn the_check_digit_finds_slips() {

@@ -13,10 +13,12 @@ use crate::payment::bill::Directory;
 use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
 use crate::payment::pin::Profile;
+use crate::payment::provider::Providers;
 use crate::payment::receipt;
 use crate::payment::receipt::ReceiptText;
 use crate::payment::tax::FeeTax;
 use crate::payment::tier::Tiers;
+use crate::payment::upkeep::Upkeep;
 
 /// How long a queued SMS may wait to leave, unless the operator says otherwise: a day.
 pub const SMS_VALIDITY: Duration = Duration::from_secs(24 * 3_600);
@@ -81,6 +83,10 @@ pub struct Settings {
     pub fee_tax: FeeTax,
     /// What staff are told of.
     pub alarms: alarm::Rules,
+    /// What is shut when, what is kept how long, and how the house opens after a restore.
+    pub upkeep: Upkeep,
+    /// Who holds accounts outside.
+    pub providers: Providers,
 }
 
 /// Rules for staff.
@@ -170,11 +176,13 @@ impl Settings {
             staff: StaffSettings::default(),
             fee_tax: FeeTax::default(),
             alarms: alarm::Rules::default(),
+            upkeep: Upkeep::default(),
             billers: Directory::default(),
             bill_day_limit_minor: 1_000_000,
             bill_payment_limit_minor: 500_000,
             identity: IdentityRules::default(),
             policy: Policy::default(),
+            providers: Providers::default(),
         }
     }
 }

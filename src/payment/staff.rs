@@ -13,8 +13,10 @@
 //!  commission    commission −  bank +      the house takes its earnings
 //!  fees          fee −     bank +
 //!  loss          loss +    bank −          the house makes good what it lost
+//!  settlement    settlement +  bank −    an account provider paid us what it had captured
 //!  float_found   float −   loss +          the carrier holds more of ours than the books say
 //!  float_lost    float +   loss −          less
+//!  migrated      bank −    migration +     money of balances that were taken over came to our bank
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use crate::ledger::chart::House;
 use crate::ledger::command::{Act as LedgerAct, Command, Leg};
 use crate::ledger::row::Id;
 use crate::money::Currency;
+use crate::msisdn::Msisdn;
 use crate::payment::row::staff::RefundRow;
 use crate::payment::row::{PaymentRow, State};
 
@@ -61,10 +64,14 @@ pub enum Movement {
     Fees,
     /// The house makes good its losses.
     Loss,
+    /// An account provider has paid to the bank what it had captured for us.
+    Settlement,
     /// The carrier's statement has more of our float than the books.
     FloatFound,
     /// It has less.
     FloatLost,
+    /// Money of balances that were taken over from another system came to our bank.
+    Migrated,
 }
 
 impl Movement {
@@ -79,8 +86,10 @@ impl Movement {
         Self::Commission,
         Self::Fees,
         Self::Loss,
+        Self::Settlement,
         Self::FloatFound,
         Self::FloatLost,
+        Self::Migrated,
     ];
 
     /// Its name, as everywhere.
@@ -96,8 +105,10 @@ impl Movement {
             Self::Commission => "commission",
             Self::Fees => "fees",
             Self::Loss => "loss",
+            Self::Settlement => "settlement",
             Self::FloatFound => "float_found",
             Self::FloatLost => "float_lost",
+            Self::Migrated => "migrated",
         }
     }
 
@@ -106,8 +117,10 @@ impl Movement {
     pub const fn needs(self) -> Needs {
         match self {
             Self::CashIn | Self::CashOut | Self::FloatSale | Self::Payout => Needs::Account,
-            Self::FloatTopUp | Self::Commission | Self::FloatFound | Self::FloatLost => Needs::Connector,
-            Self::Tax | Self::Fees | Self::Loss => Needs::Nothing,
+            Self::FloatTopUp | Self::Commission | Self::Settlement | Self::FloatFound | Self::FloatLost => {
+                Needs::Connector
+            }
+            Self::Tax | Self::Fees | Self::Loss | Self::Migrated => Needs::Nothing,
         }
     }
 
@@ -180,6 +193,16 @@ pub enum Act {
         /// What connectors say that they have of ours, minor units.
         told: BTreeMap<String, i64>,
     },
+    /// Lets a caller whose PIN is lost choose another one, after a code to a number of the account. Always takes two: the
+    /// caller who gave a code back and one of staff, or two of staff.
+    NewPin {
+        /// Whose PIN.
+        account: Id,
+        /// The bound number that calls.
+        phone: Msisdn,
+    },
+    /// Takes payments again after a restore from a backup; always by two.
+    Unlock,
 }
 
 impl Act {
@@ -193,13 +216,15 @@ impl Act {
             Self::Move { movement, .. } => movement.name(),
             Self::Dismiss { .. } => "dismiss",
             Self::CloseDay { .. } => "close",
+            Self::NewPin { .. } => "new_pin",
+            Self::Unlock => "unlock",
         }
     }
 
     /// Whether two persons must want it, however little it moves.
     #[must_use]
     pub const fn needs_two(&self) -> bool {
-        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. })
+        matches!(self, Self::Dismiss { .. } | Self::CloseDay { .. } | Self::NewPin { .. } | Self::Unlock)
     }
 
     /// The payment that it is about.
@@ -209,7 +234,11 @@ impl Act {
             Self::Resolve { payment, .. } | Self::Reverse { payment } | Self::Refund { payment, .. } => {
                 Some(*payment)
             }
-            Self::Move { .. } | Self::Dismiss { .. } | Self::CloseDay { .. } => None,
+            Self::Move { .. }
+            | Self::Dismiss { .. }
+            | Self::CloseDay { .. }
+            | Self::NewPin { .. }
+            | Self::Unlock => None,
         }
     }
 }
@@ -223,6 +252,21 @@ pub enum Refusal {
     /// No name.
     #[error("say who acts, by --staff NAME or $KEYTONE_STAFF")]
     Nobody,
+    /// Nothing is locked.
+    #[error("the database is not locked")]
+    NotLocked,
+    /// Payments are open of which nobody knows whether they were delivered.
+    #[error("{0} payments are not known yet: the carriers are being asked; resolve what they cannot tell")]
+    Unsettled(usize),
+    /// An account that is to be erased has money.
+    #[error("the account still holds money: pay it out first")]
+    NotEmpty,
+    /// A window of maintenance that ends before it begins, or has ended.
+    #[error("a window of maintenance must end after it begins, and not have ended")]
+    Window,
+    /// No more windows are planned at once.
+    #[error("{0} windows are planned already; remove one")]
+    Windows(u32),
     /// Zero, negative, or a discount that is not below the amount.
     #[error("the amount must be above zero, and a discount below it")]
     Amount,
@@ -384,8 +428,10 @@ pub fn legs(
         Movement::Commission => (house(House::Commission(connector()?)), house(House::Bank)),
         Movement::Fees => (house(House::Fee), house(House::Bank)),
         Movement::Loss => (house(House::Bank), house(House::Loss)),
+        Movement::Settlement => (house(House::Bank), house(House::Settlement(connector()?))),
         Movement::FloatFound => (house(House::Float(connector()?)), house(House::Loss)),
         Movement::FloatLost => (house(House::Loss), house(House::Float(connector()?))),
+        Movement::Migrated => (house(House::Bank), house(House::Migration)),
     };
     Ok(Leg::merged(&[
         Leg::new(from, discount_minor.saturating_sub(amount_minor)),

@@ -1,12 +1,31 @@
-//! Tiers: how much an account may hold at most, by what is known of its owner. Pure.
+//! Tiers: how much an account may hold and pay at most, by what is known of its owner. Pure.
 
-/// One tier.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Most tiers of a market.
+pub const TIERS_MAX: usize = 32;
+
+/// One tier. What it does not say is as the market says.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tier {
     /// Its name in the configuration.
     pub name: String,
     /// The most that an account of it may hold, minor units; `None` for no ceiling.
     pub balance_max_minor: Option<i64>,
+    /// Recharges a day, minor units of face value.
+    pub day_limit_minor: Option<i64>,
+    /// One recharge, minor units of face value.
+    pub payment_limit_minor: Option<i64>,
+    /// Bills a day, minor units of face value.
+    pub bill_day_limit_minor: Option<i64>,
+    /// Orders a day, minor units.
+    pub order_day_limit_minor: Option<i64>,
+}
+
+impl Tier {
+    /// A tier that says nothing of its own.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
 }
 
 /// The market's tiers; the first is that of accounts of which nothing is written. Without any there is no ceiling.
@@ -40,7 +59,7 @@ mod tests {
 
     #[test]
     fn who_is_not_known_is_of_the_first_tier() {
-        let tier = |name: &str, balance_max_minor| Tier { name: name.to_owned(), balance_max_minor };
+        let tier = |name: &str, balance_max_minor| Tier { balance_max_minor, ..Tier::named(name) };
         let tiers = Tiers(vec![tier("basic", Some(100)), tier("known", Some(900)), tier("firm", None)]);
         let wanted =
             [(None, Some(100)), (Some("known"), Some(900)), (Some("firm"), None), (Some("gone"), Some(100))];

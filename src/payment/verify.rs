@@ -31,9 +31,11 @@ use crate::payment::fold::ids;
 use crate::payment::history;
 use crate::payment::judge::pair;
 use crate::payment::order;
+use crate::payment::outside::Outside;
 use crate::payment::posting;
 use crate::payment::row::charge::ChargeRow;
 use crate::payment::row::order::OrderRow;
+use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::record::Record;
 use crate::payment::row::{
     ACCOUNT_DAY, BILL_DAY, CounterRow, DEPOSIT_DAY, ORDER_DAY, PairRow, PaymentCase, PaymentFact, PaymentRow,
@@ -133,6 +135,7 @@ pub struct Verifier {
     by_sms: HashMap<(Id, i32), Used>,
     /// What rows say is on the intermediary account of each currency.
     frozen: HashMap<Id, i128>,
+    outside: Outside,
     chain: Chain,
     report: Report,
 }
@@ -160,15 +163,20 @@ impl Verifier {
     /// What is frozen of orders and deposits: the intermediary account must hold it.
     fn record(&mut self, record: &Record) {
         self.chain.see(record);
+        if let Some(reservation) = record.read::<ReservationRow>()
+            && let Some(what) = self.outside.reservation(&reservation)
+        {
+            self.fault("I10", "reservation", reservation.payment, Some(reservation.reference), what);
+        }
         if let Some(order) = record.read::<OrderRow>()
             && let Some(what) = order::fault(&order)
         {
             self.fault("I10", "order", order.id, Some(order.number.clone()), what);
         }
-        if let Some(charge) = record.read::<ChargeRow>() {
-            if let Some(what) = charge::fault(&charge) {
-                self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
-            }
+        if let Some(charge) = record.read::<ChargeRow>()
+            && let Some(what) = charge::fault(&charge)
+        {
+            self.fault("I10", "charge", charge.id, Some(charge.number.clone()), what);
         }
         if let Some((account, minor)) = frozen_minor(record) {
             let frozen = self.frozen.entry(account).or_default();
@@ -191,6 +199,13 @@ impl Verifier {
         }
     }
 
+    /// What an account provider keeps for us, by the books, against payments and reservations. Call it when all are seen.
+    pub fn receivable(&mut self, account: Id, name: &str, balance_minor: i64) {
+        if let Some(what) = self.outside.receivable(account, name, balance_minor) {
+            self.fault("I10", "account", account, Some(name.to_owned()), what);
+        }
+    }
+
     /// Judges what is missing and joins all into the ledger's report.
     pub fn finish(mut self, report: &mut Report) {
         let mut missing: Vec<((Id, i16, i32), Used)> = self.used.drain().collect();
@@ -198,6 +213,9 @@ impl Verifier {
         for ((account, scope, day), used) in missing {
             let what = format!("missing, its {} payments come to {}", used.payments, used.minor);
             self.fault("I11", "counter", account, Some(format!("scope {scope} day {day}")), what);
+        }
+        for (payment, reference, what) in self.outside.missing() {
+            self.fault("I10", "payment", payment, Some(reference), what);
         }
         self.chain.finish(&mut self.report);
         report.join(self.report);
@@ -231,6 +249,7 @@ impl Verifier {
             by_sms.minor += i128::from(payment.amount_minor) + i128::from(payment.fee_minor);
             by_sms.payments += 1;
         }
+        self.outside.payment(payment);
         self.money(case);
         self.equals(payment, case.pair.as_ref());
         for (invariant, what) in history::faults(case) {
@@ -255,7 +274,7 @@ impl Verifier {
                 continue;
             }
             let total = i128::from(payment.amount_minor) + i128::from(payment.fee_minor);
-            if hold.account != payment.account {
+            if hold.account != posting::source(payment) {
                 wrong(format!("its hold is on the account {}", hold.account));
             }
             if i128::from(hold.amount_minor) != total {

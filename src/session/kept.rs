@@ -207,8 +207,13 @@ impl Session {
             None => None,
         };
         let event = event.unwrap_or_else(Performed::failed);
-        self.leave(Some(Box::pin(std::future::ready(Performed { event, account: None, private: false }))))
-            .await?;
+        self.leave(Some(Box::pin(std::future::ready(Performed {
+            event,
+            account: None,
+            private: false,
+            language: None,
+        }))))
+        .await?;
         tracing::info!(session = %id, "told what became of a payment that was under way");
         Ok(())
     }

@@ -32,7 +32,7 @@ use crate::dialplan::program::Program;
 use crate::dialplan::speak::{PAUSE_BETWEEN, Utterance};
 use crate::dialplan::state::{State, Wait};
 use crate::dialplan::step::step;
-use crate::msisdn::Msisdn;
+use crate::msisdn::{Assurance, Msisdn};
 use crate::payment::run::Payments;
 use crate::session::kept::Kept;
 use crate::session::question::Question;
@@ -40,6 +40,7 @@ use crate::session::question::Question;
 pub use crate::dialplan::event::Channel;
 pub use crate::dialplan::speak::{Sound, System};
 pub use crate::payment::row::{Id, InboxRow, OutboxRow, OutboxState, PartRow, SessionRow};
+use perform::channel as channel_of;
 pub use perform::{Performed, Performing, Task};
 pub use restored::{Lost, Party};
 
@@ -69,6 +70,8 @@ pub struct Session {
     /// Always there between two events; a step takes it and gives the next.
     state: Option<State>,
     opening: Opening,
+    /// How far the caller's number is believed that the opening has.
+    level: Assurance,
     payments: Payments,
     clock: Clock,
     /// Set when the payment core has told whose account the caller's number pays from.
@@ -121,11 +124,13 @@ impl Session {
     pub fn new(program: Arc<Program>, opening: Opening, payments: Payments, clock: Clock) -> Self {
         let state = Some(State::new(&program));
         let id = Id::new(clock.now().0);
+        let level = Assurance::of(opening.caller.as_ref());
         Self {
             id,
             program,
             state,
             opening,
+            level,
             payments,
             clock,
             account: None,
@@ -157,6 +162,33 @@ impl Session {
         self.opening.pin_waivable &= trusted;
         if let Some(state) = &mut self.state {
             state.pin_waivable &= trusted;
+        }
+    }
+
+    /// The trunk, bind or gateway that the caller comes by, or that his next message came by: it says how far his number is
+    /// believed. What is believed once is never believed more by a later message.
+    pub fn came_by(&mut self, way: &str) {
+        let way_level = self.payments.settings().policy.level(channel_of(self.opening.channel), way);
+        match &mut self.state {
+            Some(state) if state.wait != Wait::Start => state.assurance = state.assurance.min(way_level),
+            _ if self.opening.caller.is_some() => self.level = way_level,
+            _ => {}
+        }
+    }
+
+    /// How far the number of the caller is believed now.
+    pub(super) fn assurance(&self) -> Assurance {
+        match &self.state {
+            Some(state) if state.wait != Wait::Start => state.assurance,
+            _ => self.level,
+        }
+    }
+
+    /// The number that the caller is known by now: his own, or that of the account which he proved.
+    pub(super) fn caller(&self) -> Option<&Msisdn> {
+        match &self.state {
+            Some(state) if state.wait != Wait::Start => state.caller.as_ref(),
+            _ => self.opening.caller.as_ref(),
         }
     }
 
@@ -196,6 +228,9 @@ impl Session {
             restarted,
             pin_waivable: self.opening.pin_waivable,
         };
+        if let Some(state) = &mut self.state {
+            state.assurance = self.level;
+        }
         self.advance(Event::Start(start)).await
     }
 
@@ -233,6 +268,11 @@ impl Session {
     pub async fn resume(&mut self, performed: Performed) -> Result<Turn, Error> {
         self.account = performed.account;
         self.private |= performed.private;
+        if let Some((state, language)) = self.state.as_mut().zip(performed.language)
+            && state.speak(&self.program, &language)
+        {
+            self.opening.language = language;
+        }
         self.advance(performed.event).await
     }
 

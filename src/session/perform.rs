@@ -6,8 +6,10 @@ mod account;
 mod bill;
 mod charge;
 mod given;
+mod identity;
 mod order;
 mod recharge;
+mod shut;
 
 use std::fmt;
 use std::future::Future;
@@ -22,6 +24,7 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::row::Id;
 use crate::payment::run::{Error as Failure, Payments};
+use crate::payment::saga::PROVIDER;
 use crate::session::perform::given::Given;
 use crate::session::{Error, Session};
 
@@ -56,6 +59,8 @@ impl Task {
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
+    /// The language that the customer chose before.
+    pub(super) language: Option<String>,
     /// Whether it tells what only the caller may know: the conversation is not logged, and saved encrypted, from then on.
     pub(super) private: bool,
 }
@@ -95,7 +100,12 @@ impl Session {
     /// What somebody says that an action came to, in place of performing it.
     #[must_use]
     pub const fn stand_in(&self, name: String, values: Vec<Value>) -> Performed {
-        Performed { event: Event::Outcome { name, values }, account: self.account, private: false }
+        Performed {
+            event: Event::Outcome { name, values },
+            account: self.account,
+            private: false,
+            language: None,
+        }
     }
 
     /// Performs an action. The future owns all that it needs, so that the channel stays free meanwhile; dropping it
@@ -103,14 +113,15 @@ impl Session {
     /// is then given an outcome that no action has, and tells the caller that there is trouble.
     pub fn perform(&self, task: Task) -> impl Future<Output = Performed> + Send + use<> {
         let desk = Desk {
-            payments: self.payments.clone(),
-            caller: self.opening.caller.clone(),
+            payments: self.payments.heard(self.assurance(), self.language()),
+            caller: self.caller().cloned(),
             channel: channel(self.channel()),
             draft: self.opening.draft,
             pin_waivable: self.opening.pin_waivable,
             language: self.language().to_owned(),
             session: self.id,
             account: self.account,
+            chosen: None,
             payment: self.payment.unwrap_or_else(|| Id::new(self.clock.now().0)),
         };
         let (session, account) = (self.id, self.account);
@@ -119,7 +130,7 @@ impl Session {
             desk.perform(task).await.unwrap_or_else(|error| {
                 tracing::error!(%session, action, "an action failed: {error}");
                 let event = Event::Outcome { name: FAILED.to_owned(), values: Vec::new() };
-                Performed { event, account, private: false }
+                Performed { event, account, private: false, language: None }
             })
         }
     }
@@ -152,7 +163,7 @@ const SUSPENDED: &str = "suspended";
 /// Not an outcome of any action.
 pub(super) const FAILED: &str = "failed";
 
-const fn channel(way: Way) -> Channel {
+pub(super) const fn channel(way: Way) -> Channel {
     match way {
         Way::Voice => Channel::Voice,
         Way::Ussd => Channel::Ussd,
@@ -174,6 +185,8 @@ struct Desk {
     /// The conversation's id, from which follow the ids of what it asks for without moving money.
     session: Id,
     account: Option<Id>,
+    /// The language that the customer of the account chose, once it is known.
+    chosen: Option<String>,
     /// The id of the payment, should this action make one.
     payment: Id,
 }
@@ -181,10 +194,16 @@ struct Desk {
 impl Desk {
     async fn perform(mut self, task: Task) -> Result<Performed, Error> {
         let action = task.action.name;
-        if self.draft && task.moves_money() {
-            let event = Event::Outcome { name: SUSPENDED.to_owned(), values: Vec::new() };
-            return Ok(Performed { event, account: self.account, private: false });
+        let testing = match self.account {
+            Some(account) if self.draft => self.payments.is_test(account).await?,
+            Some(_) | None => false,
+        };
+        if self.draft && !testing && task.moves_money() {
+            let values = shut::values(task.action, shut::unsaid());
+            let event = Event::Outcome { name: SUSPENDED.to_owned(), values };
+            return Ok(Performed { event, account: self.account, private: false, language: None });
         }
+        let about = shut::about(&self, task.action, &task.arguments);
         let mut given = Given::new(action, task.arguments);
         let room = action.split_once('.').map_or(action, |(room, _)| room);
         let (name, values) = match room {
@@ -194,9 +213,13 @@ impl Desk {
             "charge" => charge::perform(&mut self, action, &mut given).await?,
             _ => account::perform(&mut self, action, &mut given).await?,
         };
+        let values = match (name, about) {
+            (SUSPENDED, Some(about)) => shut::values(task.action, shut::told(&self, &about).await?),
+            _ => values,
+        };
         let private = (action, name) == ("recharge.voucher", "code");
         let event = Event::Outcome { name: name.to_owned(), values };
-        Ok(Performed { event, account: self.account, private })
+        Ok(Performed { event, account: self.account, private, language: self.chosen })
     }
 
     fn money(&self, minor: i64) -> Value {
@@ -223,9 +246,8 @@ fn paid(outcome: &PayOutcome, money: impl Fn(i64) -> Value) -> Answer {
             vec![Value::Int(*minutes_ago), money(*fee_minor)]
         }
         PayOutcome::Refused { class } => vec![Value::Text(spoken(class).to_owned())],
-        PayOutcome::Locked | PayOutcome::PinNeeded | PayOutcome::StillProcessing | PayOutcome::Suspended => {
-            Vec::new()
-        }
+        PayOutcome::Suspended => shut::unsaid(),
+        PayOutcome::Locked | PayOutcome::PinNeeded | PayOutcome::StillProcessing => Vec::new(),
     };
     (outcome.name(), values)
 }
@@ -240,6 +262,8 @@ fn spoken(class: &str) -> &'static str {
         "amount_not_allowed" => "amount_not_allowed",
         "limit_reached" => LIMIT_REACHED,
         "carrier_down" | "rate_limited" => "carrier_down",
+        // The customer's own wallet or bank, whatever its reason: that is between the two.
+        provider if provider.starts_with(PROVIDER) => "provider",
         _ => "other",
     }
 }
@@ -253,11 +277,10 @@ mod tests {
     #[test]
     fn every_money_action_can_be_suspended() {
         for action in all().filter(|action| action.moves_money()) {
-            assert!(
-                action.outcome(SUSPENDED).is_some_and(|(_, outcome)| outcome.values.is_empty()),
-                "{}",
-                action.name
-            );
+            let (_, outcome) = action.outcome(SUSPENDED).unwrap();
+            let values = shut::values(action, shut::unsaid());
+            assert_eq!(values.len(), outcome.values.len(), "{}", action.name);
+            assert!(values.iter().zip(outcome.values).all(|(value, field)| value.is(field.ty)));
         }
     }
 
@@ -274,5 +297,7 @@ mod tests {
             assert!(REFUSAL.words.contains(&spoken(class)), "{class}");
         }
         assert_eq!(spoken("our_float_low"), "other");
+        assert_eq!(spoken("provider_limit_reached"), "provider");
+        assert!(REFUSAL.words.contains(&"provider"));
     }
 }

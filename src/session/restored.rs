@@ -110,6 +110,7 @@ impl<M: Clone + Send + Sync + 'static> Registry<M> {
                 u64::try_from(row.expires_at.saturating_sub(row.saved_at)).unwrap_or(0),
             ),
         });
+        session.level = state.assurance;
         session.state = Some(state);
         session.private = Payments::is_sealed(&row.state);
         (session.id, session.revision) = (row.id, row.revision);

@@ -52,7 +52,7 @@ impl Session {
             self.payments.end_session(row.id).await?;
             return Ok(None);
         }
-        (self.program, self.state) = (program, Some(state));
+        (self.program, self.state) = (program, Some(State { assurance: self.level, ..state }));
         self.private = Payments::is_sealed(&row.state);
         (self.id, self.revision, self.account, self.payment) =
             (row.id, row.revision, row.account, row.payment);
@@ -97,7 +97,9 @@ impl Session {
         let Some(payment) = self.payment else { return Ok(None) };
         let Some(event) = self.recalled(payment).await? else { return Ok(None) };
         self.come_back(channel).await?;
-        self.resume(Performed { event, account: self.account, private: false }).await.map(Some)
+        self.resume(Performed { event, account: self.account, private: false, language: None })
+            .await
+            .map(Some)
     }
 
     /// Saves the conversation as it stands, if it is one to come back to. `false` when another call has gone on with it.
@@ -175,7 +177,8 @@ impl Session {
 
     /// Who may come back to this conversation, and for how long.
     pub(super) fn resumable(&self) -> Option<(Msisdn, Duration)> {
-        let caller = self.opening.caller.clone().filter(|_| !self.opening.draft)?;
+        let believed = self.payments.settings().policy.believes(self.level);
+        let caller = self.opening.caller.clone().filter(|_| believed && !self.opening.draft)?;
         Some((caller, self.program.resume?))
     }
 }

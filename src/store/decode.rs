@@ -143,6 +143,10 @@ pub(super) fn payer(row: &Row) -> Result<PayerRow, Error> {
     })
 }
 
+pub(super) fn pepper_count(row: &Row) -> Result<(i32, i64), Error> {
+    Ok((medium(row, 0)?, int(row, 1)?))
+}
+
 pub(super) fn binding(row: &Row) -> Result<BindingRow, Error> {
     Ok(BindingRow { msisdn: msisdn(row, 0)?, account: id(row, 1)?, bound_at: int(row, 2)? })
 }

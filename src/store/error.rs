@@ -42,11 +42,18 @@ impl From<sqlx::Error> for Error {
                 match code.as_ref() {
                     // PostgreSQL: serialization failure, deadlock, lock not available.
                     "40001" | "40P01" | "55P03" => Self::Conflict(text),
-                    // PostgreSQL: shutting down, starting, no room. SQLite: busy, locked, I/O, full, cannot open.
-                    "57P01" | "57P02" | "57P03" | "53100" | "53200" | "53300" => Self::Unavailable(text),
+                    // PostgreSQL: shutting down, starting, shut to connections, a standby now. SQLite: busy, locked, I/O,
+                    // full, cannot open.
+                    "57P01" | "57P02" | "57P03" | "55000" | "25006" => Self::Unavailable(text),
                     "5" | "6" | "10" | "13" | "14" | "261" | "517" | "773" => Self::Unavailable(text),
                     "1" | "42P01" | "42703" => Self::Schema(text),
-                    code if code.starts_with("08") => Self::Unavailable(text),
+                    // PostgreSQL: the connection, no room for data or connections, the machine.
+                    code if ["08", "53", "58"]
+                        .iter()
+                        .any(|class| code.len() == 5 && code.starts_with(class)) =>
+                    {
+                        Self::Unavailable(text)
+                    }
                     code if sqlite_io(code) => Self::Unavailable(text),
                     _ => Self::Broken(text),
                 }

@@ -24,8 +24,12 @@ pub(crate) const SQLITE: &[Step] = &[
     (10, "bills", include_str!("../../migrations/sqlite/0010_bills.sql")),
     (11, "account_keys", include_str!("../../migrations/sqlite/0011_account_keys.sql")),
     (13, "vouchers", include_str!("../../migrations/sqlite/0013_vouchers.sql")),
+    (15, "providers", include_str!("../../migrations/sqlite/0015_providers.sql")),
+    (17, "paths", include_str!("../../migrations/sqlite/0017_paths.sql")),
     (19, "days", include_str!("../../migrations/sqlite/0019_days.sql")),
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
+    (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
+    (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -42,8 +46,12 @@ pub(crate) const POSTGRES: &[Step] = &[
     (10, "bills", include_str!("../../migrations/postgres/0010_bills.sql")),
     (11, "account_keys", include_str!("../../migrations/postgres/0011_account_keys.sql")),
     (13, "vouchers", include_str!("../../migrations/postgres/0013_vouchers.sql")),
+    (15, "providers", include_str!("../../migrations/postgres/0015_providers.sql")),
+    (17, "paths", include_str!("../../migrations/postgres/0017_paths.sql")),
     (19, "days", include_str!("../../migrations/postgres/0019_days.sql")),
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
+    (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
+    (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
 ];
 
 /// One step and whether the database has it.

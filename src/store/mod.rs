@@ -7,6 +7,7 @@
 pub mod accounting;
 mod columns;
 pub mod error;
+mod forget;
 pub mod keys;
 pub mod memory;
 mod messages;
@@ -345,6 +346,14 @@ impl Store {
     /// As every read.
     pub async fn payer(&self, account: Id) -> Result<Option<PayerRow>, Error> {
         read!(self, payer, account)
+    }
+
+    /// How many PINs were made with each pepper, by its version.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn pins_by_pepper(&self) -> Result<Vec<(i32, i64)>, Error> {
+        read!(self, pins_by_pepper)
     }
 
     /// What a number is bound to.

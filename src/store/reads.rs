@@ -83,6 +83,12 @@ pub(in crate::store) async fn payer(pool: &Pool, account: Id) -> Result<Option<P
     one(pool, by_id(SQL, account), decode::payer).await
 }
 
+pub(in crate::store) async fn pins_by_pepper(pool: &Pool) -> Result<Vec<(i32, i64)>, Error> {
+    const SQL: &str = "select pin_pepper, count(*) from payers where pin_hash is not null \
+        group by pin_pepper order by pin_pepper";
+    all(pool, sqlx::query(SQL), decode::pepper_count).await
+}
+
 pub(in crate::store) async fn binding(pool: &Pool, msisdn: &Msisdn) -> Result<Option<BindingRow>, Error> {
     const SQL: &str = concat!("select ", binding_columns!(), " from bindings where msisdn = $1");
     one(pool, sqlx::query(SQL).bind(msisdn.as_str().to_owned()), decode::binding).await

@@ -164,6 +164,7 @@ impl<M: Clone + Send + Sync + 'static> Visit<M> {
                 return Ok(self.ends_with(&seat, memory, None, system));
             }
         };
+        session.came_by(&self.route.name);
         session.keep(Kept {
             key: self.key(),
             dialogue: self.input.dialogue.clone(),

@@ -126,7 +126,7 @@ impl Switchboard {
     async fn take(self: &Arc<Self>, incoming: Incoming, calls: &TaskTracker) -> Option<mpsc::Sender<Event>> {
         let key = incoming.call;
         let caller = self.caller(&incoming);
-        let (session, clips) = match self.registry.open_voice(&incoming.request_user, caller.clone()) {
+        let (mut session, clips) = match self.registry.open_voice(&incoming.request_user, caller.clone()) {
             Ok(opened) => opened,
             Err(why) => {
                 let status = match why {
@@ -138,6 +138,7 @@ impl Switchboard {
                 return None;
             }
         };
+        session.came_by(&incoming.trunk);
         let (reports_in, reports) = mpsc::channel(MEDIA_REPORTS_MAX);
         let media = match self.engine.open(reports_in, key.number()) {
             Ok(media) => media,

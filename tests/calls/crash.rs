@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{OWN, PIN};
 use crate::support::daemon::{House, Plan};
 use crate::support::sipp::Phone;
-use crate::support::wait_for;
+use crate::support::{now, wait_for};
 
 /// A step, and the state in which the payment must end: `None` where nothing was confirmed in the books yet.
 const STEPS: &[(&str, Option<&str>)] = &[
@@ -78,4 +78,23 @@ fn killed_around_the_carriers_answer() {
 #[test]
 fn killed_around_the_last_commit() {
     STEPS.iter().skip(6).for_each(|(step, ends)| dies_at(step, *ends));
+}
+
+/// After a kill with payments in the middle the daemon takes calls again within ten seconds, and what it acknowledged is there.
+#[test]
+fn calls_are_taken_again_within_ten_seconds() {
+    let mut house = Plan::with(OWN, PIN).open();
+    let call = Phone::of(&house, OWN).hear("confirm-number").press("1").amount("50#");
+    call.press(&format!("{PIN}#")).hear("recharged").they_end();
+    house.signal("KILL");
+    house.wait_end();
+    let began = now();
+    house.start();
+    let greeted = std::cell::Cell::new(None);
+    let call = Phone::of(&house, OWN).hear("confirm-number").then(|_| greeted.set(Some(now() - began)));
+    call.press("1").amount("100#").press(&format!("{PIN}#")).hear("recharged").they_end();
+    let took = greeted.get().unwrap();
+    assert!(took < Duration::from_secs(10), "a caller was greeted after {took:?}");
+    assert_eq!(house.account(OWN)["balance"], "4850.00", "what was acknowledged is there");
+    house.verify();
 }

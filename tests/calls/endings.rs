@@ -75,7 +75,8 @@ fn what_staff_have_shut_is_said_and_the_pin_is_not_counted() {
     house.run(&["payment", "suspend", "carrier", "sandbox"]);
     let call = Phone::of(&house, OWN).hear("confirm-number").press("1").amount("50#");
     let call = call.press("11112222#").they_end();
-    call.assert_said("suspended");
+    call.assert_said("shut");
+    call.assert_said("suspension.carrier");
     call.assert_not_said("wrong-pin");
     assert_eq!(house.states(), []);
     house.run(&["payment", "resume", "carrier", "sandbox"]);

@@ -146,6 +146,7 @@ pub(super) fn order(msisdn: &str, minor: i64, currency: &str) -> Order {
         reference: REFERENCE.to_owned(),
         msisdn: Some(phone(msisdn)),
         bill: None,
+        external_id: None,
         amount: Money::new(minor, Currency::new(currency).unwrap()),
         deduction: "hold-1".to_owned(),
         state: DEDUCTION_RESERVED,

@@ -198,7 +198,9 @@ fn listening_follows_the_question() {
     assert_eq!(again.at, state.at);
     let (state, _) = step(&program, state, Event::Answer(Answer::Key('1')));
     let amounts = Value::List(vec![money(5_000), money(10_000)]);
-    let (state, effects) = step(&program, state, outcome("ok", vec![Value::Text("c".into()), amounts]));
+    let (state, _) = step(&program, state, outcome("ok", vec![Value::Text("c".into()), amounts]));
+    let ends = vec![money(5_000), money(10_000), money(0)];
+    let (state, effects) = step(&program, state, outcome("fixed", ends));
     let amount = collect(&effects);
     assert_eq!((amount.input.length(), amount.keys, amount.fresh), ((1, 4), vec!['*'], false));
     let (state, _) = step(&program, state, Event::Answer(Answer::Digits("50".into())));
@@ -323,7 +325,9 @@ fn wordings_taper_and_a_long_list_is_cut() {
     let state = step(&program, state, Event::Answer(Answer::Text("1".into()))).0;
     let amounts = (1..=30).map(|n| Value::Money(Money::new(n * 100, cny))).collect();
     let values = vec![Value::Text("c".into()), Value::List(amounts)];
-    let (_, effects) = step(&program, state, Event::Outcome { name: "ok".into(), values });
+    let (state, _) = step(&program, state, Event::Outcome { name: "ok".into(), values });
+    let values = [100, 3_000, 0].map(|minor| Value::Money(Money::new(minor, cny))).to_vec();
+    let (_, effects) = step(&program, state, Event::Outcome { name: "fixed".into(), values });
     let text = screen(&program, &effects, "en", Channel::Ussd);
     assert!(text.ends_with("11 CNY or 12 CNY?"), "{text}");
     let Some(Effect::Say(utterances)) = effects.first() else { panic!("{effects:?}") };

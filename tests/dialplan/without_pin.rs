@@ -76,6 +76,7 @@ impl Thread {
         self.outcome("bound", vec![Value::Text("a".into())]);
         let amounts = [5_000, 10_000].map(|minor| Value::Money(money(minor)));
         self.outcome("ok", vec![Value::Text("c".into()), Value::List(amounts.to_vec())]);
+        self.outcome("fixed", [5_000, 10_000, 0].map(|minor| Value::Money(money(minor))).to_vec());
         self.outcome("ok", vec![Value::Money(money(fee_minor)), Value::Money(money(0))]);
         self
     }

@@ -1,6 +1,6 @@
 //! What a channel says by itself, without a session: help for text messages, and the words for when no flow can speak.
 
-use keytone::dialplan::catalog::{SourceFile, Sources, USSD_SEPTETS, USSD_UCS2};
+use keytone::dialplan::catalog::{SourceFile, USSD_SEPTETS, USSD_UCS2};
 use keytone::dialplan::event::Channel;
 use keytone::dialplan::speak::System;
 use keytone::gsm::{septets, units};

@@ -1,13 +1,19 @@
 //! Who may use an account, on the payment core whole and on both databases: codes, PINs, numbers, limits after a change, and
 //! no code or PIN anywhere in the database.
 
+mod paths;
+mod swaps;
+
 use std::time::Duration;
 
 use keytone::clock::{Clock, Timestamp};
 use keytone::payment::answer::{Identity, PayOutcome};
+use keytone::payment::approval::{Decision, Stage};
 use keytone::payment::assurance::{Demand, Policy};
 use keytone::payment::code::{Answered, NotSent};
-use keytone::payment::run::{Changed, CodeSent, LimitSet, PinSet};
+use keytone::payment::run::staff::Asked;
+use keytone::payment::run::{Changed, CodeSent, LimitSet, LostPin, PinSet};
+use keytone::payment::staff::Act;
 use keytone::secret::Secret;
 
 use crate::support::market::{Database, Market, PIN, phone};
@@ -160,14 +166,45 @@ async fn a_pin_is_changed_by_the_old_one_or_by_code_and_staff(database: Database
 
     // Lost: a code alone is not enough, nor is staff alone.
     clock.advance(Duration::from_secs(120));
-    market.payments.permit_new_pin(account, &me).await.unwrap();
-    assert_eq!(again(PIN).await, PinSet::NotAllowed);
-    market.payments.send_code(&me, Some(account)).await.unwrap();
-    let right = code(&market).await;
-    market.payments.check_code(&me, Some(account), &right).await.unwrap();
+    assert_eq!(market.payments.lost_pin(&me, account).await.unwrap(), LostPin::NoCode);
+    let prove = async || {
+        market.payments.send_code(&me, Some(account)).await.unwrap();
+        let right = code(&market).await;
+        market.payments.check_code(&me, Some(account), &right).await.unwrap();
+    };
+    prove().await;
+    assert_eq!(again(PIN).await, PinSet::NotAllowed, "a code alone");
+    assert_eq!(market.payments.lost_pin(&me, account).await.unwrap(), LostPin::Asked);
+    assert_eq!(market.payments.lost_pin(&me, account).await.unwrap(), LostPin::Asked, "once a day");
+    let waiting = market.payments.proposals(Stage::Proposed, 10).await.unwrap();
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    assert!(!waiting[0].evidence.contains("13800000003"), "the number is masked: {}", waiting[0].evidence);
+    let done = market.payments.decide_staff(waiting[0].id, "bo", Decision::Approve).await.unwrap().unwrap();
+    assert_eq!(done.state, Stage::Done.number());
+    let told = market.payments.outbox_claim(Duration::from_secs(60), 10).await.unwrap();
+    assert!(told.iter().any(|text| text.body.contains("new PIN")), "the caller is told: {told:?}");
+    assert_eq!(market.payments.lost_pin(&me, account).await.unwrap(), LostPin::Allowed);
     assert_eq!(again(PIN).await, PinSet::Changed);
     assert_eq!(again(NEW_PIN).await, PinSet::NotAllowed);
-    assert!(market.payments.permit_new_pin(account, &phone(OTHER)).await.is_err());
+    // Staff alone take two, and only for a number of the account.
+    clock.advance(Duration::from_secs(25 * 3_600));
+    let ask = async |who: &str, number: &str| {
+        let asked = Asked {
+            id: market.id(),
+            who: who.to_owned(),
+            reason: "lost_pin".to_owned(),
+            evidence: "identity card".to_owned(),
+            act: Act::NewPin { account, phone: phone(number) },
+        };
+        market.payments.ask_staff(&asked).await.unwrap()
+    };
+    assert!(ask("ana", OTHER).await.is_err());
+    let row = ask("ana", ME).await.unwrap();
+    assert_eq!(row.state, Stage::Proposed.number(), "however little it moves");
+    assert!(market.payments.decide_staff(row.id, "ana", Decision::Approve).await.unwrap().is_err());
+    assert!(market.payments.decide_staff(row.id, "bo", Decision::Approve).await.unwrap().is_ok());
+    prove().await;
+    assert_eq!(again(NEW_PIN).await, PinSet::Changed);
 }
 
 async fn numbers_come_and_go_by_code_and_pin(database: Database) {

@@ -8,6 +8,7 @@ mod messages;
 mod model;
 mod records;
 mod rows;
+mod same;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Rows of tables without rules of their own: added, replaced and taken out with what belongs to them, on both databases.
+//! Rows of tables without rules of their own: added, replaced and taken out with what belongs to them.
 
 use keytone::ledger::chart::customer;
 use keytone::ledger::command::{Act, Command, Leg};
@@ -8,7 +8,7 @@ use keytone::payment::row::AnswerRow;
 use keytone::payment::row::record::{Select, cell};
 use keytone::payment::unit::{Op, Refusal, Unit};
 
-use super::{Fresh, START, on_both, start};
+use super::{Fresh, START, on_all, start};
 
 fn id(n: u8) -> Id {
     Id([n; 16])
@@ -92,7 +92,7 @@ async fn guards_refuse_the_whole_unit(fresh: Fresh) {
     assert_eq!(held().await, 101);
 }
 
-on_both!(
+on_all!(
     a_row_is_added_once_replaced_and_taken_out,
     rows_are_found_by_their_columns,
     guards_refuse_the_whole_unit,

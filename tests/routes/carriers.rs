@@ -235,7 +235,9 @@ impl Town {
     ) -> Self {
         let clock = Clock::machine();
         let files = NAMES.iter().map(|name| file(name)).collect();
-        let mut plans = Plans { settings: quick_settings(), plan: PLAN.to_owned(), files };
+        // A machine that has other work too is no reason to hear "being processed".
+        let settings = Settings { answer_within: Duration::from_secs(20), ..quick_settings() };
+        let mut plans = Plans { settings, plan: PLAN.to_owned(), files };
         change(&mut plans);
         let (writer, writing) = Writer::start(store.clone(), clock.clone(), broken);
         let connectors = plans.files.iter().zip(NAMES).map(|(file, carrier)| {

@@ -95,7 +95,10 @@ pub(super) async fn what_is_unknown_is_never_tried_elsewhere(database: Database)
         (false, 0) => Said::Lost,
         (false, _) => Said::Word(200, "DOWN"),
     });
-    let town = Town::open(database, &carriers).await;
+    let town = Town::open_with(database, &carriers, |plans| {
+        plans.settings.answer_within = Duration::from_millis(50);
+    })
+    .await;
     let account = town.account(ME, 500_000).await;
     let (id, _) = town.pay(account, OTHER, 5_000).await;
     let payment = town.until_state(id, State::Refused).await;
@@ -316,6 +319,7 @@ pub(super) async fn statements_of_both_carriers_find_the_payment(database: Datab
             id: Id::new(now),
             connector,
             lines,
+            unreadable: &[],
             covers: (now - 60_000_000, now + 60_000_000),
             costs: false,
             drift_us: 60_000_000,

@@ -36,12 +36,7 @@ fn sold(asked: &Asked) -> Said {
 }
 
 async fn sell(database: Database, carriers: &Arc<Carriers>) -> Town {
-    Town::open_with(database, carriers, |plans| {
-        plans.files[0] = selling();
-        // The round in which codes are forgotten comes at the start, and then never again in a test.
-        plans.settings.answer_within = Duration::from_millis(300);
-    })
-    .await
+    Town::open_with(database, carriers, |plans| plans.files[0] = selling()).await
 }
 
 /// Every byte that the database has on disk.
@@ -112,7 +107,11 @@ pub(super) async fn a_code_is_sent_and_told_and_gone_when_it_is_delivered(databa
 
 pub(super) async fn a_code_that_comes_late_is_kept_once(database: Database) {
     let carriers = Carriers::new(|_, _| Said::Lost);
-    let town = sell(database, &carriers).await;
+    let town = Town::open_with(database, &carriers, |plans| {
+        plans.files[0] = selling();
+        plans.settings.answer_within = Duration::from_millis(50);
+    })
+    .await;
     let account = town.account(ME, 500_000).await;
     let (id, outcome) = town.pay(account, OTHER, 5_000).await;
     assert_eq!(outcome.name(), "pending");

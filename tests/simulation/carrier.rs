@@ -1,5 +1,5 @@
-//! Two carriers: one takes the same reference twice for one recharge, the other does not. Both lose, delay, repeat and
-//! contradict.
+//! Two carriers and a biller: one carrier takes the same reference twice for one recharge, the other does not. All lose, delay,
+//! repeat and contradict.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -8,18 +8,22 @@ use std::time::Duration;
 use keytone::clock::Clock;
 use keytone::connector::contract::{Outcome, Unclear};
 use keytone::connector::definition::Definition;
-use keytone::connector::http::{Connector, Exchange, Wire};
+use keytone::connector::http::{Connector, Exchange, Whole, WholeExchange, Wire};
 use keytone::connector::key::{self, Encoding, Key};
 use keytone::connector::numbering::Plan;
 use keytone::connector::sandbox;
+use keytone::connector::sandbox::biller;
 use keytone::payment::run::Payments;
 use serde_json::json;
 
+use super::bills;
 use super::world::{Event, Record, World};
 
 /// How long we wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-const NAMES: [&str; 2] = ["alpha", "beta"];
+pub(super) const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+/// The one that is the biller.
+pub(super) const BILLER: usize = 2;
 const SECRET: &[u8] = b"simulated";
 
 #[derive(Debug)]
@@ -34,17 +38,24 @@ fn template(carrier: usize, bug: Option<&'static str>) -> Connector {
     let mut made = MADE.get_or_init(Mutex::default).lock().unwrap();
     let make = || {
         let name = NAMES[carrier];
-        let mut file = sandbox::definition_toml(&format!("http://{name}"))
-            .replace("id = \"sandbox\"", &format!("id = \"{name}\""))
-            .replace("not_found_after_ms = 10000", "not_found_after_ms = 40000");
+        let url = format!("http://{name}");
+        let file = if carrier == BILLER {
+            biller::definition_toml(&url).replace("id = \"sandbox-biller\"", &format!("id = \"{name}\""))
+        } else {
+            sandbox::definition_toml(&url).replace("id = \"sandbox\"", &format!("id = \"{name}\""))
+        };
+        let mut file = file.replace("not_found_after_ms = 10000", "not_found_after_ms = 40000");
         if carrier == 1 {
             file = file.replace("idempotent_submit = true", "idempotent_submit = false");
         }
         if bug == Some("not_found_taken_at_once") {
             file = file.replace("not_found_after_ms = 40000", "not_found_after_ms = 0");
         }
-        if bug == Some("amount_not_compared") {
+        if bug == Some("amount_not_compared") && carrier != BILLER {
             file = file.replace("amount = \"/amount\"\n", "");
+        }
+        if bug == Some("paid_by_us_taken_as_refused") {
+            file = file.replace("class = \"already_paid\"", "class = \"other\"");
         }
         let definition = Definition::parse(&file, |_| Ok(Key::new(SECRET.to_vec()))).unwrap();
         Connector::new(definition, Clock::machine()).unwrap()
@@ -55,9 +66,12 @@ fn template(carrier: usize, bug: Option<&'static str>) -> Connector {
 /// The carriers as a process sees them.
 pub(super) fn connectors(world: &Arc<World>, clock: &Clock) -> Vec<Connector> {
     let line = |carrier| Arc::new(Line { carrier, world: Arc::clone(world) });
-    let own = matches!(world.bug, Some("not_found_taken_at_once" | "amount_not_compared"));
+    let own = matches!(
+        world.bug,
+        Some("not_found_taken_at_once" | "amount_not_compared" | "paid_by_us_taken_as_refused")
+    );
     let bug = world.bug.filter(|_| own);
-    (0..2).map(|carrier| template(carrier, bug).over(line(carrier), clock.clone())).collect()
+    (0..NAMES.len()).map(|carrier| template(carrier, bug).over(line(carrier), clock.clone())).collect()
 }
 
 pub(super) fn plan() -> Plan {
@@ -91,6 +105,32 @@ impl Wire for Line {
             answer
         })
     }
+
+    /// Only inquiries are answered with a signature.
+    fn exchange_whole(&self, request: reqwest::Request) -> WholeExchange<'_> {
+        Box::pin(async move {
+            if self.world.dies("an inquiry that leaves") {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let fault = self.fault(&["not_connected", "forged", "error"]);
+            let asked = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+            let asked: serde_json::Value = serde_json::from_slice(asked).unwrap();
+            self.world.note(|| format!("-> {} inquiry {} [{fault}]", NAMES[self.carrier], asked["number"]));
+            if fault == "not_connected" {
+                return Err(Outcome::NotSent { retryable: true, reason: "simulated".to_owned() });
+            }
+            let now = self.world.state().clock.now().0 / 1_000_000;
+            let body = bills::inquired(&self.world, &asked, now);
+            let key = if fault == "forged" { b"forged".to_vec() } else { SECRET.to_vec() };
+            let over = [now.to_string().as_bytes(), b".", &body].concat();
+            let headers = vec![
+                (sandbox::SIGNATURE_HEADER.to_owned(), key::sign(&Key::new(key), &over, Encoding::Hex)),
+                (sandbox::TIMESTAMP_HEADER.to_owned(), now.to_string()),
+            ];
+            Ok(Whole { status: if fault == "error" { 503 } else { 200 }, headers, body })
+        })
+    }
 }
 
 type Answer = Result<(u16, Vec<u8>), Outcome>;
@@ -101,9 +141,7 @@ fn unknown(why: Unclear) -> Outcome {
 
 impl Line {
     fn fault(&self, among: &[&'static str]) -> &'static str {
-        let mut state = self.world.state();
-        let rate = if state.calm { 0 } else { state.carrier_faults };
-        if state.dice.permille(rate) { state.dice.pick(among) } else { "" }
+        self.world.fault(among)
     }
 
     async fn timeout(&self) -> Answer {
@@ -117,7 +155,8 @@ impl Line {
     async fn recharge(&self, body: &[u8]) -> Answer {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        let (reference, phone, amount) = (text("reference"), text("msisdn"), text("amount"));
+        let number = if self.carrier == BILLER { "number" } else { "msisdn" };
+        let (reference, phone, amount) = (text("reference"), text(number), text("amount"));
         let fault = self.fault(&[
             "not_connected",
             "request_lost",
@@ -132,8 +171,7 @@ impl Line {
             "slow",
             "reset",
         ]);
-        self.world
-            .note(|| format!("-> {} recharge {reference} {phone} {amount} [{fault}]", NAMES[self.carrier]));
+        self.world.note(|| format!("-> {} pays {reference} {phone} {amount} [{fault}]", NAMES[self.carrier]));
         match fault {
             "not_connected" => {
                 return Err(Outcome::NotSent { retryable: true, reason: "simulated".to_owned() });
@@ -176,7 +214,9 @@ impl Line {
         };
         let status = if record.state == "PENDING" { 202 } else { 200 };
         self.world.note(|| format!("<- {} {reference} {}", NAMES[self.carrier], record.state));
-        (status, shown(reference, &record, record.state))
+        let said = if self.fault(&["paid", "", ""]) == "paid" { "PAID" } else { record.state };
+        let us = self.carrier == BILLER && record.state == "DELIVERED";
+        (status, shown(&self.world, self.carrier, reference, &record, if us { said } else { record.state }))
     }
 
     async fn status(&self, reference: &str) -> Answer {
@@ -207,8 +247,21 @@ impl Line {
     }
 }
 
-fn shown(reference: &str, record: &Record, status: &str) -> Vec<u8> {
+fn shown(world: &World, carrier: usize, reference: &str, record: &Record, status: &str) -> Vec<u8> {
     let amount = if record.wrong { "1.00" } else { record.amount.as_str() };
+    if carrier == BILLER {
+        let payer = match status {
+            "PAID" => bills::payer(&world.state(), &record.phone),
+            _ => None,
+        };
+        return json!({
+            "status": if status == "DELIVERED" { "BOOKED" } else { status }, "reference": reference,
+            "number": record.phone, "quote": bills::quote(&record.phone), "amount": amount, "currency": "CNY",
+            "id": format!("B{reference}"), "paid_by": payer,
+        })
+        .to_string()
+        .into_bytes();
+    }
     json!({
         "status": status, "reference": reference, "msisdn": record.phone, "amount": amount, "currency": "CNY",
         "id": format!("C{reference}"),
@@ -228,8 +281,12 @@ fn take(world: &World, carrier: usize, reference: &str, phone: &str, amount: &st
         }
         return;
     }
+    let paid = carrier == BILLER && bills::payer(&state, phone).is_some();
     let first = match state.dice.below(20) {
+        _ if paid => "PAID",
+        0 if carrier == BILLER => "EXPIRED",
         0 => "BAD_NUMBER",
+        1 | 2 if carrier == BILLER => "REFUSED",
         1 => "BARRED",
         2 => "NO_CREDIT",
         3..=6 => "PENDING",
@@ -248,17 +305,21 @@ fn take(world: &World, carrier: usize, reference: &str, phone: &str, amount: &st
     let reference = reference.to_owned();
     if first == "PENDING" {
         let after = state.dice.between(200, 30_000);
-        let end = state.dice.pick(&["DELIVERED", "DELIVERED", "DELIVERED", "DOWN"]);
+        let refused = if carrier == BILLER { "REFUSED" } else { "DOWN" };
+        let end = state.dice.pick(&["DELIVERED", "DELIVERED", "DELIVERED", refused]);
         state.later(after, Event::Change { carrier, reference, state: end });
         return;
     }
     callback(&mut state, carrier, &reference, first);
     let rate = if state.calm { 0 } else { state.carrier_faults / 8 };
-    if state.dice.permille(rate) {
+    if first != "PAID" && state.dice.permille(rate) {
         // It thinks better of it.
         let after = state.dice.between(500, 40_000);
         let then = match first {
-            "DELIVERED" => state.dice.pick(&["REVERSED", "DOWN"]),
+            "DELIVERED" => {
+                let refused = if carrier == BILLER { "REFUSED" } else { "DOWN" };
+                state.dice.pick(&["REVERSED", refused])
+            }
             _ => "DELIVERED",
         };
         state.later(after, Event::Change { carrier, reference, state: then });
@@ -303,7 +364,7 @@ pub(super) async fn happen(world: &Arc<World>, payments: &Payments, clock: &Cloc
             let record = world.state().carriers[carrier].get(&reference).cloned();
             let Some(mut record) = record else { return };
             record.wrong |= wrong;
-            let body = shown(&reference, &record, status);
+            let body = shown(world, carrier, &reference, &record, status);
             let timestamp = (clock.now().0 / 1_000_000).to_string();
             let over = [timestamp.as_bytes(), b".", &body].concat();
             let signature = key::sign(&Key::new(SECRET.to_vec()), &over, Encoding::Hex);

@@ -5,21 +5,26 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use keytone::ledger::chart::House;
+use keytone::ledger::row::Id;
 use keytone::payment::answer::PayOutcome;
-use keytone::payment::row::{PaymentRow, State};
+use keytone::payment::row::{PaymentRow, State, Target, product};
 use keytone::payment::run::audit;
 use keytone::store::{PaymentFilter, Store};
 
+use super::bills;
+use super::charging;
+use super::desk;
 use super::run::{CREDIT, Customers, DAY_LIMIT, TRIES, says_unpaid};
+use super::shop;
 use super::world::{Record, World};
 use crate::support::market::cny;
 
 /// A database in memory answers at once.
-fn now<T>(future: impl Future<Output = Result<T, keytone::store::Error>>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = Result<T, keytone::store::Error>>) -> T {
     future.now_or_never().expect("answered at once").unwrap()
 }
 
-/// I1 to I11 over the rows as they stand.
+/// I1 to I12 over the rows as they stand.
 pub(super) fn books(world: &World, store: &Store) {
     let report = now(audit::verify(store));
     let mut state = world.state();
@@ -31,8 +36,11 @@ fn all(store: &Store) -> Vec<PaymentRow> {
 }
 
 /// The carrier's records of a payment.
-fn records(world: &World, store: &Store, payment: &PaymentRow) -> Vec<Record> {
-    let target = payment.target.text();
+pub(super) fn records(world: &World, store: &Store, payment: &PaymentRow) -> Vec<Record> {
+    let target = match &payment.target {
+        Target::Bill { number, .. } => number.clone(),
+        other => other.text(),
+    };
     let attempts = now(store.attempts(payment.id));
     let state = world.state();
     let of = |reference: &str| state.carriers.iter().find_map(|records| records.get(reference)).cloned();
@@ -46,24 +54,34 @@ pub(super) fn end(world: &World, store: &Store, customers: &Customers) {
     }
     let payments = all(store);
     let mut faults = Vec::new();
-    let mut spent: BTreeMap<_, i64> = BTreeMap::new();
-    let mut float = 0;
+    let mut spent: BTreeMap<Id, i64> = BTreeMap::new();
+    let (mut float, mut billed) = (0, 0);
     for payment in &payments {
-        alone(world, store, payment, &mut faults);
         *spent.entry(payment.account).or_default() += taken(payment);
         let late = payment.class.as_deref() == Some("late_delivered");
-        float += if payment.state == State::Delivered || late { payment.cost_minor } else { 0 };
-        float += lost_elsewhere(store, payment);
+        let cost = if payment.state == State::Delivered || late { payment.cost_minor } else { 0 };
+        match payment.product.as_str() {
+            product::RECHARGE => float += cost + lost_elsewhere(store, payment),
+            product::BILL => billed += cost,
+            // Inside the house.
+            _ => continue,
+        }
+        alone(world, store, payment, &mut faults);
     }
+    let back = shop::check(world, store, &mut faults);
+    let charged = charging::check(world, store, &mut faults);
+    let given = desk::check(store, &payments);
     for (number, account) in customers.accounts.iter().enumerate() {
         let row = now(store.account(*account)).expect("the account is there");
-        let wanted = CREDIT - spent.get(account).copied().unwrap_or(0);
+        let of = |sums: &BTreeMap<Id, i64>| sums.get(account).copied().unwrap_or(0);
+        let wanted = CREDIT - of(&spent) + of(&back) + of(&charged) + of(&given);
         if row.balance_minor != wanted {
             faults.push(format!("customer {number} has {}, the payments leave {wanted}", row.balance_minor));
         }
         let used: i64 = payments
             .iter()
-            .filter(|p| p.account == *account && (p.state == State::Delivered || p.state.is_open()))
+            .filter(|p| p.account == *account && p.product == product::RECHARGE)
+            .filter(|p| p.state == State::Delivered || p.state.is_open())
             .map(|p| p.amount_minor)
             .sum();
         // A contested one opens again, a day's limit or not; nothing else may pass it.
@@ -77,6 +95,10 @@ pub(super) fn end(world: &World, store: &Store, customers: &Customers) {
         .sum();
     if booked != float {
         faults.push(format!("the floats say {booked}, the deliveries cost {float}"));
+    }
+    let owed = now(store.account(House::Biller(bills::ID).id(cny()))).expect("a biller").balance_minor;
+    if owed != billed {
+        faults.push(format!("the biller is owed {owed}, its bills come to {billed}"));
     }
     strangers(world, store, &payments, &mut faults);
     at_once(store, &payments, &mut faults);
@@ -177,9 +199,9 @@ fn at_once(store: &Store, payments: &[PaymentRow], faults: &mut Vec<String>) {
 
 /// What callers were told.
 fn told(world: &World, store: &Store, payments: &[PaymentRow], faults: &mut Vec<String>) {
-    let (told, wishes) = {
+    let (told, wishes, bills_told, bills) = {
         let state = world.state();
-        (state.told.clone(), state.wishes.clone())
+        (state.told.clone(), state.wishes.clone(), state.town.told.clone(), state.town.wishes.clone())
     };
     let guesses = told
         .iter()
@@ -192,27 +214,43 @@ fn told(world: &World, store: &Store, payments: &[PaymentRow], faults: &mut Vec<
     }
     for (index, outcome) in &told {
         let wish = &wishes[*index];
-        let payment = payments.iter().find(|payment| payment.id == wish.id);
-        let records = payment.map(|payment| records(world, store, payment)).unwrap_or_default();
-        if records.iter().any(|record| record.took_back_its_word) {
-            continue;
-        }
-        let delivered = records.iter().any(|record| record.state == "DELIVERED");
-        let state = payment.map(|payment| payment.state);
-        let lied = match outcome {
-            PayOutcome::Delivered { .. } => !delivered || state != Some(State::Delivered),
-            PayOutcome::Pending { .. } => payment.is_none(),
-            // Another of the same id may have had the right PIN, or came at a better time.
-            outcome if says_unpaid(outcome) => delivered && matches!(outcome, PayOutcome::Refused { .. }),
-            _ => false,
-        };
-        if lied {
-            faults.push(format!(
-                "#{index} heard {outcome:?}, delivered is {delivered}, the books say {state:?}"
-            ));
-        }
-        if !wish.right_pin && state.is_some() && wishes.iter().all(|w| w.id != wish.id || !w.right_pin) {
-            faults.push(format!("#{index} paid with a wrong PIN"));
-        }
+        let right = wishes.iter().any(|other| other.id == wish.id && other.right_pin);
+        heard(world, store, payments, &format!("#{index}"), (wish.id, right), outcome, faults);
+    }
+    for (index, outcome) in &bills_told {
+        let wish = &bills[*index];
+        heard(world, store, payments, &format!("bill {index}"), (wish.id, wish.right_pin), outcome, faults);
+    }
+}
+
+/// One answer; `asked` is the payment's id and whether anybody had the right PIN for it.
+fn heard(
+    world: &World,
+    store: &Store,
+    payments: &[PaymentRow],
+    who: &str,
+    asked: (Id, bool),
+    outcome: &PayOutcome,
+    faults: &mut Vec<String>,
+) {
+    let payment = payments.iter().find(|payment| payment.id == asked.0);
+    let records = payment.map(|payment| records(world, store, payment)).unwrap_or_default();
+    if records.iter().any(|record| record.took_back_its_word) {
+        return;
+    }
+    let delivered = records.iter().any(|record| record.state == "DELIVERED");
+    let state = payment.map(|payment| payment.state);
+    let lied = match outcome {
+        PayOutcome::Delivered { .. } => !delivered || state != Some(State::Delivered),
+        PayOutcome::Pending { .. } => payment.is_none(),
+        // Another of the same id may have had the right PIN, or came at a better time.
+        outcome if says_unpaid(outcome) => delivered && matches!(outcome, PayOutcome::Refused { .. }),
+        _ => false,
+    };
+    if lied {
+        faults.push(format!("{who} heard {outcome:?}, delivered is {delivered}, the books say {state:?}"));
+    }
+    if !asked.1 && state.is_some() {
+        faults.push(format!("{who} paid with a wrong PIN"));
     }
 }

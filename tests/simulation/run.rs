@@ -19,8 +19,12 @@ use keytone::store::Store;
 use keytone::store::memory::Memory;
 use tokio_util::sync::CancellationToken;
 
+use super::bills;
 use super::carrier;
+use super::charging;
 use super::check;
+use super::desk;
+use super::shop;
 use super::world::{Watch, Wish, World};
 use crate::support::market::{PIN, cny, phone};
 
@@ -31,7 +35,7 @@ const STORM: Duration = Duration::from_secs(90);
 /// How long after that everything must be settled: a pending recharge, and the whole schedule of status queries.
 const CALM: Duration = Duration::from_secs(420);
 /// What each customer has at first.
-pub(super) const CREDIT: i64 = 30_000;
+pub(super) const CREDIT: i64 = 40_000;
 /// Wrong tries before a PIN locks.
 pub(super) const TRIES: i32 = 3;
 /// The day's limit.
@@ -75,12 +79,15 @@ fn settings() -> Settings {
     settings.pin.pool = 0;
     settings.pin.tries_max = TRIES;
     settings.pin.delay = Duration::ZERO;
+    settings.billers = bills::directory();
+    settings.charging = charging::terms();
+    settings.staff.alone_minor = desk::ALONE;
     settings
 }
 
 fn wishes(world: &World) {
     let mut state = world.state();
-    let count = state.dice.between(6, 16);
+    let count = state.dice.between(3, 12);
     let from = state.clock.now().0;
     for _ in 0..count {
         let customer = usize::try_from(state.dice.below(3)).unwrap();
@@ -144,7 +151,10 @@ async fn start(world: &Arc<World>, memory: &Memory, clock: &Clock) -> Payments {
         })
         .await;
         match started {
-            Ok(payments) => return payments,
+            Ok(payments) => {
+                payments.tell_over(Arc::new(shop::Receiver(Arc::clone(world))));
+                return payments;
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
         }
     }
@@ -159,8 +169,23 @@ async fn set_up(world: &Arc<World>, memory: &Memory, clock: &Clock) -> Customers
         payments.credit(Id::new(clock.now().0), account, CREDIT).await.unwrap();
         accounts.push(account);
     }
+    charging::open(&payments, accounts[charging::AGENT]).await;
+    shop::open(world, &payments).await;
     wishes(world);
+    let mut state = world.state();
+    let from = clock.now().0;
+    bills::plan(&mut state, from);
+    shop::plan(&mut state, from);
+    charging::plan(&mut state, from);
+    desk::plan(&mut state, from);
+    drop(state);
     Customers { accounts }
+}
+
+/// Waits until a time of the virtual clock, microseconds.
+pub(super) async fn pause_until(clock: &Clock, at: i64) {
+    let wait = u64::try_from(at - clock.now().0).unwrap_or(0);
+    tokio::time::sleep(Duration::from_micros(wait)).await;
 }
 
 /// A caller from his first try to the last.
@@ -169,8 +194,7 @@ async fn call(world: Arc<World>, payments: Payments, clock: Clock, account: Id, 
     if wish.done || wish.begun && !wish.persists {
         return;
     }
-    let wait = u64::try_from(wish.at - clock.now().0).unwrap_or(0);
-    tokio::time::sleep(Duration::from_micros(wait)).await;
+    pause_until(&clock, wish.at).await;
     world.state().wishes[index].begun = true;
     for _ in 0..30 {
         let pin = if wish.right_pin { PIN } else { "918273" };
@@ -203,6 +227,38 @@ async fn call(world: Arc<World>, payments: Payments, clock: Clock, account: Id, 
     }
 }
 
+/// Those who pay bills, buy, sell, and the staff.
+fn everybody_else(
+    world: &Arc<World>,
+    payments: &Payments,
+    memory: &Memory,
+    clock: &Clock,
+    customers: &Customers,
+) {
+    let with = || (Arc::clone(world), payments.clone(), clock.clone());
+    let accounts = Arc::new(customers.accounts.clone());
+    let bills = world.state().town.wishes.len();
+    for index in 0..bills {
+        let (world, payments, clock) = with();
+        let account = accounts[bills::customer(&world, index)];
+        tokio::spawn(bills::call(world, payments, clock, account, index));
+    }
+    for index in 0..shop::acts(world) {
+        let (world, payments, clock) = with();
+        tokio::spawn(shop::act(world, payments, clock, Arc::clone(&accounts), index));
+    }
+    for index in 0..charging::acts(world) {
+        let (world, payments, clock) = with();
+        tokio::spawn(charging::act(world, payments, clock, Arc::clone(&accounts), index));
+    }
+    for index in 0..desk::plans(world) {
+        let (world, payments, clock) = with();
+        tokio::spawn(desk::work(world, payments, memory.clone(), clock, Arc::clone(&accounts), index));
+    }
+    let (world, payments, _) = with();
+    tokio::spawn(desk::review(world, payments, memory.clone()));
+}
+
 async fn live(world: Arc<World>, memory: Memory, clock: Clock, customers: Arc<Customers>, end: i64) {
     let payments = start(&world, &memory, &clock).await;
     while payments.recover().await.is_err() {
@@ -214,8 +270,9 @@ async fn live(world: Arc<World>, memory: Memory, clock: Clock, customers: Arc<Cu
         let account = customers.accounts[world.state().wishes[index].customer];
         tokio::spawn(call(Arc::clone(&world), payments.clone(), clock.clone(), account, index));
     }
+    everybody_else(&world, &payments, &memory, &clock, &customers);
     // Callers who were in the middle have been told by then.
-    let rest = clock.now().after(Duration::from_secs(100)).0;
+    let rest = clock.now().after(Duration::from_secs(100)).0.max(world.state().last_plan + 30_000_000);
     loop {
         let now = clock.now().0;
         if now >= end {
@@ -252,7 +309,10 @@ async fn live(world: Arc<World>, memory: Memory, clock: Clock, customers: Arc<Cu
 /// Whether nothing is on its way any more.
 async fn is_settled(memory: &Memory) -> bool {
     let open = [Stage::Created, Stage::Authorised, Stage::Submitting, Stage::Submitted, Stage::Unknown];
-    Store::Memory(memory.clone()).open_payments(&open, 1).await.unwrap().is_empty()
+    let store = Store::Memory(memory.clone());
+    store.open_payments(&open, 1).await.unwrap().is_empty()
+        && shop::is_settled(&store)
+        && charging::is_settled(&store)
 }
 
 /// Lives until `end` or death; whether it died.

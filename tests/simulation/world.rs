@@ -1,25 +1,35 @@
-//! What outlives a process: the carriers with their own truth, what callers want and were told, and the hand that lets things
-//! fail.
+//! What outlives a process: carriers and the biller with their own truth, what everybody wants and was told, and the hand that
+//! lets things fail.
+//!
+//! Account providers would be one more outside here: records like those of a carrier, events of its own, and a wire.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use keytone::clock::Clock;
 use keytone::ledger::row::Id;
 use keytone::payment::answer::PayOutcome;
+use keytone::payment::row::order::{OrderRow, WebhookRow};
+use keytone::payment::row::record::Recorded;
 use keytone::payment::run::crash::Watcher;
 use keytone::store::keys::{Changes, Loaded};
 use keytone::store::memory::{Mischief, Mishap, Step};
 use tokio::sync::Notify;
 
+use super::bills::Town;
+use super::charging::Street;
+use super::desk::Desk;
 use super::dice::Dice;
+use super::shop::Shop;
 
-/// One recharge in a carrier's own books.
+/// One recharge in a carrier's own books, or one payment of a bill in the biller's.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
+    /// The number that was recharged, or the bill's.
     pub(super) phone: String,
     pub(super) amount: String,
-    /// DELIVERED, PENDING, REVERSED or the code of a refusal.
+    /// DELIVERED (a biller says BOOKED), PENDING, REVERSED or the code of a refusal.
     pub(super) state: &'static str,
     /// How often the number was recharged under this reference.
     pub(super) deliveries: u32,
@@ -64,17 +74,26 @@ pub(super) struct State {
     /// In a thousand.
     pub(super) carrier_faults: u64,
     pub(super) store_faults: u64,
+    /// How often the database takes its time.
+    store_slowness: u64,
     pub(super) calm: bool,
     pub(super) dead: bool,
     pub(super) steps: u64,
     pub(super) crash_in: Option<u64>,
     pub(super) crashes: u32,
     pub(super) died: Arc<Notify>,
-    pub(super) carriers: [BTreeMap<String, Record>; 2],
+    /// Two carriers and the biller.
+    pub(super) carriers: [BTreeMap<String, Record>; 3],
     pub(super) events: BTreeMap<(i64, u64), Event>,
     sequence: u64,
     pub(super) wishes: Vec<Wish>,
     pub(super) told: Vec<(usize, PayOutcome)>,
+    pub(super) town: Town,
+    pub(super) shop: Shop,
+    pub(super) street: Street,
+    pub(super) desk: Desk,
+    /// When the last of all plans is due.
+    pub(super) last_plan: i64,
     pub(super) trace: Vec<String>,
     pub(super) faults: Vec<String>,
 }
@@ -97,11 +116,13 @@ impl World {
         let mut dice = Dice::new(seed);
         let carrier_faults = dice.pick(&[0, 100, 300, 300, 600]);
         let store_faults = dice.pick(&[0, 5, 20, 50]);
+        let store_slowness = dice.pick(&[0, 0, 100, 400]);
         let state = State {
             dice,
             clock: start,
             carrier_faults,
             store_faults,
+            store_slowness,
             calm: true,
             dead: false,
             steps: 0,
@@ -113,6 +134,11 @@ impl World {
             sequence: 0,
             wishes: Vec::new(),
             told: Vec::new(),
+            town: Town::default(),
+            shop: Shop::default(),
+            street: Street::default(),
+            desk: Desk::default(),
+            last_plan: 0,
             trace: Vec::new(),
             faults: Vec::new(),
         };
@@ -133,6 +159,13 @@ impl World {
             let at = state.clock.now().to_rfc3339();
             state.trace.push(format!("{at} {}", line()));
         }
+    }
+
+    /// One of these faults of an outside, or none.
+    pub(super) fn fault(&self, among: &[&'static str]) -> &'static str {
+        let mut state = self.state();
+        let rate = if state.calm { 0 } else { state.carrier_faults };
+        if state.dice.permille(rate) { state.dice.pick(among) } else { "" }
     }
 
     /// One step that the process takes; `true` when it dies here.
@@ -165,6 +198,15 @@ impl State {
     }
 }
 
+/// Planted mistakes that lose the rows that are added to a table.
+const LOST_ROWS: &[(&str, &str)] = &[
+    ("order_key_lost", "order_keys"),
+    ("answer_lost", "answers"),
+    ("proposal_lost", "proposals"),
+    ("refund_not_counted", "refunds"),
+    ("audit_row_lost", "audit_log"),
+];
+
 impl Mischief for World {
     fn step(&self, step: Step) -> Mishap {
         let dying = match step {
@@ -180,8 +222,14 @@ impl Mischief for World {
             return if done { Mishap::SilenceDone } else { Mishap::Silence };
         }
         let rate = if step == Step::Read { state.store_faults / 5 } else { state.store_faults };
-        if state.calm || !state.dice.permille(rate) {
+        if state.calm {
             return Mishap::None;
+        }
+        if !state.dice.permille(rate) {
+            let slowness = state.store_slowness;
+            let slow = step != Step::Read && state.dice.permille(slowness);
+            let wait = if slow { state.dice.between(1, 400) } else { 0 };
+            return if slow { Mishap::Slow(Duration::from_millis(wait)) } else { Mishap::None };
         }
         let mishap = state.dice.pick(&[Mishap::Unavailable, Mishap::Lost, Mishap::LostUndone]);
         drop(state);
@@ -212,6 +260,25 @@ impl Mischief for World {
         }
         if self.has("pair_not_written") {
             changes.pairs.added.clear();
+        }
+        for (bug, table) in LOST_ROWS {
+            if self.has(bug) {
+                changes.records.added.retain(|row| row.shape.table != *table);
+            }
+        }
+        if self.has("order_not_written_when_paid") {
+            changes.records.changed.retain(|row| row.read::<OrderRow>().is_none_or(|o| o.payment.is_none()));
+        }
+        if self.has("release_not_told") {
+            let told = |hook: WebhookRow| hook.kind != "order.released";
+            changes.records.added.retain(|row| row.read::<WebhookRow>().is_none_or(told));
+        }
+        if self.has("webhook_done_before_it_left") {
+            for row in &mut changes.records.changed {
+                if let Some(hook) = row.read::<WebhookRow>().filter(|hook| hook.state == 1) {
+                    *row = WebhookRow { state: 2, due_at: None, ..hook }.record();
+                }
+            }
         }
     }
 

@@ -42,7 +42,11 @@ pub(crate) fn catalog(policy: &str) -> Catalog {
             "  serve sms \"RC {amount} [{phone}]\"\n  serve sms \"RECHARGE\"\n",
         );
     let sources = Sources {
-        flows: vec![SourceFile::new("recharge.flow", flow)],
+        flows: vec![
+            SourceFile::new("recharge.flow", flow),
+            SourceFile::new("stranger.flow", include_str!("../../dialplans/stranger.flow")),
+            SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+        ],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
         numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
         clips: None,

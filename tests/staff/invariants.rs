@@ -39,7 +39,11 @@ const DAY: i32 = 20_576;
 /// The invariant, the table, which row, and what is written there and back.
 type Cell = (&'static str, &'static str, String, &'static str, String, String);
 
-fn cells(paid: Id, unknown: Id, account: Id, sqlite: bool) -> Vec<Cell> {
+fn cells(paid: Id, unknown: Id, account: Id, fingerprint: [u8; 32], sqlite: bool) -> Vec<Cell> {
+    let bytes = |bytes: &[u8]| {
+        let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        if sqlite { format!("x'{digits}'") } else { format!("'\\x{digits}'::bytea") }
+    };
     let hex = |id: Id| literal(id, sqlite);
     let is = |column: &str, id: Id| format!("{column} = {}", hex(id));
     let shift = |column: &'static str| (column, format!("{column} + 1"), format!("{column} - 1"));
@@ -58,7 +62,7 @@ fn cells(paid: Id, unknown: Id, account: Id, sqlite: bool) -> Vec<Cell> {
         cell("I4", "accounts", is("id", account), ("floor_minor", "900000000".to_owned(), "0".to_owned())),
         cell("I5", "accounts", is("id", account), shift("held_minor")),
         cell("I6", "entries", of_entry, ("transfer", hex(nobody), hex(post))),
-        cell("I7", "transfers", is("id", post), ("outcome_minor", "5".to_owned(), "0".to_owned())),
+        cell("I7", "transfers", is("id", post), ("fingerprint", bytes(&[7; 32]), bytes(&fingerprint))),
         cell("I8", "attempts", is("payment", paid), ("number", "2".to_owned(), "1".to_owned())),
         cell("I9", "payment_events", format!("{} and version = 2", is("payment", paid)), {
             let state = |state: State| state.number().to_string();
@@ -111,7 +115,8 @@ async fn one_cell_is_enough_to_be_named(database: Database) {
     busy.await.unwrap();
     let sqlite = market.url.starts_with("sqlite");
     let mut named = std::collections::BTreeSet::new();
-    for (invariant, table, rows, column, to, back) in cells(paid, unknown, account, sqlite) {
+    let fingerprint = market.store.transfer(ids::post(paid)).await.unwrap().unwrap().fingerprint;
+    for (invariant, table, rows, column, to, back) in cells(paid, unknown, account, fingerprint, sqlite) {
         tamper(&market.url, &format!("update {table} set {column} = {to} where {rows}")).await;
         let report = audit::verify(&market.store).await.unwrap();
         let found = report.faults.iter().any(|fault| fault.invariant == invariant);

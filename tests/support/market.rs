@@ -55,6 +55,8 @@ pub(crate) struct Plans {
     pub(crate) connector: String,
     /// The numbering plan.
     pub(crate) plan: String,
+    /// Files of more connectors.
+    pub(crate) also: Vec<String>,
 }
 
 pub(crate) struct Market {
@@ -161,8 +163,13 @@ impl Market {
         let connector = sandbox::definition_toml(&base_url)
             .replace("timeout_ms = 5000", "timeout_ms = 500")
             .replace("not_found_after_ms = 10000", "not_found_after_ms = 1500");
-        let mut plans =
-            Plans { settings: quick_settings(), carrier, connector, plan: sandbox::PLAN.to_owned() };
+        let mut plans = Plans {
+            settings: quick_settings(),
+            carrier,
+            connector,
+            plan: sandbox::PLAN.to_owned(),
+            also: Vec::new(),
+        };
         change(&mut plans);
         let key = plans.carrier.key.clone();
         tokio::spawn(sandbox::serve(plans.carrier, listener, stop.clone()));
@@ -172,7 +179,10 @@ impl Market {
             settings: plans.settings,
             store: store.clone(),
             writer: writer.clone(),
-            connectors: vec![connector.clone()],
+            connectors: [connector.clone()]
+                .into_iter()
+                .chain(plans.also.iter().map(|file| connector_of(file, &key, &clock)))
+                .collect(),
             plan: Plan::parse(&plans.plan).unwrap(),
             peppers: Peppers::single(Secret::from("0123456789abcdef")),
             clock: clock.clone(),
@@ -212,6 +222,11 @@ impl Market {
             self.payments.credit(self.id(), account, balance_minor).await.unwrap();
         }
         account
+    }
+
+    /// Its carrier.
+    pub(crate) fn connector(&self) -> Connector {
+        self.connector.clone()
     }
 
     pub(crate) fn id(&self) -> Id {

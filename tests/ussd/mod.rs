@@ -34,7 +34,11 @@ pub(crate) fn edition() -> Edition<()> {
     let flow = include_str!("../../dialplans/recharge.flow");
     let flow = flow.replace("  visits 6 then goodbye\n", "  visits 6 then goodbye\n  resume 10m\n");
     let sources = Sources {
-        flows: vec![SourceFile::new("recharge.flow", flow)],
+        flows: vec![
+            SourceFile::new("recharge.flow", flow),
+            SourceFile::new("stranger.flow", include_str!("../../dialplans/stranger.flow")),
+            SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+        ],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
         numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
         clips: None,

@@ -28,6 +28,7 @@ impl Connector {
             reference: reference.to_owned(),
             msisdn: None,
             bill: Some(BillOrder { number: number.to_owned(), quote: String::new() }),
+            external_id: None,
             amount: Money::new(0, currency),
             deduction: String::new(),
             state: DEDUCTION_RESERVED,

@@ -7,6 +7,7 @@
 pub mod biller;
 mod book;
 mod fault;
+pub mod provider;
 mod server;
 mod wire;
 

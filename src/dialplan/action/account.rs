@@ -5,9 +5,9 @@ use crate::dialplan::action::{
 };
 use crate::dialplan::value::{Record, Type};
 
-const PIN: Field = field("pin", Type::Secret);
-const WRONG_PIN: Outcome = plain("wrong_pin", &[field("left", Type::Int)]);
-const LOCKED: Outcome = plain("locked", &[]);
+pub(super) const PIN: Field = field("pin", Type::Secret);
+pub(super) const WRONG_PIN: Outcome = plain("wrong_pin", &[field("left", Type::Int)]);
+pub(super) const LOCKED: Outcome = plain("locked", &[]);
 
 /// Who calls, and what is changed about an account.
 pub static ACTIONS: &[Action] = &[

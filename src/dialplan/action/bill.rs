@@ -1,7 +1,8 @@
 //! Actions of bills.
 
 use crate::dialplan::action::{
-    AMOUNT, Action, Effect, FEE, Field, LEFT, LIMIT, Meaning, Outcome, RECEIPT, REFUSAL, field, plain,
+    AMOUNT, Action, BACK, Effect, FEE, Field, LEFT, LIMIT, Meaning, Outcome, RECEIPT, REFUSAL, WHY, field,
+    plain,
 };
 use crate::dialplan::value::{Family, Record, Type};
 
@@ -68,7 +69,7 @@ pub static ACTIONS: &[Action] = &[
             plain("changed", &[]),
             plain("still_processing", &[]),
             plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
-            plain("suspended", &[]),
+            plain("suspended", &[WHY, BACK]),
         ],
         effect: Effect::MovesMoney { confirmed: &["biller", "number", "amount"] },
         performed: true,

@@ -1,6 +1,6 @@
 //! Merchants' orders: listed, paid, confirmed and disputed by their customer.
 
-use crate::dialplan::action::{AMOUNT, Action, Effect, Field, LEFT, RECEIPT, field, plain};
+use crate::dialplan::action::{AMOUNT, Action, BACK, Effect, Field, LEFT, RECEIPT, WHY, field, plain};
 use crate::dialplan::value::{Record, Type};
 
 const NUMBER: Field = field("number", Type::Digits);
@@ -42,7 +42,7 @@ pub static ACTIONS: &[Action] = &[
             plain("insufficient", &[LEFT]),
             plain("over_limit", &[LEFT]),
             plain("gone", &[]),
-            plain("suspended", &[]),
+            plain("suspended", &[WHY, BACK]),
         ],
         effect: Effect::MovesMoney { confirmed: &["number", "amount"] },
         performed: true,
@@ -64,7 +64,7 @@ pub static ACTIONS: &[Action] = &[
             plain("wrong_pin", &[field("left", Type::Int)]),
             plain("locked", &[]),
             plain("gone", &[]),
-            plain("suspended", &[]),
+            plain("suspended", &[WHY, BACK]),
         ],
         effect: Effect::MovesMoney { confirmed: &["number", "amount"] },
         performed: true,

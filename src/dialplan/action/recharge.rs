@@ -1,8 +1,8 @@
 //! Actions of direct recharge.
 
 use crate::dialplan::action::{
-    AMOUNT, Action, Effect, FEE, FIRST, Field, LEFT, LIMIT, Meaning, Outcome, PHONE, RECEIPT, REFUSAL,
-    REPEAT, field, plain,
+    AMOUNT, Action, BACK, Effect, FEE, FIRST, Field, LEFT, LIMIT, Meaning, Outcome, PHONE, RECEIPT, REFUSAL,
+    REPEAT, WHY, field, plain,
 };
 use crate::dialplan::value::Type;
 
@@ -84,7 +84,7 @@ pub static ACTIONS: &[Action] = &[
             plain("duplicate", &[FIRST, FEE]),
             plain("still_processing", &[]),
             plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
-            plain("suspended", &[]),
+            plain("suspended", &[WHY, BACK]),
         ],
         effect: Effect::MovesMoney { confirmed: &["phone", "amount"] },
         performed: true,

@@ -140,12 +140,14 @@ impl Books {
     }
 
     fn judge_balance(&self, legs: &[Leg]) -> Result<(), Stop> {
-        let mut sums: Vec<(Currency, i128)> = Vec::with_capacity(2);
+        // In each currency of each book: what is test money can never become any other.
+        let mut sums: Vec<((Currency, bool), i128)> = Vec::with_capacity(2);
         for leg in legs {
             let row = self.existing_account(leg.account)?;
-            match sums.iter_mut().find(|(currency, _)| *currency == row.currency) {
+            let book = (row.currency, row.kind.is_test());
+            match sums.iter_mut().find(|(known, _)| *known == book) {
                 Some((_, sum)) => *sum += i128::from(leg.amount_minor),
-                None => sums.push((row.currency, i128::from(leg.amount_minor))),
+                None => sums.push((book, i128::from(leg.amount_minor))),
             }
         }
         if sums.iter().any(|(_, sum)| *sum != 0) { Err(Refusal::Unbalanced.into()) } else { Ok(()) }

@@ -3,8 +3,9 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
-use crate::payment::row::{PaymentRow, Target};
-use crate::payment::unit::{Op, Unit};
+use crate::payment::posting;
+use crate::payment::row::{PaymentRow, Target, product};
+use crate::payment::unit::{Op, Posting, Unit};
 use crate::store::keys::Keys;
 
 /// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
@@ -79,14 +80,7 @@ pub fn keys_of(unit: &Unit) -> Keys {
             Op::Move(step) => {
                 payment_keys(step.payment, &mut keys);
                 keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
-                if let Some(posting) = &step.posting {
-                    keys.accounts.extend([
-                        posting.counterparty,
-                        posting.commission,
-                        posting.fee,
-                        posting.tax,
-                    ]);
-                }
+                keys.accounts.extend(step.posting.iter().flat_map(posted_to));
             }
             Op::Resubmit(asked) => {
                 payment_keys(asked.payment, &mut keys);
@@ -129,6 +123,10 @@ pub fn keys_of(unit: &Unit) -> Keys {
     keys
 }
 
+const fn posted_to(posting: &Posting) -> [Id; 4] {
+    [posting.counterparty, posting.commission, posting.fee, posting.tax]
+}
+
 fn command_keys(command: &Command, keys: &mut Keys) {
     keys.transfers.insert(command.id);
     keys.accounts.extend(command.act.legs().iter().map(|leg| leg.account));
@@ -155,6 +153,7 @@ fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
     keys.references.insert(payment.reference.clone());
     keys.suspensions.extend(suspension_keys(payment));
     keys.accounts.insert(payment.account);
+    keys.accounts.insert(posting::source(payment));
 }
 
 fn payment_keys(payment: Id, keys: &mut Keys) {
@@ -179,17 +178,34 @@ pub fn suspension_keys(payment: &PaymentRow) -> Vec<(String, String)> {
         3 => "sms",
         _ => "http",
     };
-    let mut keys = vec![
+    let mut keys = whole();
+    keys.extend([
         ("product".to_owned(), payment.product.clone()),
         ("carrier".to_owned(), payment.connector.clone()),
         ("channel".to_owned(), channel.to_owned()),
         ("account".to_owned(), payment.account.text()),
-    ];
+    ]);
     match &payment.target {
         Target::Phone(phone) => keys.push(("number".to_owned(), phone.as_str().to_owned())),
         Target::Bill { biller, .. } => keys.push(("biller".to_owned(), biller.clone())),
         Target::Deal(_) => {}
     }
+    if payment.product == product::DEPOSIT {
+        keys.push(("agent".to_owned(), payment.account.text()));
+    }
     keys.extend(payment.caller.as_ref().map(|caller| ("number".to_owned(), caller.as_str().to_owned())));
     keys
+}
+
+/// The scope of what shuts everything.
+pub const WHOLE: &str = "whole";
+/// The key under which staff shut everything.
+pub const ALL: &str = "all";
+/// The key under which everything is shut after a restore from a backup, until what was open then is known.
+pub const RESTORED: &str = "restored";
+
+/// What shuts everything.
+#[must_use]
+pub fn whole() -> Vec<(String, String)> {
+    [ALL, RESTORED].map(|key| (WHOLE.to_owned(), key.to_owned())).to_vec()
 }

@@ -1,4 +1,5 @@
-//! Rows of identity: one-time codes, a PIN typed once, what happened to numbers, and marks of an account. No secret is in
+//! Rows of identity: one-time codes, a PIN typed once, what happened to numbers, marks of an account, its language, and tries
+//! of callers who are not believed. No secret is in
 //! any of them: codes and PINs are here as keyed MACs only.
 
 use crate::ledger::row::Id;
@@ -96,5 +97,37 @@ record! {
         }
         /// Microseconds.
         seen_at: i64,
+    }
+}
+
+record! {
+    /// The tries of callers whose number is not believed, on an account's PIN or on codes to a number.
+    pub struct PathRow in "paths" {
+        key {
+            /// `pin` and the account, or `code` and the number.
+            subject: String,
+        }
+        /// Wrong or unfinished tries in a row.
+        tries: i32,
+        /// No try is taken before this time, microseconds.
+        wait_until: i64,
+        /// Nor before this one, after too many; 0 when it is not locked, microseconds.
+        locked_until: i64,
+        /// Counts changes of this row.
+        version: i64,
+    }
+}
+
+record! {
+    /// The language that a customer chose.
+    pub struct LanguageRow in "account_languages" {
+        key {
+            /// The account.
+            account: Id,
+        }
+        /// Its tag, such as `sw`.
+        language: String,
+        /// When it was chosen, microseconds.
+        at: i64,
     }
 }

@@ -12,6 +12,7 @@ use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::row::charge::ChargeRow;
 use crate::payment::row::order::OrderRow;
+use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::staff::{AuditHeadRow, AuditRow};
 
 /// One value of a row.
@@ -448,7 +449,8 @@ record! {
 }
 
 /// The tables whose rows `ledger verify` is shown.
-pub static AUDITED: &[&Shape] = &[OrderRow::SHAPE, ChargeRow::SHAPE, AuditRow::SHAPE, AuditHeadRow::SHAPE];
+pub static AUDITED: &[&Shape] =
+    &[OrderRow::SHAPE, ChargeRow::SHAPE, ReservationRow::SHAPE, AuditRow::SHAPE, AuditHeadRow::SHAPE];
 
 #[cfg(test)]
 mod tests {

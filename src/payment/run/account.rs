@@ -88,7 +88,7 @@ impl Payments {
         limit_minor: i64,
         pin: &Secret,
     ) -> Result<LimitSet, Error> {
-        let most_minor = self.inner.settings.day_limit_minor;
+        let most_minor = self.market_day_limit(account).await?;
         if limit_minor > most_minor {
             return Ok(LimitSet::TooHigh { most_minor });
         }

@@ -5,8 +5,10 @@ use crate::ledger::chart;
 use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg};
 use crate::ledger::row::{AccountRow, Id};
+use crate::money::Currency;
 use crate::msisdn::Msisdn;
 use crate::payment::pin;
+use crate::payment::reference;
 use crate::payment::row::{AttemptRow, BindingRow, EventRow, PayerRow, PaymentRow, SuspensionRow};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
@@ -64,6 +66,12 @@ pub enum Scope {
     Account,
     /// A number with `+`, as caller or as target.
     Number,
+    /// A biller's id.
+    Biller,
+    /// An agent, by his account's id.
+    Agent,
+    /// Everything: [`crate::payment::fold::ALL`].
+    Whole,
 }
 
 impl Scope {
@@ -76,6 +84,9 @@ impl Scope {
             Self::Channel => "channel",
             Self::Account => "account",
             Self::Number => "number",
+            Self::Biller => "biller",
+            Self::Agent => "agent",
+            Self::Whole => "whole",
         }
     }
 }
@@ -86,6 +97,16 @@ impl Payments {
     /// # Errors
     /// When the PIN is not good enough, or the number is bound to another account.
     pub async fn open_account(&self, open: OpenAccount) -> Result<Id, Error> {
+        self.open_as(open, chart::customer, |_| Vec::new()).await
+    }
+
+    /// Opens an account of some kind, with what else is written of it in the same commit.
+    pub(super) async fn open_as(
+        &self,
+        open: OpenAccount,
+        row: impl Fn(Id, Currency, i64) -> AccountRow,
+        with: impl FnOnce(Id) -> Vec<Op>,
+    ) -> Result<Id, Error> {
         let at = self.now();
         let id = Id::new(at);
         let numbers: Vec<Msisdn> = open.msisdn.iter().cloned().collect();
@@ -110,8 +131,9 @@ impl Payments {
             version: 1,
         };
         let currency = self.inner.settings.currency;
-        let mut ops = vec![Op::OpenAccount(chart::customer(id, currency, at)), Op::OpenPayer(payer)];
+        let mut ops = vec![Op::OpenAccount(row(id, currency, at)), Op::OpenPayer(payer)];
         ops.extend(open.msisdn.map(|msisdn| Op::Bind(BindingRow { msisdn, account: id, bound_at: at })));
+        ops.extend(with(id));
         self.commit(ops).await?.map_err(Error::Refused)?;
         Ok(id)
     }
@@ -159,7 +181,8 @@ impl Payments {
         if self.inner.store.payer(account).await?.is_none() {
             return Err(Error::NoSuchAccount);
         }
-        self.transfer(id, House::Funding.id(self.inner.settings.currency), account, amount_minor).await?;
+        let funding = if self.is_test(account).await? { House::Test("funding") } else { House::Funding };
+        self.transfer(id, funding.id(self.inner.settings.currency), account, amount_minor).await?;
         let row = self.inner.store.account(account).await?.ok_or(Error::NoSuchAccount)?;
         Ok(row.balance_minor)
     }
@@ -209,6 +232,15 @@ impl Payments {
         .await
     }
 
+    /// The pepper that new PINs are mixed with, by its version, and how many stored PINs are on each. A PIN on an older one
+    /// moves to the newest when it is next given right.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pins_by_pepper(&self) -> Result<(i32, Vec<(i32, i64)>), Error> {
+        Ok((self.inner.peppers.current(), self.inner.store.pins_by_pepper().await?))
+    }
+
     /// Sets a new PIN and unlocks.
     ///
     /// # Errors
@@ -225,12 +257,13 @@ impl Payments {
         .await
     }
 
-    /// Takes the lock off a PIN.
+    /// Takes the lock off a PIN, also for callers whose number is not believed.
     ///
     /// # Errors
     /// When the account does not exist.
     pub async fn unlock(&self, account: Id) -> Result<(), Error> {
-        self.change_payer(account, unlock).await
+        self.change_payer(account, unlock).await?;
+        self.open_path(account).await
     }
 
     pub(super) async fn change_payer(
@@ -307,12 +340,13 @@ impl Payments {
         self.view(self.inner.store.payment(id).await?).await
     }
 
-    /// A payment by its short reference.
+    /// A payment by its short reference, as it is stored or as people write it.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn payment_by_reference(&self, reference: &str) -> Result<Option<PaymentView>, Error> {
-        self.view(self.inner.store.payment_by_reference(reference).await?).await
+        let reference = reference::clean(reference);
+        self.view(self.inner.store.payment_by_reference(&reference).await?).await
     }
 
     async fn view(&self, payment: Option<PaymentRow>) -> Result<Option<PaymentView>, Error> {

@@ -7,6 +7,7 @@ use crate::payment::answer::{Channel, Identity, Quote, Route};
 use crate::payment::fold::suspension_keys;
 use crate::payment::limits;
 use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State};
+use crate::payment::run::providers::Outside;
 use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 
@@ -23,6 +24,9 @@ impl Payments {
     /// # Errors
     /// When the database does not answer.
     pub async fn identify(&self, caller: Option<&Msisdn>) -> Result<Identity, Error> {
+        if let Some(unheard) = self.unheard() {
+            return Ok(unheard);
+        }
         let Some(phone) = caller else { return Ok(Identity::NoNumber) };
         if let Some(binding) = self.inner.store.binding(phone).await? {
             // A recycled number is heard of as one without an account, until it passes a code.
@@ -76,10 +80,12 @@ impl Payments {
             Chosen::NotSold => return Ok(Quote::NotDesignated),
         };
         let store = &self.inner.store;
-        let settings = &self.inner.settings;
         let payer = store.payer(account).await?.ok_or(Error::NoSuchAccount)?;
         let draft = self.draft(Id([0; 16]), account, channel, phone, amount_minor, carrier);
-        if payer.suspended || store.suspended(&suspension_keys(&draft)).await? {
+        if payer.suspended
+            || store.suspended(&suspension_keys(&draft)).await?
+            || self.under_maintenance(&draft).await?
+        {
             return Ok(Quote::Suspended);
         }
         let key = PairKey { account, target: phone.clone().into(), amount_minor };
@@ -91,7 +97,7 @@ impl Payments {
         let over = limits::judge(&limits::Facts {
             amount_minor,
             used_minor: used.map_or(0, |c| c.used_minor),
-            payment_limit_minor: settings.payment_limit_minor,
+            payment_limit_minor: self.payment_limit(account).await?,
             day_limit_minor,
             user_day_limit_minor: payer.user_day_limit_minor,
             user_payment_limit_minor: payer.user_payment_limit_minor,
@@ -108,11 +114,16 @@ impl Payments {
                 return Ok(Quote::UserLimit { limit_minor, left_minor, fits: fits(left_minor) });
             }
         }
+        // What an outside account holds is known when it is reserved.
+        let outside = self.outside(account).await?;
+        if outside.as_ref().is_some_and(Outside::is_blocked) {
+            return Ok(Quote::Suspended);
+        }
         let row = store.account_at(account, self.now()).await?.ok_or(Error::NoSuchAccount)?;
         let floor = row.floor_minor.unwrap_or(i64::MIN / 4);
         let left_minor = row.balance_minor.saturating_sub(row.held_minor).saturating_sub(floor);
         let total_minor = amount_minor.saturating_add(draft.fee_minor);
-        if total_minor > left_minor {
+        if total_minor > left_minor && outside.is_none() {
             return Ok(Quote::Insufficient { left_minor: left_minor.max(0) });
         }
         Ok(match pair.filter(|_| !repeat).and_then(|p| self.duplicate(&p, channel)) {

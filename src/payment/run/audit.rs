@@ -22,6 +22,7 @@ pub async fn verify(store: &Store) -> Result<Report, Error> {
     // Closed days do not change any more: those that are closed from now on are for the next proof.
     let closed = store.records(&Select::<DayProofRow>::new().order("day").limit(u32::MAX)).await?;
     let mut days = day::Verifier::new(closed);
+    let mut receivables = Vec::new();
     let mut see = |fact: Fact| {
         if let Fact::Account(account) = &fact
             && account.kind == Kind::Intermediary
@@ -29,6 +30,11 @@ pub async fn verify(store: &Store) -> Result<Report, Error> {
             intermediaries.push((account.id, account.balance_minor));
         }
         days.see(&fact);
+        if let Fact::Account(account) = &fact
+            && account.kind == Kind::Receivable
+        {
+            receivables.push((account.id, account.name.clone(), account.balance_minor));
+        }
         books.see(fact);
     };
     store.facts(&mut see, &mut |fact| payments.see(fact)).await?;
@@ -37,6 +43,9 @@ pub async fn verify(store: &Store) -> Result<Report, Error> {
     }
     if let Some(until) = days.until() {
         store.transfers_between(i64::MIN, until, &mut |transfer| days.command(&transfer)).await?;
+    }
+    for (account, name, balance_minor) in receivables {
+        payments.receivable(account, &name, balance_minor);
     }
     let mut report = books.finish();
     payments.finish(&mut report);

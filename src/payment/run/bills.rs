@@ -14,7 +14,7 @@ use crate::payment::row::bill::QuoteRow;
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{PaymentRow, State, Target, product};
 use crate::payment::run::crash::crash_point;
-use crate::payment::run::pay::{Intent, NOT_BELIEVED, PinVerdict};
+use crate::payment::run::pay::{Intent, PinVerdict};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Refusal};
 
@@ -152,7 +152,7 @@ impl Payments {
             // The biller knows what is paid of a bill, and was asked a moment ago: an equal part of it is no mistake.
             repeat: true,
             payment_limit_minor: biller_limit_minor.map_or(limit_minor, |own| own.min(limit_minor)),
-            day_limit_minor: settings.bill_day_limit_minor,
+            day_limit_minor: self.bill_day_limit(request.account).await?,
         };
         match self.authorise(intent, draft, passed).await? {
             Ok(payment) => self.carry_on(payment, &mut changes).await,
@@ -182,12 +182,15 @@ impl Payments {
         let Some(biller) = settings.billers.by_code(&request.biller) else {
             return refused(RefusalClass::ProductUnavailable.name());
         };
+        // The test book has no billers.
+        if self.is_test(request.account).await? {
+            return refused(RefusalClass::ProductUnavailable.name());
+        }
         let caller = request.caller.as_ref();
-        if !self
-            .is_believed("bill.pay", request.amount_minor, request.account, caller, request.channel)
-            .await?
+        if let Some(class) =
+            self.distrust("bill.pay", request.amount_minor, request.account, caller, request.channel).await?
         {
-            return refused(NOT_BELIEVED);
+            return refused(class);
         }
         let Some(quote) = self.quoted(request.account, &request.biller, &request.number).await? else {
             return refused(RefusalClass::BillChanged.name());

@@ -12,6 +12,7 @@ use crate::payment::charge;
 use crate::payment::charge::{
     CERTIFICATE_TAIL, CERTIFICATE_TRIES, Input, Movement, Side, Stage, Step, texts,
 };
+use crate::payment::fold::whole;
 use crate::payment::pin;
 use crate::payment::reference;
 use crate::payment::row::charge::{AgentRow, ChargeRow};
@@ -118,6 +119,9 @@ impl Payments {
         let terms = self.inner.settings.charging;
         if let Some(limit_minor) = terms.charge_limit_minor.filter(|limit| ask.amount_minor > *limit) {
             return Ok(Charged::Limit { limit_minor });
+        }
+        if self.maintained(&[("product".to_owned(), "charge".to_owned())]).await?.is_some() {
+            return Ok(Charged::Suspended);
         }
         let Some(agent) = self.agent(ask.agent).await?.filter(|agent| sells(agent, &ask)) else {
             return Ok(Charged::NotOffered);
@@ -357,10 +361,35 @@ impl Payments {
         typed: Secret,
     ) -> Result<Charged, Error> {
         let Some(row) = self.of(Side::Agent, agent, number).await? else { return Ok(Charged::NotFound) };
-        if let Some(done) = self.inner.store.record::<AnswerRow>(&[cell(&id)]).await? {
-            let same = done.action == CONFIRM && done.outcome_values == row.id.text();
-            return if same { Ok(Charged::Done(Box::new(row))) } else { Err(Error::IdReused) };
+        let charge = row.id;
+        match self.confirm_through(id, row, certificate, typed).await? {
+            Charged::Done(row) => Ok(Charged::Done(row)),
+            // Asked twice at once: the other one may have done it meanwhile.
+            told => Ok(self.confirmed(id, charge).await?.unwrap_or(told)),
         }
+    }
+
+    /// The charge, if this id has confirmed it.
+    async fn confirmed(&self, id: Id, charge: Id) -> Result<Option<Charged>, Error> {
+        let Some(done) = self.inner.store.record::<AnswerRow>(&[cell(&id)]).await? else { return Ok(None) };
+        if done.action != CONFIRM || done.outcome_values != charge.text() {
+            return Err(Error::IdReused);
+        }
+        let row = self.charge(charge).await?.ok_or(Error::IdReused)?;
+        Ok(Some(Charged::Done(Box::new(row))))
+    }
+
+    async fn confirm_through(
+        &self,
+        id: Id,
+        row: ChargeRow,
+        certificate: &str,
+        typed: Secret,
+    ) -> Result<Charged, Error> {
+        if let Some(done) = self.confirmed(id, row.id).await? {
+            return Ok(done);
+        }
+        let agent = row.agent;
         let terms = self.inner.settings.charging;
         if let Err(refusal) = charge::decide(&row, self.now(), &terms, Input::Confirm) {
             return Ok(refused(refusal, &row));
@@ -567,5 +596,7 @@ fn doors(row: &ChargeRow) -> Vec<(String, String)> {
         ("number", row.buyer_phone.as_str().to_owned()),
     ]
     .map(|(scope, key)| (scope.to_owned(), key))
-    .to_vec()
+    .into_iter()
+    .chain(whole())
+    .collect()
 }

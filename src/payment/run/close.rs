@@ -307,13 +307,13 @@ impl Payments {
             audit_hash: head.map(|head| hexadecimal(&head.hash)).unwrap_or_default(),
         };
         let swept = self.sweep_trust(sweep, swept_minor);
-        let proof = self.proof(seen, swept.is_some().then_some(sweep)).await?;
+        let proof = self.proof_of(seen, swept.is_some().then_some(sweep)).await?;
         let mut ops = vec![Op::add(&row), Op::add(&proof)];
         ops.extend(swept);
         Ok((row, ops))
     }
 
-    async fn proof(&self, seen: &Day, sweep: Option<Id>) -> Result<DayProofRow, Error> {
+    async fn proof_of(&self, seen: &Day, sweep: Option<Id>) -> Result<DayProofRow, Error> {
         let store = &self.inner.store;
         let before = Select::<DayProofRow>::new().order("day").descending().limit(1);
         let before = store.records(&before).await?.into_iter().next();

@@ -25,9 +25,7 @@ const CHANGE: &str = "change";
 /// The proof that the old PIN was given.
 const OLD_PIN: &str = "pin";
 /// What staff allowed to somebody who lost a PIN.
-const LOST: &str = "lost";
-/// How long that holds, microseconds: a day.
-const LOST_KEPT: i64 = 24 * 3_600 * 1_000_000;
+pub(super) const LOST: &str = "lost";
 /// A number is noted as seen once in this time at most, microseconds: a day.
 const SEEN_EVERY: i64 = 24 * 3_600 * 1_000_000;
 /// Times that a step is judged anew when somebody else changed the row.
@@ -82,14 +80,20 @@ pub enum Changed {
 }
 
 impl Payments {
-    fn code_mac(&self, phone: &Msisdn, purpose: &str, account: Option<Id>, code: &Secret) -> Vec<u8> {
+    pub(super) fn code_mac(
+        &self,
+        phone: &Msisdn,
+        purpose: &str,
+        account: Option<Id>,
+        code: &Secret,
+    ) -> Vec<u8> {
         let account = account.map(|id| id.0.to_vec()).unwrap_or_default();
         let parts: [&[u8]; 5] =
             [b"one-time code", purpose.as_bytes(), &account, phone.as_str().as_bytes(), code.expose()];
         self.inner.seals.mac(&parts).to_vec()
     }
 
-    async fn code_row(&self, phone: &Msisdn, purpose: &str) -> Result<Option<CodeRow>, Error> {
+    pub(super) async fn code_row(&self, phone: &Msisdn, purpose: &str) -> Result<Option<CodeRow>, Error> {
         Ok(self.inner.store.record(&[cell(phone), cell(&purpose.to_owned())]).await?)
     }
 
@@ -111,10 +115,21 @@ impl Payments {
     /// # Errors
     /// When it could not be committed.
     pub async fn send_code(&self, phone: &Msisdn, account: Option<Id>) -> Result<CodeSent, Error> {
+        let purpose = if account.is_some() { CHANGE } else { REGISTER };
+        self.send_for(phone, purpose, account, true).await
+    }
+
+    /// Sends a code for a purpose; one that is not `told` leaves a row like any other and no message.
+    pub(super) async fn send_for(
+        &self,
+        phone: &Msisdn,
+        purpose: &str,
+        account: Option<Id>,
+        told: bool,
+    ) -> Result<CodeSent, Error> {
         if !self.inner.plan.is_mobile(phone) {
             return Ok(CodeSent::NotMobile);
         }
-        let purpose = if account.is_some() { CHANGE } else { REGISTER };
         let rules = &self.inner.settings.identity.code;
         for _ in 0..STALE_MAX {
             let now = self.now();
@@ -125,12 +140,13 @@ impl Payments {
                 Ok(row) => row,
                 Err(not) => return Ok(CodeSent::Not(not)),
             };
-            let digits = String::from_utf8_lossy(drawn.expose()).into_owned();
-            let body = format!("{digits} is your code. It is valid for 5 minutes. Tell it to nobody.");
-            let text =
-                self.sealed(OutboxRow { expires_at: row.expires_at, ..self.sms(Id::new(now), phone, body) })?;
-            let write = if before.is_some() { Op::set(&row) } else { Op::add(&row) };
-            match self.commit(vec![write, Op::Outbox(text)]).await? {
+            let mut ops = vec![if before.is_some() { Op::set(&row) } else { Op::add(&row) }];
+            if told {
+                let body = code::text(self.language.as_deref(), &drawn);
+                let text = OutboxRow { expires_at: row.expires_at, ..self.sms(Id::new(now), phone, body) };
+                ops.push(Op::Outbox(self.sealed(text)?));
+            }
+            match self.commit(ops).await? {
                 Ok(_) => return Ok(CodeSent::Sent),
                 Err(Refusal::Stale | Refusal::Exists(_)) => {}
                 Err(refusal) => return Err(Error::Refused(refusal)),
@@ -234,7 +250,8 @@ impl Payments {
             self.change_payer(account, |payer| payer.user_day_limit_minor = Some(limit)).await?;
             self.plan_limit(account, None).await?;
         }
-        Ok(binding::day_limit(mark.as_ref(), settings.day_limit_minor, now, &settings.identity))
+        let limit_minor = self.market_day_limit(account).await?;
+        Ok(binding::day_limit(mark.as_ref(), limit_minor, now, &settings.identity))
     }
 
     /// Notes, or forgets, an own day limit that comes into force after the cool-down.
@@ -364,8 +381,7 @@ impl Payments {
             ops.extend(old.map(Self::spent));
         } else {
             let proof = self.proven(phone, Some(account)).await?;
-            let permit = self.code_row(phone, LOST).await?;
-            let permit = permit.filter(|row| row.account == Some(account) && row.expires_at > now);
+            let permit = self.permit(phone, account).await?;
             let (Some(proof), Some(permit)) = (proof, permit) else { return Ok(PinSet::NotAllowed) };
             let version = permit.version.saturating_add(1);
             ops.extend([Self::spent(proof), Op::set(&CodeRow { expires_at: now, version, ..permit })]);
@@ -395,7 +411,13 @@ impl Payments {
     }
 
     /// A row that stands for a proof other than a code.
-    async fn prove(&self, phone: &Msisdn, purpose: &str, account: Id, kept: i64) -> Result<Op, Error> {
+    pub(super) async fn proof(
+        &self,
+        phone: &Msisdn,
+        purpose: &str,
+        account: Id,
+        kept: i64,
+    ) -> Result<Op, Error> {
         let now = self.now();
         let before = self.code_row(phone, purpose).await?;
         let row = CodeRow {
@@ -412,23 +434,6 @@ impl Payments {
             version: before.as_ref().map_or(1, |row| row.version.saturating_add(1)),
         };
         Ok(if before.is_some() { Op::set(&row) } else { Op::add(&row) })
-    }
-
-    /// Staff allow a caller whose PIN is lost to choose another one after a code, within a day.
-    ///
-    /// # Errors
-    /// When the number is not bound to the account.
-    pub async fn permit_new_pin(&self, account: Id, phone: &Msisdn) -> Result<(), Error> {
-        let bound = self.inner.store.binding(phone).await?;
-        if bound.is_none_or(|bound| bound.account != account) {
-            return Err(Error::Refused(Refusal::Unknown("binding")));
-        }
-        let ops = vec![
-            self.prove(phone, LOST, account, LOST_KEPT).await?,
-            self.history(phone, account, "permitted"),
-        ];
-        self.commit(ops).await?.map_err(Error::Refused)?;
-        Ok(())
     }
 
     /// The PIN for something that pays nothing. `Done` clears the count of wrong tries.
@@ -458,7 +463,7 @@ impl Payments {
     ) -> Result<Changed, Error> {
         let changed = self.confirm_pin(account, old).await?;
         if changed == Changed::Done {
-            let op = self.prove(phone, OLD_PIN, account, 0).await?;
+            let op = self.proof(phone, OLD_PIN, account, 0).await?;
             self.commit(vec![op]).await?.map_err(Error::Refused)?;
         }
         Ok(changed)
@@ -474,12 +479,22 @@ impl Payments {
         if confirmed != Changed::Done {
             return Ok(confirmed);
         }
+        self.bind_proven(account, phone, vec![Self::spent(proof)]).await
+    }
+
+    /// Binds a number with what spends its proof, in one commit.
+    pub(super) async fn bind_proven(
+        &self,
+        account: Id,
+        phone: &Msisdn,
+        mut ops: Vec<Op>,
+    ) -> Result<Changed, Error> {
         let at = self.now();
-        let binding = BindingRow { msisdn: phone.clone(), account, bound_at: at };
-        let mark = self.remark(account, |mark| mark.bound_at = at).await?;
-        let seen = SeenRow { msisdn: phone.clone(), seen_at: at };
-        let history = self.history(phone, account, "bound");
-        match self.commit(vec![Self::spent(proof), Op::Bind(binding), Op::put(&seen), mark, history]).await? {
+        ops.push(Op::Bind(BindingRow { msisdn: phone.clone(), account, bound_at: at }));
+        ops.push(Op::put(&SeenRow { msisdn: phone.clone(), seen_at: at }));
+        ops.push(self.remark(account, |mark| mark.bound_at = at).await?);
+        ops.push(self.history(phone, account, "bound"));
+        match self.commit(ops).await? {
             Ok(_) => Ok(Changed::Done),
             Err(Refusal::Exists(_)) => Ok(Changed::Taken),
             Err(Refusal::Stale) => Ok(Changed::NoCode),

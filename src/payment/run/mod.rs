@@ -18,19 +18,29 @@ pub mod close;
 pub mod crash;
 pub mod findings;
 mod identity;
+pub mod import;
 mod lookup;
+mod lost;
 mod merchants;
 mod messages;
 mod orders;
 pub mod passbook;
 mod pay;
 mod pool;
+mod providers;
 pub mod reconcile;
 mod resolve;
+pub mod restored;
+pub mod retention;
 mod routes;
 mod schedule;
 mod sessions;
 pub mod staff;
+mod stranger;
+mod testbook;
+mod tiers;
+mod trust;
+pub mod upkeep;
 mod vouchers;
 mod webhooks;
 mod within;
@@ -49,7 +59,7 @@ use crate::connector::http::{Connector, Wire};
 use crate::connector::numbering::Plan;
 use crate::ledger::chart::House;
 use crate::ledger::row::Id;
-use crate::msisdn::Msisdn;
+use crate::msisdn::{Assurance, Msisdn};
 use crate::payment::answer::Change;
 use crate::payment::audit::Entry;
 use crate::payment::pin;
@@ -57,6 +67,7 @@ use crate::payment::pin::Peppers;
 use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
+use crate::payment::run::trust::Swaps;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
@@ -68,9 +79,12 @@ pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
 pub use crash::crash_point;
 pub use identity::{Changed, CodeSent, PinSet};
+pub use lost::LostPin;
 pub use merchants::{MerchantFault, NewMerchant};
 pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
+pub use stranger::{Claimed, Proved};
+pub use trust::Needs;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.
 const CHANGES_MAX: usize = 1024;
@@ -107,6 +121,20 @@ pub enum Error {
     /// A biller's connector is not there, or takes no bills.
     #[error("the biller \"{0}\" has no connector that takes bills")]
     BillerWithoutConnector(String),
+    /// The test book's connector is not there, takes no recharges, or serves others than testers.
+    #[error(
+        "the test book's connector \"{0}\" is not there, takes no recharges, or serves live numbers or billers too"
+    )]
+    TestConnector(String),
+    /// The market has no test book.
+    #[error("there is no test book: name its connector in the configuration, [test] connector = \"…\"")]
+    NoTestBook,
+    /// A provider's connector is not there, or holds no accounts.
+    #[error("the provider \"{0}\" has no connector that holds accounts")]
+    ProviderWithoutConnector(String),
+    /// No provider of this name, or not a name that it could have for an account.
+    #[error("no such provider, or not an account of it")]
+    NoSuchProvider,
     /// The plan or a connector has another currency than the market.
     #[error("{0} has another currency than the market")]
     Currency(String),
@@ -155,6 +183,10 @@ pub struct Payments {
     inner: Arc<Inner>,
     /// What every commit of this handle is logged as, when staff act.
     acting: Option<Arc<Entry>>,
+    /// How far whoever asks by this handle is believed; without it a number that is there is.
+    standing: Option<Assurance>,
+    /// The language of whoever asks by this handle.
+    language: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Payments {
@@ -176,6 +208,7 @@ struct Inner {
     owner: Id,
     clock: Clock,
     pool: Pool,
+    swaps: Swaps,
     tracker: TaskTracker,
     changes: broadcast::Sender<Change>,
     /// What stands in for HTTP to merchants in a simulation.
@@ -211,6 +244,14 @@ impl Payments {
                 return Err(Error::Currency(format!("the connector {}", biller.connector)));
             }
         }
+        for provider in settings.providers.all() {
+            let connector = connectors.get(&provider.connector).filter(|c| c.holds_accounts());
+            let connector =
+                connector.ok_or_else(|| Error::ProviderWithoutConnector(provider.connector.clone()))?;
+            if !connector.describe().currencies.contains(&settings.currency) {
+                return Err(Error::Currency(format!("the connector {}", provider.connector)));
+            }
+        }
         let pool = Pool::new(settings.pin.pool, settings.pin.queue_max);
         let (changes, _) = broadcast::channel(CHANGES_MAX);
         let inner = Inner {
@@ -225,11 +266,13 @@ impl Payments {
             owner: Id::new(clock.now().0),
             clock,
             pool,
+            swaps: Swaps::default(),
             tracker: TaskTracker::new(),
             changes,
             hooks: OnceLock::new(),
         };
-        let payments = Self { inner: Arc::new(inner), acting: None };
+        let payments = Self { inner: Arc::new(inner), acting: None, standing: None, language: None };
+        payments.test_book_fits()?;
         payments.open_house().await?;
         Ok(payments)
     }
@@ -246,13 +289,20 @@ impl Payments {
             House::Rounding,
             House::Bank,
             House::Trust,
+            House::Migration,
             House::Commission(AGENTS),
         ];
         for connector in self.inner.connectors.keys() {
             house.extend([House::Float(connector), House::Commission(connector)]);
         }
+        for provider in self.inner.settings.providers.all() {
+            house.extend([House::Receivable(&provider.connector), House::Settlement(&provider.connector)]);
+        }
         for biller in self.inner.settings.billers.all() {
             house.push(House::Biller(&biller.id));
+        }
+        if self.inner.settings.upkeep.test_connector.is_some() {
+            house.extend(testbook::ACCOUNTS.iter().map(|name| House::Test(name)));
         }
         let ops = house.iter().map(|h| Op::OpenAccount(h.row(currency, at))).collect();
         self.commit(ops).await?.map_err(Error::Refused)?;
@@ -371,6 +421,9 @@ impl Payments {
     }
 
     fn posting(&self, connector: &str) -> Posting {
+        if let Some(posting) = self.test_posting(connector) {
+            return posting;
+        }
         let currency = self.inner.settings.currency;
         Posting {
             counterparty: House::Float(connector).id(currency),

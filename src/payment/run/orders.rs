@@ -18,7 +18,7 @@ use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::merchants::SCOPE;
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::within::{Asked, Stopped, Within};
-use crate::payment::run::{Error, Payments};
+use crate::payment::run::{Error, Needs, Payments};
 use crate::payment::share::{Fee, Sharers};
 use crate::payment::unit::{Op, Posting, Refusal};
 use crate::payment::webhook;
@@ -354,7 +354,7 @@ impl Payments {
     /// # Errors
     /// When the core is busy or the database does not answer.
     pub async fn step_order(&self, id: Id, input: &Input) -> Result<Result<OrderRow, Fault>, Error> {
-        self.step_with(id, input, |_| Vec::new()).await
+        self.step_with(id, input, None, |_| Vec::new()).await
     }
 
     /// The same for one merchant's order only.
@@ -373,15 +373,24 @@ impl Payments {
         self.step_order(id, input).await
     }
 
+    /// With a refund it is done unless that refund is done already. The order is read first: whoever did it in between has
+    /// changed the order too.
     async fn step_with(
         &self,
         id: Id,
         input: &Input,
+        refund: Option<Id>,
         with: impl Fn(&OrderRow) -> Vec<Op>,
     ) -> Result<Result<OrderRow, Fault>, Error> {
         for _ in 0..STALE_MAX {
             let Some(row) = self.any_order(id).await? else { return Ok(Err(Fault::Unknown)) };
             let Some(merchant) = self.merchant(row.merchant).await? else { return Ok(Err(Fault::Unknown)) };
+            if let Some(refund) = refund {
+                let known: Option<RefundRow> = self.inner.store.record(&[cell(&refund)]).await?;
+                if known.is_some_and(|known| known.state == RefundState::Done.number()) {
+                    return Err(Error::Refused(Refusal::Exists("order_refunds")));
+                }
+            }
             let decided = fee_of(&merchant).and_then(|fee| order::step(&row, self.now(), input, &fee));
             let step = match decided {
                 Ok(step) => step,
@@ -451,7 +460,8 @@ impl Payments {
         };
         let write = |row: &RefundRow| if parked_before { Op::set(row) } else { Op::add(row) };
         let done = refund(RefundState::Done);
-        match self.step_with(id, &Input::Refund { amount_minor }, |_| vec![write(&done)]).await {
+        let input = Input::Refund { amount_minor };
+        match self.step_with(id, &input, Some(refund_id), |_| vec![write(&done)]).await {
             Ok(Ok(_)) => Ok(Ok(done)),
             Ok(Err(fault)) => Ok(Err(fault)),
             Err(Error::Refused(Refusal::Exists(_))) => {
@@ -517,6 +527,15 @@ impl Payments {
         task.await.map_err(|_| Error::Stopped)?
     }
 
+    /// Why this caller may not pay an order of so much, if so.
+    async fn distrusted_order(&self, asked: &PayOrder) -> Result<Option<OrderPayment>, Error> {
+        let Some(caller) = asked.caller.as_ref() else { return Ok(None) };
+        let needs =
+            self.needs("order.pay", asked.amount_minor, asked.account, Some(caller), asked.channel).await?;
+        let class = "not_believed".to_owned();
+        Ok((needs != Needs::Pin).then_some(OrderPayment::Told(PayOutcome::Refused { class })))
+    }
+
     async fn pay_through_order(&self, asked: PayOrder) -> Result<OrderPayment, Error> {
         let numbered: Vec<OrderRow> = self.numbered(&asked).await?;
         if let Some(paid) = numbered.iter().find(|order| order.payment == Some(asked.id)) {
@@ -530,6 +549,9 @@ impl Payments {
         if merchant.suspended {
             return Ok(OrderPayment::Told(PayOutcome::Suspended));
         }
+        if let Some(refused) = self.distrusted_order(&asked).await? {
+            return Ok(refused);
+        }
         let input = Input::Pay { payer: asked.account, payment: asked.id };
         let decided = fee_of(&merchant).and_then(|fee| order::step(&row, self.now(), &input, &fee));
         let Ok(step) = decided else { return Ok(OrderPayment::Gone) };
@@ -537,6 +559,7 @@ impl Payments {
         with.insert(0, Op::Open(vec![(SCOPE.to_owned(), merchant.id.text())]));
         let settings = &self.inner.settings;
         let currency = settings.currency;
+        let day_limit_minor = self.order_day_limit(asked.account).await?;
         let draft = self.draft_within(Asked {
             id: asked.id,
             account: asked.account,
@@ -553,7 +576,7 @@ impl Payments {
             draft,
             pin: asked.pin,
             payment_limit_minor: settings.order_limit_minor,
-            day_limit_minor: settings.order_day_limit_minor,
+            day_limit_minor,
             posting: Posting {
                 counterparty: House::Intermediary.id(currency),
                 commission: House::Fee.id(currency),
@@ -628,7 +651,7 @@ impl Payments {
             at: self.now(),
         };
         let input = Input::Confirm { payer: asked.account };
-        let done = self.step_with(row.id, &input, |_| vec![passed.clone(), Op::add(&answer)]).await?;
+        let done = self.step_with(row.id, &input, None, |_| vec![passed.clone(), Op::add(&answer)]).await?;
         match done {
             Ok(row) if row.state == State::Released.number() => Ok(OrderPayment::Released),
             Ok(_) | Err(_) => {

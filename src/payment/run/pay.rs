@@ -18,7 +18,6 @@ use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest, Pin};
-use crate::payment::assurance::{Assurance, Demand};
 use crate::payment::decision::Source;
 use crate::payment::fold::{ids, suspension_keys};
 use crate::payment::pin;
@@ -26,6 +25,7 @@ use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::providers::Outside;
 use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Authorise, Op, Refusal};
@@ -39,8 +39,6 @@ const PIN_WAITS_MAX: u32 = 3;
 const SUBMIT_TRIES: u32 = 5;
 /// Given to a carrier's request over its own timeout before somebody else takes the payment up.
 pub(super) const MARGIN: Duration = Duration::from_secs(30);
-/// The class of a caller whose number is not believed.
-pub(super) const NOT_BELIEVED: &str = "not_believed";
 
 /// How a payment is to be judged with its hold.
 #[derive(Clone, Copy, Debug)]
@@ -105,11 +103,10 @@ impl Payments {
         if planted("send_before_hold") {
             self.send_too_early(&draft).await;
         }
-        let settings = &self.inner.settings;
         let intent = Intent {
             channel: request.channel,
             repeat: request.repeat,
-            payment_limit_minor: settings.payment_limit_minor,
+            payment_limit_minor: self.payment_limit(request.account).await?,
             day_limit_minor: self.day_limit(request.account).await?,
         };
         let fee_minor = draft.fee_minor;
@@ -144,17 +141,11 @@ impl Payments {
             Chosen::BadNumber => return refused(RefusalClass::BadNumber.name()),
             Chosen::NotSold => return refused(RefusalClass::AmountNotAllowed.name()),
         };
-        if !self
-            .is_believed(
-                "recharge.pay",
-                request.amount_minor,
-                request.account,
-                request.caller.as_ref(),
-                request.channel,
-            )
-            .await?
+        let (amount_minor, caller) = (request.amount_minor, request.caller.as_ref());
+        if let Some(class) =
+            self.distrust("recharge.pay", amount_minor, request.account, caller, request.channel).await?
         {
-            return refused(NOT_BELIEVED);
+            return refused(class);
         }
         let draft = self.draft(
             request.id,
@@ -164,37 +155,11 @@ impl Payments {
             request.amount_minor,
             carrier,
         );
+        let draft = self.in_its_book(draft).await?;
         if self.is_shut(&draft, request.caller.as_ref()).await? {
             return Ok(Err(PayOutcome::Suspended));
         }
         Ok(Ok(draft))
-    }
-
-    /// Whether this caller may pay from the account with nothing but its PIN.
-    pub(super) async fn is_believed(
-        &self,
-        action: &str,
-        amount_minor: i64,
-        account: Id,
-        caller: Option<&Msisdn>,
-        channel: Channel,
-    ) -> Result<bool, Error> {
-        match self.inner.settings.policy.judge(action, amount_minor, Assurance::of(caller), channel) {
-            Demand::Allow | Demand::Pin => {}
-            // A believed caller gave back a code a short time ago. Any other is told to call from the bound number.
-            Demand::PinAndCode => match caller {
-                Some(caller) if self.proven(caller, Some(account)).await?.is_some() => {}
-                _ => return Ok(false),
-            },
-            Demand::CallBack | Demand::Refuse => return Ok(false),
-        }
-        let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(true) };
-        let bound = self.inner.store.binding(caller).await?;
-        if bound.is_none_or(|b| b.account != account) {
-            return Ok(false);
-        }
-        // Somebody else may have the number now: it passes a code first, whichever way the payment came here.
-        Ok(!self.may_be_recycled(caller).await?)
     }
 
     /// Whether the account, or anything else that the payment goes by, is suspended.
@@ -202,7 +167,9 @@ impl Payments {
         let payer = self.inner.store.payer(draft.account).await?.ok_or(Error::NoSuchAccount)?;
         let mut keys = suspension_keys(draft);
         keys.extend(caller.map(|c| ("number".to_owned(), c.as_str().to_owned())));
-        Ok(payer.suspended || self.inner.store.suspended(&keys).await?)
+        Ok(payer.suspended
+            || self.inner.store.suspended(&keys).await?
+            || self.under_maintenance(draft).await?)
     }
 
     /// Whether so much may be paid without a PIN at all; the day's sum is judged with the hold.
@@ -215,6 +182,9 @@ impl Payments {
 
     /// Counts the try, then hashes: a crash in between costs the caller a try, never us the lock.
     pub(super) async fn check_pin(&self, account: Id, pin: &Secret) -> Result<PinVerdict, Error> {
+        if self.is_stranger() {
+            return self.check_pin_apart(account, pin).await;
+        }
         let rules = &self.inner.settings.pin;
         let delay_us = i64::try_from(rules.delay.as_micros()).unwrap_or(i64::MAX);
         let mut waits = 0;
@@ -239,9 +209,26 @@ impl Payments {
         crash_point("pin_after");
         let left = rules.tries_max.saturating_sub(payer.pin_tries);
         let stored = payer.pin_hash.ok_or(Error::NoSuchAccount)?;
-        let (pin, peppers, profile) = (pin.clone(), self.inner.peppers.clone(), rules.profile);
+        Ok(match self.hashes(account, pin, stored, payer.pin_pepper).await? {
+            (true, rehash) => PinVerdict::Right { rehash },
+            (false, _) if left <= 0 => PinVerdict::Locked,
+            (false, _) => PinVerdict::Wrong { left },
+        })
+    }
+
+    /// Whether a PIN is the one whose hash is stored, and the hash that is to take its place when it was made with an older
+    /// pepper or profile.
+    pub(super) async fn hashes(
+        &self,
+        account: Id,
+        pin: &Secret,
+        stored: String,
+        pepper: i32,
+    ) -> Result<(bool, Option<(String, i32)>), Error> {
+        let profile = self.inner.settings.pin.profile;
+        let (pin, peppers) = (pin.clone(), self.inner.peppers.clone());
         let checked = self.inner.pool.run(move || {
-            let checked = pin::check(&pin, account, &stored, payer.pin_pepper, &peppers, profile)?;
+            let checked = pin::check(&pin, account, &stored, pepper, &peppers, profile)?;
             let rehash = if checked.right && checked.stale {
                 Some(pin::hash(&pin, account, &peppers, profile)?)
             } else {
@@ -249,11 +236,7 @@ impl Payments {
             };
             Ok::<_, pin::Error>((checked.right, rehash))
         });
-        Ok(match checked.await?? {
-            (true, rehash) => PinVerdict::Right { rehash },
-            (false, _) if left <= 0 => PinVerdict::Locked,
-            (false, _) => PinVerdict::Wrong { left },
-        })
+        Ok(checked.await??)
     }
 
     /// The planted mistake of a build that counts a try when it has failed.
@@ -286,6 +269,13 @@ impl Payments {
             .connectors
             .get(&draft.connector)
             .map_or(Duration::ZERO, |connector| connector.describe().timeout);
+        let outside = self.outside(draft.account).await?;
+        if outside.as_ref().is_some_and(Outside::is_blocked) {
+            return self.not_now(passed).await;
+        }
+        let reservation = outside.as_ref().map(|outside| self.reservation(outside, &draft));
+        let patience = outside.as_ref().map_or(Duration::ZERO, |outside| self.patience(outside));
+        let draft = PaymentRow { provider: outside.and_then(Outside::into_provider), ..draft };
         crash_point("authorise_before");
         for _ in 0..REFERENCE_TRIES {
             let now = self.inner.clock.now();
@@ -293,20 +283,21 @@ impl Payments {
                 reference: reference::fresh().ok_or(pin::Error::Random)?,
                 state: State::Authorised,
                 // Should this process end now, the next one finds the payment by this.
-                next_check_at: Some(now.after(timeout).after(MARGIN).0),
+                next_check_at: Some(now.after(patience).after(timeout).after(MARGIN).0),
                 ..draft.clone()
             };
             let authorise = Authorise {
                 payment,
                 payment_limit_minor: intent.payment_limit_minor,
                 day_limit_minor: intent.day_limit_minor,
-                hold_expires_at: now.after(settings.hold_expiry).0,
+                hold_expires_at: now.after(patience).after(settings.hold_expiry).0,
                 duplicate_window_us: micros(settings.duplicate_window_on(intent.channel)),
                 repeat: intent.repeat,
                 without_pin: passed.is_none().then_some(settings.pin.sms_without_pin_day_minor),
             };
             let authorise = Op::Authorise(Box::new(authorise));
-            match self.commit(passed.iter().cloned().chain([authorise]).collect()).await? {
+            let ops = passed.iter().cloned().chain([authorise]).chain(reservation.iter().map(Op::add));
+            match self.commit(ops.collect()).await? {
                 Ok(done) => {
                     crash_point("authorise_after");
                     return Ok(Ok(done.payment.ok_or(Error::IdReused)?));
@@ -326,10 +317,18 @@ impl Payments {
 
     /// From the hold to the carrier's answer. Whatever stops it here is taken up by the schedule.
     async fn carry_out(&self, payment: PaymentRow) {
+        match payment.provider {
+            Some(_) => self.reserve_first(payment).await,
+            None => self.carry_to(payment, Vec::new()).await,
+        }
+    }
+
+    /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves.
+    pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) {
         let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
         let mut attempt = self.attempt(payment.id, 1, &payment.connector);
         crash_point("submit_before");
-        let payment = match self.submit(&payment, &attempt).await {
+        let payment = match self.submit(&payment, &attempt, &with).await {
             Ok(payment) => payment,
             Err(error) => {
                 tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
@@ -346,12 +345,17 @@ impl Payments {
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
     }
 
-    async fn submit(&self, payment: &PaymentRow, attempt: &AttemptRow) -> Result<PaymentRow, Error> {
+    pub(super) async fn submit(
+        &self,
+        payment: &PaymentRow,
+        attempt: &AttemptRow,
+        with: &[Op],
+    ) -> Result<PaymentRow, Error> {
         let mut tries = 0;
         loop {
             let (id, version) = (payment.id, payment.version);
             let op = Op::Submit { payment: id, version, attempt: attempt.clone() };
-            match self.commit(vec![op]).await {
+            match self.commit([op].into_iter().chain(with.iter().cloned()).collect()).await {
                 Ok(Ok(done)) => return done.payment.ok_or(Error::IdReused),
                 Ok(Err(refusal)) => return Err(Error::Refused(refusal)),
                 Err(Error::Busy) if tries < SUBMIT_TRIES => {
@@ -514,6 +518,7 @@ pub(super) fn order(payment: &PaymentRow, attempt: &AttemptRow) -> Option<Order>
         reference: attempt.reference.clone(),
         msisdn: phone,
         bill,
+        external_id: None,
         amount: Money::new(payment.amount_minor, payment.currency),
         deduction: payment.hold.text(),
         state: DEDUCTION_RESERVED,

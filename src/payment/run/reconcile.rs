@@ -274,7 +274,9 @@ const fn by_bank(movement: Movement) -> bool {
         | Movement::Tax
         | Movement::Commission
         | Movement::Fees
-        | Movement::Loss => true,
+        | Movement::Loss
+        | Movement::Settlement
+        | Movement::Migrated => true,
         Movement::FloatFound | Movement::FloatLost => false,
     }
 }

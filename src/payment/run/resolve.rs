@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::connector::contract::Outcome;
-use crate::ledger::chart::House;
 use crate::payment::answer::Change;
 use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
@@ -157,7 +156,7 @@ impl Payments {
         let loss = if planted("late_delivery_charges_the_customer") {
             payment.account
         } else {
-            House::Loss.id(payment.currency)
+            self.loser(payment).id(payment.currency)
         };
         let commands = match step.act {
             Act::Post if planted("posts_twice") => vec![posting::again(payment, &posting, cost_minor)],

@@ -33,6 +33,8 @@ const SWEEPS_MAX: u32 = 8;
 const FORGET_ROUNDS: u32 = 60;
 /// Rounds between two looks for messages whose lease ran out, and for old ones.
 const MESSAGE_ROUNDS: u32 = 5;
+/// Rounds between two looks for what is not kept any longer: an hour.
+const UPKEEP_ROUNDS: u32 = 3_600;
 /// The class of a payment whose request never left.
 const NEVER_SENT: &str = "never_sent";
 /// The class of a payment whose request may have left when the process ended.
@@ -77,6 +79,7 @@ impl Payments {
             }
         }
         self.release_claims().await?;
+        self.release_reservations().await?;
         self.give_up_lost(true).await?;
         crash_point("recover_after");
         if recovered != Recovered::default() {
@@ -101,6 +104,7 @@ impl Payments {
     pub async fn run(self, stop: CancellationToken) {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         let telling = tokio::spawn(self.clone().tell_merchants(stop.clone()));
+        let tending = tokio::spawn(self.clone().tend_reservations(stop.clone()));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
             if rounds.is_multiple_of(FORGET_ROUNDS)
@@ -127,13 +131,24 @@ impl Payments {
             if let Err(error) = self.round(&at_once).await {
                 tracing::warn!(%error, "due payments could not be looked for");
             }
-            if let Err(error) = self.charges_due().await {
+            if rounds.is_multiple_of(UPKEEP_ROUNDS)
+                && let Err(error) = self.forget_old().await
+            {
+                tracing::warn!(%error, "what is not kept any longer could not be forgotten");
+            }
+            if rounds.is_multiple_of(MESSAGE_ROUNDS)
+                && let Err(error) = self.unlock_when_known().await
+            {
+                tracing::warn!(%error, "the lock after a restore could not be looked at");
+            }
+            let locked = self.is_locked().await.unwrap_or(true);
+            if !locked && let Err(error) = self.charges_due().await {
                 tracing::warn!(%error, "due charges could not be looked after");
             }
             if let Err(error) = self.sweep().await {
                 tracing::warn!(%error, "overdue holds could not be given back");
             }
-            if let Err(error) = self.sweep_orders().await {
+            if !locked && let Err(error) = self.sweep_orders().await {
                 tracing::warn!(%error, "due orders could not be looked after");
             }
             tokio::select! {
@@ -143,6 +158,9 @@ impl Payments {
         }
         if telling.await.is_err() {
             tracing::error!("the task that tells merchants has ended");
+        }
+        if tending.await.is_err() {
+            tracing::error!("the task that looks after reservations has ended");
         }
     }
 
@@ -214,6 +232,11 @@ impl Payments {
     /// Authorised: nothing has left, the money is free. Submitting: it may have left, the carrier is to be
     /// asked. `None` when somebody else took it up.
     async fn take_up(&self, payment: PaymentRow) -> Result<Option<PaymentRow>, Error> {
+        let payment = if payment.state == State::Authorised && self.is_locked().await? {
+            self.as_if_sent(payment).await?
+        } else {
+            payment
+        };
         let (to, class, next_check_at, detail) = match payment.state {
             State::Authorised => {
                 (State::Refused, NEVER_SENT, None, "nothing was sent before the process ended")

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use crate::connector::contract::{Outcome as News, RefusalClass};
 use crate::ledger::command::{Act as LedgerAct, Command};
 use crate::ledger::row::Id;
+use crate::msisdn::Msisdn;
 use crate::payment::approval;
 use crate::payment::approval::{Decision, Stage};
 use crate::payment::audit;
 use crate::payment::audit::Entry;
 use crate::payment::decision::{Source, Step};
+use crate::payment::row::dayone::SuspensionNoteRow;
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::staff::{AccountTierRow, AuditHeadRow, AuditRow, HEAD, ProposalRow, RefundRow};
 use crate::payment::row::{PaymentRow, State, SuspensionRow};
@@ -88,7 +90,8 @@ pub(super) fn between(refusal: &Refusal) -> bool {
     )
 }
 
-fn words(text: &str) -> String {
+/// What staff wrote, as it is kept: trimmed, [`WORDS_MAX`] characters at most.
+pub(super) fn words(text: &str) -> String {
     text.trim().chars().take(WORDS_MAX).collect()
 }
 
@@ -284,9 +287,21 @@ impl Payments {
     ) -> Result<Result<(), Refused>, Error> {
         let row = SuspensionRow { scope: scope.name().to_owned(), key: key.to_owned(), since: self.now() };
         let what = if shut { "suspend" } else { "resume" };
-        let op = if shut { Op::Suspend(row) } else { Op::Resume(row) };
+        let ops = if shut {
+            let note = SuspensionNoteRow {
+                scope: row.scope.clone(),
+                key: row.key.clone(),
+                reason: words(reason),
+                who: words(who),
+                at: row.since,
+            };
+            vec![Op::Suspend(row), Op::put(&note)]
+        } else {
+            let note = [cell(&row.scope), cell(&row.key)];
+            vec![Op::Resume(row), Op::remove::<SuspensionNoteRow>(&note)]
+        };
         let subject = format!("{} {key}", scope.name());
-        self.note_staff(vec![op], who, what, subject, serde_json::json!({ "reason": words(reason) })).await
+        self.note_staff(ops, who, what, subject, serde_json::json!({ "reason": words(reason) })).await
     }
 
     /// Puts an account into a tier.
@@ -394,6 +409,10 @@ impl Payments {
             Ok(done) => {
                 if let (Some(payment), Some((outcome, step))) = (done.payment, news) {
                     self.tell(&payment, &outcome, &step);
+                    // Staff may act in a process of their own, which nobody listens to.
+                    if payment.provider.is_some() {
+                        self.tend(payment.id).await;
+                    }
                 }
                 Ok(Ok(()))
             }
@@ -405,6 +424,7 @@ impl Payments {
         match act {
             Act::Dismiss { statement, place } => return self.ready_dismissal(*statement, place).await,
             Act::CloseDay { day, told } => return self.ready_close(*day, told, request, who).await,
+            Act::NewPin { account, phone } => return self.ready_new_pin(*account, phone).await,
             _ => {}
         }
         let Some(payment) = act.payment() else { return self.ready_move(act, request).await };
@@ -450,9 +470,11 @@ impl Payments {
                     Err(no) => Ok(Err(no.into())),
                 }
             }
-            Act::Move { .. } | Act::Dismiss { .. } | Act::CloseDay { .. } => {
-                Ok(Err(Refused::NoSuch("payment")))
-            }
+            Act::Move { .. }
+            | Act::Dismiss { .. }
+            | Act::CloseDay { .. }
+            | Act::NewPin { .. }
+            | Act::Unlock => Ok(Err(Refused::NoSuch("payment"))),
         }
     }
 
@@ -478,7 +500,22 @@ impl Payments {
         Ok(Ok(Ready { subject, amount_minor, ops, news: Some((news, step)) }))
     }
 
+    async fn ready_new_pin(&self, account: Id, phone: &Msisdn) -> Result<Result<Ready, Refused>, Error> {
+        Ok(match self.permit_ops(account, phone).await? {
+            Some(ops) => Ok(Ready { subject: account.text(), amount_minor: 0, ops, news: None }),
+            None => Err(Refused::NoSuch("number of this account")),
+        })
+    }
+
     async fn ready_move(&self, act: &Act, request: Id) -> Result<Result<Ready, Refused>, Error> {
+        if *act == Act::Unlock {
+            return Ok(match self.ready_unlock().await? {
+                Ok(ops) => {
+                    Ok(Ready { subject: "whole restored".to_owned(), amount_minor: 0, ops, news: None })
+                }
+                Err(no) => Err(no.into()),
+            });
+        }
         let Act::Move { movement, amount_minor, account, connector, discount_minor } = act else {
             return Ok(Err(Refused::NoSuch("payment")));
         };

@@ -101,6 +101,10 @@ impl Payments {
         if let Some(known) = self.inner.store.payment(asked.id).await? {
             return again(asked, known);
         }
+        // What stays in the house is of the live book.
+        if self.under_maintenance(asked).await? || self.is_test(asked.account).await? {
+            return Ok(Err(Stopped::Refused(Refusal::Suspended)));
+        }
         let rehash = match self.check_pin(asked.account, &within.pin).await? {
             PinVerdict::Right { rehash } => rehash,
             PinVerdict::Wrong { left } => return Ok(Err(Stopped::Told(PayOutcome::WrongPin { left }))),

@@ -18,7 +18,7 @@ fn delivered(amount_minor: i64, fee_minor: i64) -> PaymentRow {
         caller: None,
         channel: 1,
         product: "recharge".to_owned(),
-        target: crate::msisdn::Msisdn::parse("+8613800000001").unwrap().into(),
+        target: Msisdn::parse("+8613800000001").unwrap().into(),
         amount_minor,
         fee_minor,
         cost_minor: amount_minor,

@@ -11,6 +11,7 @@ use crate::payment::row::Id;
 use crate::payment::run::{Changed, CodeSent, LimitSet, PinSet};
 use crate::session::Error;
 use crate::session::perform::given::Given;
+use crate::session::perform::identity;
 use crate::session::perform::{Answer, Desk};
 
 pub(super) async fn perform(
@@ -35,15 +36,16 @@ pub(super) async fn perform(
             Ok((if sent { "sent" } else { "not_found" }, Vec::new()))
         }
         "account.set_limit" => set_limit(desk, action, given).await,
-        _ => with_pin(desk, action, given).await,
+        "account.balance" | "bind.add" | "bind.remove" | "pin.change" => with_pin(desk, action, given).await,
+        _ => identity::perform(desk, action, given).await,
     }
 }
 
-fn account(desk: &Desk, action: &'static str) -> Result<Id, Error> {
+pub(super) fn account(desk: &Desk, action: &'static str) -> Result<Id, Error> {
     desk.account.ok_or(Error::Action(action))
 }
 
-fn who<'d>(desk: &'d Desk, action: &'static str) -> Result<&'d Msisdn, Error> {
+pub(super) fn who<'d>(desk: &'d Desk, action: &'static str) -> Result<&'d Msisdn, Error> {
     desk.caller.as_ref().ok_or(Error::Action(action))
 }
 
@@ -68,7 +70,7 @@ async fn with_pin(desk: &Desk, action: &'static str, given: &mut Given) -> Resul
     Ok(told(changed))
 }
 
-fn told(changed: Changed) -> Answer {
+pub(super) fn told(changed: Changed) -> Answer {
     match changed {
         Changed::Done => ("ok", Vec::new()),
         Changed::WrongPin { left } => ("wrong_pin", vec![Value::Int(i64::from(left))]),
@@ -83,6 +85,7 @@ async fn identify(desk: &mut Desk) -> Result<Answer, Error> {
     Ok(match desk.payments.identify(desk.caller.as_ref()).await? {
         Identity::Bound { account } => {
             desk.account = Some(account);
+            desk.chosen = desk.payments.language_of(account).await?;
             ("bound", vec![Value::Text(account.text())])
         }
         Identity::Unbound { phone } => ("unbound", vec![Value::Phone(phone)]),

@@ -153,6 +153,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
         };
         let mut session = self.kept(session, text);
         session.over_route(text.received.trusted);
+        session.came_by(&text.received.route);
         let turn = session.answer(question.replied(words)).await?;
         let turn = session.proceed(turn).await?;
         let reach = self.reach(text, true);
@@ -238,6 +239,7 @@ impl<M: Clone + Send + Sync + 'static> Inner<M> {
             Err(Unserved::NoFlow) => return self.nonsense_of(text, instead).await,
         };
         let mut session = self.kept(session, text);
+        session.came_by(&text.received.route);
         let turn = session.start().await?;
         let turn = session.proceed(turn).await?;
         let reach = self.reach(text, false);

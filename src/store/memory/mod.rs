@@ -11,6 +11,7 @@ pub(super) mod periods;
 pub(super) mod reads;
 pub(super) mod records;
 mod tables;
+pub(super) mod upkeep;
 mod write;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

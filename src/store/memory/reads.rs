@@ -71,6 +71,14 @@ pub(in crate::store) fn payer(tables: &Tables, account: Id) -> Result<Option<Pay
     Ok(tables.payers.get(&account).cloned())
 }
 
+pub(in crate::store) fn pins_by_pepper(tables: &Tables) -> Result<Vec<(i32, i64)>, Error> {
+    let mut counts = std::collections::BTreeMap::new();
+    for payer in tables.payers.values().filter(|payer| payer.pin_hash.is_some()) {
+        *counts.entry(payer.pin_pepper).or_insert(0) += 1;
+    }
+    Ok(counts.into_iter().collect())
+}
+
 pub(in crate::store) fn binding(tables: &Tables, msisdn: &Msisdn) -> Result<Option<BindingRow>, Error> {
     Ok(tables.bindings.get(msisdn).cloned())
 }

@@ -1,6 +1,9 @@
 //! Tables without rules of their own, with the unique indexes that they have beside their primary keys.
 
+use std::collections::BTreeMap;
+
 use crate::payment::row::record::{Cell, Compare, Record, RecordKey, Recorded, Select};
+use crate::store::keys::Changes;
 
 use super::Tables;
 
@@ -13,10 +16,34 @@ fn unique_value(record: &Record) -> Option<(&'static str, Cell)> {
     (!matches!(cell, Cell::None(_))).then(|| (*table, cell.clone()))
 }
 
-/// Whether another row than this one, which stays, has the value that must be unique.
-pub(super) fn clashes(tables: &Tables, record: &Record, removed: &[RecordKey]) -> bool {
-    let holder = unique_value(record).and_then(|value| tables.unique.get(&value));
-    holder.is_some_and(|key| *key != record.key() && !removed.contains(key))
+/// The table whose unique index a batch breaks, row after row as the other databases write them.
+pub(super) fn clash(tables: &Tables, changes: &Changes) -> Option<&'static str> {
+    let written = || changes.records.added.iter().chain(&changes.records.changed);
+    if !written().any(|record| unique_value(record).is_some()) {
+        return None;
+    }
+    let mut held = tables.unique.clone();
+    let mut own: BTreeMap<RecordKey, Option<(&'static str, Cell)>> = BTreeMap::new();
+    let stored = |key: &RecordKey| tables.records.get(key).and_then(unique_value);
+    for key in &changes.removed {
+        if let Some(value) = stored(key) {
+            held.remove(&value);
+        }
+        own.insert(key.clone(), None);
+    }
+    for record in written() {
+        let Some(value) = unique_value(record) else { continue };
+        let key = record.key();
+        if held.get(&value).is_some_and(|holder| *holder != key) {
+            return Some(record.shape.table);
+        }
+        if let Some(before) = own.get(&key).cloned().unwrap_or_else(|| stored(&key)) {
+            held.remove(&before);
+        }
+        held.insert(value.clone(), key.clone());
+        own.insert(key, Some(value));
+    }
+    None
 }
 
 /// Adds or replaces a row.

@@ -68,10 +68,9 @@ fn judge(tables: &Tables, changes: &Changes) -> Result<(), Error> {
     for row in &changes.records.added {
         let key = row.key();
         taken(row.shape.table, !changes.removed.contains(&key) && tables.records.contains_key(&key))?;
-        taken(row.shape.table, records::clashes(tables, row, &changes.removed))?;
     }
-    for row in &changes.records.changed {
-        taken(row.shape.table, records::clashes(tables, row, &changes.removed))?;
+    if let Some(table) = records::clash(tables, changes) {
+        taken(table, true)?;
     }
     judge_sessions(tables, changes)
 }

@@ -24,6 +24,9 @@ pub(super) mod reads;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../records.rs"]
 pub(super) mod records;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../upkeep.rs"]
+pub(super) mod upkeep;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -23,8 +23,12 @@ pub(super) mod reads;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../records.rs"]
 pub(super) mod records;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../upkeep.rs"]
+pub(super) mod upkeep;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +48,8 @@ use crate::store::migrate::{Applied, SQLITE, migrator, status};
 
 use self::seen::Seen;
 
+/// What SQLite says to a rollback when it has rolled back by itself.
+const NO_TRANSACTION: &str = "no transaction is active";
 /// What locks the rows that a statement reads.
 const LOCK: &str = "";
 type Db = sqlx::Sqlite;
@@ -127,7 +133,7 @@ impl Sqlite {
     pub(super) async fn conn(&self) -> Result<OwnedMutexGuard<Writing>, Error> {
         let mut writing = Arc::clone(&self.writer).lock_owned().await;
         if writing.open {
-            writing.end("rollback").await?;
+            writing.rollback().await?;
         }
         Ok(writing)
     }
@@ -149,6 +155,13 @@ impl Sqlite {
         let _ = self.writer.lock().await.conn.execute("pragma optimize").await;
     }
 
+    /// Copies the database into a new file, as it is at one moment.
+    pub(super) async fn copy_to(&self, file: &Path) -> Result<(), Error> {
+        let name = file.to_str().ok_or_else(|| Error::Address("the file's name is not UTF-8".to_owned()))?;
+        sqlx::query("vacuum into $1").bind(name.to_owned()).execute(&self.updater).await?;
+        Ok(())
+    }
+
     pub(super) async fn begin(&self, keys: Keys, at: i64) -> Result<(Keys, Loaded, OpenBatch), Error> {
         let mut writing = self.conn().await?;
         writing.conn.execute("begin immediate").await?;
@@ -157,7 +170,7 @@ impl Sqlite {
             Ok((keys, loaded)) => Ok((keys, loaded, OpenBatch { writing })),
             Err(error) => {
                 // The next batch rolls back if this fails; the first error is the one to tell.
-                let _ = writing.end("rollback").await;
+                let _ = writing.rollback().await;
                 Err(error)
             }
         }
@@ -192,8 +205,19 @@ impl std::ops::DerefMut for Writing {
 }
 
 impl Writing {
-    async fn end(&mut self, how: &'static str) -> Result<(), Error> {
-        self.conn.execute(how).await?;
+    async fn commit(&mut self) -> Result<(), Error> {
+        self.conn.execute("commit").await?;
+        self.open = false;
+        Ok(())
+    }
+
+    async fn rollback(&mut self) -> Result<(), Error> {
+        match self.conn.execute("rollback").await {
+            Ok(_) => {}
+            // A write that found no room, or a disk that failed, has ended the transaction already.
+            Err(sqlx::Error::Database(error)) if error.message().contains(NO_TRANSACTION) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.open = false;
         Ok(())
     }
@@ -204,10 +228,10 @@ impl OpenBatch {
         // Taken out, so that whatever ends this early leaves none of them.
         let mut seen = std::mem::take(&mut self.writing.seen);
         if let Err(error) = write::write(&mut self.writing, changes, stamp).await {
-            let _ = self.writing.end("rollback").await;
+            let _ = self.writing.rollback().await;
             return Err(error);
         }
-        match self.writing.end("commit").await {
+        match self.writing.commit().await {
             Ok(()) => {
                 seen.keep(&changes.accounts.added);
                 seen.keep(&changes.accounts.changed);
@@ -215,13 +239,13 @@ impl OpenBatch {
                 Ok(())
             }
             Err(error) => {
-                let _ = self.writing.end("rollback").await;
+                let _ = self.writing.rollback().await;
                 Err(Error::Undecided(error.to_string()))
             }
         }
     }
 
     pub(super) async fn rollback(mut self) -> Result<(), Error> {
-        self.writing.end("rollback").await
+        self.writing.rollback().await
     }
 }

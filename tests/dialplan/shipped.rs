@@ -20,8 +20,7 @@ fn the_shipped_flows_have_no_fault_and_every_clip() {
     let told: Vec<_> =
         catalog.warnings().iter().filter(|fault| !clips.contains(&fault.code)).cloned().collect();
     assert!(told.is_empty(), "{}", reports(&sources, &told));
-    for (number, flow) in [("12580", "main"), ("12584", "recharge"), ("12590", "bill"), ("12581", "account")]
-    {
+    for (number, flow) in [("12580", "main"), ("12584", "recharge"), ("12590", "bill"), ("12583", "charge")] {
         assert_eq!(catalog.find_voice(number, false).unwrap().name(), flow);
     }
     assert_eq!(catalog.find_ussd("*100#", false).unwrap().program.name(), "main");

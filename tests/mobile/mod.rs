@@ -2,6 +2,7 @@
 
 mod crash;
 mod dialogues;
+mod menu;
 mod others;
 mod texts;
 

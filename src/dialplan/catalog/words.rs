@@ -49,9 +49,15 @@ impl Catalog {
             let first = self.commands(tester).find(|other| other.flow == route.flow);
             first.is_some_and(|first| std::ptr::eq(first, *route))
         };
-        let firsts = self.commands(tester).filter(is_first);
+        // A flow that leads to the others stands for all of them.
+        let leads = |route: &&Route| {
+            let program = self.programs.get(&(route.flow.clone(), route.draft));
+            program.is_some_and(|program| !program.others.is_empty())
+        };
+        let (menus, firsts): (Vec<&Route>, Vec<&Route>) =
+            self.commands(tester).filter(is_first).partition(leads);
         let others = self.commands(tester).filter(|route| !is_first(route));
-        for route in firsts.chain(others) {
+        for route in menus.into_iter().chain(firsts).chain(others) {
             // Spellings of one command differ in its words only.
             let slots: Vec<&Element> =
                 route.pattern.iter().filter(|e| matches!(e, Element::Slot { .. })).collect();

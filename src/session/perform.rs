@@ -57,8 +57,17 @@ impl Task {
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
-    /// The language that the customer chose before.
-    pub(super) language: Option<String>,
+    /// The language that the customer chose.
+    pub(super) language: Option<Chosen>,
+}
+
+/// A language that a customer chose.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    /// Its tag.
+    pub(super) tag: String,
+    /// Whether it was chosen just now.
+    pub(super) now: bool,
 }
 
 impl Performed {
@@ -151,7 +160,7 @@ struct Desk {
     pin_waivable: bool,
     account: Option<Id>,
     /// The language that the customer of the account chose, once it is known.
-    language: Option<String>,
+    language: Option<Chosen>,
     /// The id of the payment, should this action make one.
     payment: Id,
 }
@@ -174,6 +183,13 @@ impl Desk {
         };
         let event = Event::Outcome { name: name.to_owned(), values };
         Ok(Performed { event, account: self.account, language: self.language })
+    }
+
+    /// Takes over what the customer of an account chose before.
+    async fn recall_language(&mut self, account: Id) -> Result<(), Error> {
+        let tag = self.payments.language_of(account).await?;
+        self.language = tag.map(|tag| Chosen { tag, now: false });
+        Ok(())
     }
 
     fn money(&self, minor: i64) -> Value {

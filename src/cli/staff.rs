@@ -372,12 +372,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let payment = find(&core, &payment).await?.id;
             ask(core, &common, why, Act::Reverse { payment }).await
         }
-        Command::NewPin { common, msisdn, why } => {
-            let core = super::serve::core(&common.config).await?;
-            let phone = super::account::number(&core, &msisdn)?;
-            let account = super::account::find(&core, &msisdn).await?;
-            ask(core, &common, why, Act::NewPin { account, phone }).await
-        }
+        Command::NewPin { common, msisdn, why } => new_pin(&common, &msisdn, why).await,
         Command::Refund { common, payment, amount, why } => {
             let core = super::serve::core(&common.config).await?;
             let row = find(&core, &payment).await?;
@@ -445,6 +440,14 @@ async fn close(
 
 async fn find(core: &Core, text: &str) -> anyhow::Result<PaymentRow> {
     Ok(super::payment::find(core, text).await?.payment)
+}
+
+/// Asks for another PIN in the place of a caller.
+async fn new_pin(common: &Common, msisdn: &str, why: Why) -> anyhow::Result<ExitCode> {
+    let core = super::serve::core(&common.config).await?;
+    let phone = super::account::number(&core, msisdn)?;
+    let account = super::account::find(&core, msisdn).await?;
+    ask(core, common, why, Act::NewPin { account, phone }).await
 }
 
 pub(super) async fn ask(core: Core, common: &Common, why: Why, act: Act) -> anyhow::Result<ExitCode> {

@@ -182,10 +182,8 @@ fn sim_swap(
             "expected an address such as https://api.example.net/sim-swap/v1/check",
         );
     }
-    let token = match ["token_env", "token_file"].iter().any(|key| swap.has(key)) {
-        true => super::smpp::secret(swap, "token", folder, faults),
-        false => None,
-    };
+    let named = swap.has("token_env") || swap.has("token_file");
+    let token = if named { super::smpp::secret(swap, "token", folder, faults) } else { None };
     let hours = swap.integer("max_age_h", 1..=i64::from(MAX_AGE_HOURS_MAX), faults);
     let millis = swap.integer("timeout_ms", 100..=10_000, faults);
     if !swap.has("from_amount") {

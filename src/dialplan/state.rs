@@ -183,13 +183,12 @@ impl State {
         }
     }
 
-    /// Speaks a language that the caller chose before, if the program has it and nothing was answered yet. Whether it does.
-    pub fn speak(&mut self, program: &Program, language: &str) -> bool {
-        let speaks = self.inputs == 0 && program.texts().has_language(language);
-        if speaks {
+    /// Speaks a language if the program has it: one that the caller chose before only while nothing was answered yet, one that
+    /// he chooses `now` at once.
+    pub fn speak(&mut self, program: &Program, language: &str, now: bool) {
+        if (now || self.inputs == 0) && program.texts().has_language(language) {
             language.clone_into(&mut self.language);
         }
-        speaks
     }
 
     /// Whether it is over.

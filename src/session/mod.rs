@@ -268,10 +268,8 @@ impl Session {
     pub async fn resume(&mut self, performed: Performed) -> Result<Turn, Error> {
         self.account = performed.account;
         self.private |= performed.private;
-        if let Some((state, language)) = self.state.as_mut().zip(performed.language)
-            && state.speak(&self.program, &language)
-        {
-            self.opening.language = language;
+        if let Some((state, known)) = self.state.as_mut().zip(performed.language) {
+            state.speak(&self.program, &known.tag, known.now);
         }
         self.advance(performed.event).await
     }

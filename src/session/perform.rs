@@ -59,8 +59,8 @@ impl Task {
 pub struct Performed {
     pub(super) event: Event,
     pub(super) account: Option<Id>,
-    /// The language that the customer chose before.
-    pub(super) language: Option<String>,
+    /// The language that the customer chose.
+    pub(super) language: Option<Chosen>,
     /// Whether it tells what only the caller may know: the conversation is not logged, and saved encrypted, from then on.
     pub(super) private: bool,
 }
@@ -73,6 +73,15 @@ impl fmt::Debug for Performed {
             None => f.write_str("Performed"),
         }
     }
+}
+
+/// A language that a customer chose.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    /// Its tag.
+    pub(super) tag: String,
+    /// Whether it was chosen just now.
+    pub(super) now: bool,
 }
 
 impl Performed {
@@ -186,7 +195,7 @@ struct Desk {
     session: Id,
     account: Option<Id>,
     /// The language that the customer of the account chose, once it is known.
-    chosen: Option<String>,
+    chosen: Option<Chosen>,
     /// The id of the payment, should this action make one.
     payment: Id,
 }
@@ -220,6 +229,13 @@ impl Desk {
         let private = (action, name) == ("recharge.voucher", "code");
         let event = Event::Outcome { name: name.to_owned(), values };
         Ok(Performed { event, account: self.account, private, language: self.chosen })
+    }
+
+    /// Takes over what the customer of an account chose before.
+    async fn recall_language(&mut self, account: Id) -> Result<(), Error> {
+        let tag = self.payments.language_of(account).await?;
+        self.chosen = tag.map(|tag| Chosen { tag, now: false });
+        Ok(())
     }
 
     fn money(&self, minor: i64) -> Value {

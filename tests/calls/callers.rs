@@ -20,8 +20,7 @@ fn a_withheld_number_is_no_number_although_the_network_asserts_it() {
         .from("\"Anonymous\" <sip:anonymous@anonymous.invalid>")
         .header(&format!("P-Asserted-Identity: <tel:{OWN}>"))
         .header("Privacy: id");
-    let call = call.they_end();
-    call.assert_said("no-number");
+    let call = call.hear("stranger.number").hang_up();
     call.assert_not_said("confirm-number");
     house.assert_paid(&[]);
 }
@@ -29,8 +28,8 @@ fn a_withheld_number_is_no_number_although_the_network_asserts_it() {
 #[test]
 fn an_anonymous_caller_has_no_number() {
     let house = Plan::with(OWN, PIN).open();
-    let call = Phone::of(&house, OWN).from("<sip:anonymous@anonymous.invalid>").they_end();
-    call.assert_said("no-number");
+    let call = Phone::of(&house, OWN).from("<sip:anonymous@anonymous.invalid>");
+    let call = call.hear("stranger.number").hang_up();
     call.assert_not_said("confirm-number");
 }
 
@@ -54,15 +53,14 @@ fn a_national_number_and_a_tel_uri_are_the_same_caller() {
 #[test]
 fn a_landline_cannot_be_bound_and_is_no_number() {
     let house = Plan::with(OWN, PIN).open();
-    Phone::of(&house, "+861062512345").they_end().assert_said("no-number");
+    Phone::of(&house, "+861062512345").hear("stranger.number").hang_up();
 }
 
 #[test]
 fn a_trunk_that_is_not_trusted_cannot_name_a_customer() {
     let house = Plan { trusted: false, ..Plan::with(OWN, PIN) }.open();
     let call = Phone::of(&house, OWN).header(&format!("P-Asserted-Identity: <sip:{OWN}@carrier.example>"));
-    let call = call.they_end();
-    call.assert_said("no-number");
+    let call = call.hear("stranger.number").hang_up();
     call.assert_not_said("confirm-number");
     house.assert_paid(&[]);
 }

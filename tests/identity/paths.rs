@@ -64,6 +64,18 @@ async fn prove(market: &Market, number: &str) -> Id {
     }
 }
 
+/// Neither a PIN nor a code is in the files of the database.
+fn holds_no_secret(market: &Market, code: &Secret) {
+    let Some(file) = market.url.strip_prefix("sqlite:") else { return };
+    for name in [file.to_owned(), format!("{file}-wal")] {
+        let bytes = std::fs::read(&name).unwrap_or_default();
+        let told = [code.expose(), b" is your".as_slice()].concat();
+        for secret in [PIN.as_bytes(), &told] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "a secret is in {name}");
+        }
+    }
+}
+
 async fn a_stranger_pays_after_a_code_and_the_pin(database: Database) {
     let (market, clock) = open(database).await;
     let account = market.account(ME, 100_000).await;
@@ -77,8 +89,11 @@ async fn a_stranger_pays_after_a_code_and_the_pin(database: Database) {
     let change = code(&market).await;
     market.payments.check_code(&phone(ME), Some(account), &change).await.unwrap();
     assert_eq!(stranger.pay(request()).await.unwrap(), refused);
-    assert_eq!(prove(&market, ME).await, account);
+    assert_eq!(stranger.claim(&phone(ME), None).await.unwrap(), Claimed::Sent);
+    let right = code(&market).await;
+    assert_eq!(stranger.prove(&phone(ME), None, &right).await.unwrap(), Proved::Right(account));
     assert!(matches!(stranger.pay(request()).await.unwrap(), PayOutcome::Delivered { .. }));
+    holds_no_secret(&market, &right);
     clock.advance(Duration::from_secs(600));
     let mut late = request();
     late.repeat = true;

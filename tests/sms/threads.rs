@@ -190,10 +190,7 @@ async fn a_number_is_believed_only_on_a_trusted_route(database: Database) {
     received.trusted = false;
     node.take(received).await;
     let said = node.said().await;
-    assert!(
-        said[0].contains("no mobile number") || said[0].contains("cannot see a mobile number"),
-        "{said:?}"
-    );
+    assert!(said[0].contains("Mobile number of your account"), "{said:?}");
     node.end().await;
     market.close().await;
 }

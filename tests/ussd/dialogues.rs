@@ -87,8 +87,8 @@ async fn codes_that_nobody_serves_and_callers_without_an_account(database: Datab
     let mut input = me.input(begin("*125#"));
     input.trusted = false;
     let keytone::ussd::Taken::Screen(screen) = desk.take(input).await.unwrap() else { panic!("no screen") };
-    says(&screen.text, "cannot see a mobile number");
-    assert!(screen.end);
+    says(&screen.text, "Mobile number of your account");
+    assert!(!screen.end);
     let mut elsewhere = me.input(begin("*125#"));
     elsewhere.route = "nowhere".into();
     assert!(matches!(desk.take(elsewhere).await, Err(keytone::ussd::Error::NoSuchRoute(_))));

@@ -85,7 +85,7 @@ async fn identify(desk: &mut Desk) -> Result<Answer, Error> {
     Ok(match desk.payments.identify(desk.caller.as_ref()).await? {
         Identity::Bound { account } => {
             desk.account = Some(account);
-            desk.chosen = desk.payments.language_of(account).await?;
+            desk.recall_language(account).await?;
             ("bound", vec![Value::Text(account.text())])
         }
         Identity::Unbound { phone } => ("unbound", vec![Value::Phone(phone)]),

@@ -7,7 +7,7 @@ use crate::payment::run::{Claimed, LostPin, Needs, Proved};
 use crate::session::Error;
 use crate::session::perform::account::{account, told, who};
 use crate::session::perform::given::Given;
-use crate::session::perform::{Answer, Desk};
+use crate::session::perform::{Answer, Chosen, Desk};
 
 pub(super) async fn perform(
     desk: &mut Desk,
@@ -44,7 +44,9 @@ pub(super) async fn perform(
             Ok(("ok", vec![Value::List(numbers.into_iter().map(Value::Phone).collect())]))
         }
         "account.language" => {
-            desk.payments.set_language(account(desk, action)?, &given.text()?).await?;
+            let tag = given.text()?;
+            desk.payments.set_language(account(desk, action)?, &tag).await?;
+            desk.chosen = Some(Chosen { tag, now: true });
             Ok(("ok", Vec::new()))
         }
         other => Err(Error::Action(other)),
@@ -75,7 +77,7 @@ async fn prove(desk: &mut Desk, given: &mut Given) -> Result<Answer, Error> {
     Ok(match desk.payments.prove(&phone, None, &code).await? {
         Proved::Right(account) => {
             desk.account = Some(account);
-            desk.chosen = desk.payments.language_of(account).await?;
+            desk.recall_language(account).await?;
             ("right", vec![Value::Text(account.text()), Value::Phone(phone)])
         }
         other => unproved(other),

@@ -198,9 +198,8 @@ impl Payments {
         at: i64,
     ) -> (Option<i32>, &'static str) {
         let Some(url) = &merchant.webhook_url else { return (None, "the merchant has no address") };
-        let url = match webhook::check_url(url, self.inner.settings.webhooks_private) {
-            Ok(url) => url,
-            Err(_) => return (None, "the address is not allowed"),
+        let Ok(url) = webhook::check_url(url, self.inner.settings.webhooks_private) else {
+            return (None, "the address is not allowed");
         };
         let keys = self.hook_keys(merchant, at);
         if keys.is_empty() {

@@ -140,7 +140,7 @@ async fn a_database_that_comes_and_goes() {
         async move {
             let mut cuts = 0;
             while !over.is_cancelled() {
-                tokio::time::sleep(Duration::from_millis(150)).await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
                 plug(&url, false).await;
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 plug(&url, true).await;
@@ -149,7 +149,7 @@ async fn a_database_that_comes_and_goes() {
             cuts
         }
     });
-    pay(&market, account, 1_500).await;
+    pay(&market, account, 400).await;
     over.cancel();
     let cuts = cutting.await.unwrap();
     println!("cut {cuts} times");

@@ -113,6 +113,7 @@ pub(super) fn plan(state: &mut State, from: i64) {
         };
         state.street.deals.push(row);
         let right_pin = !state.dice.permille(50);
+        let mut at = start;
         for (deed, often, again, from_ms, to_ms) in [
             (Deed::Request, 1_000, 200, 0, 1),
             (Deed::Decline, 60, 200, 1_000, 15_000),
@@ -128,7 +129,10 @@ pub(super) fn plan(state: &mut State, from: i64) {
             (Deed::Judge { staff: "cy", to: Side::Buyer }, 200, 200, 40_000, 140_000),
         ] {
             if state.dice.permille(often) {
-                let at = start + i64::try_from(state.dice.between(from_ms, to_ms)).unwrap() * 1_000;
+                // Some come in the same moment.
+                if !state.dice.permille(200) {
+                    at = start + i64::try_from(state.dice.between(from_ms, to_ms)).unwrap() * 1_000;
+                }
                 add(state, deal, deed, at, again);
             }
         }
@@ -146,7 +150,7 @@ fn add(state: &mut State, deal: usize, deed: Deed, at: i64, again: u64) {
         done: false,
     };
     if state.dice.permille(again) {
-        let late = at + i64::try_from(state.dice.below(5_000)).unwrap() * 1_000;
+        let late = at + state.dice.pick(&[0, 0, 400_000, 3_000_000]);
         state.street.acts.push(Act { at: late, ..act.clone() });
         state.last_plan = state.last_plan.max(late);
     }

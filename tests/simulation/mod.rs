@@ -31,8 +31,8 @@ const SEEDS: u64 = 2_000;
 const SEEDS_OF_A_MISTAKE: u64 = 400;
 /// Seeds run at once.
 const THREADS: usize = 2;
-/// The longest that [`SEEDS`] may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The most processor time that a thread's part of [`SEEDS`] may take: how long they last depends on what else runs.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Mistakes that are planted in the ports of the core; those in the core itself are its [`MISTAKES`].
 const PLANTED: &[&str] = &[
@@ -89,8 +89,14 @@ impl Progress {
     }
 }
 
-/// Runs seeds on two threads; the failing ones with what is wrong.
-fn run(from: u64, count: u64) -> Vec<(u64, Vec<String>)> {
+/// What this thread has worked so far.
+fn worked() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0))
+}
+
+/// Runs seeds on two threads; the failing ones with what is wrong, and the longest that a thread worked.
+fn run(from: u64, count: u64) -> (Vec<(u64, Vec<String>)>, Duration) {
     provider();
     let next = AtomicU64::new(from);
     let progress = Progress {
@@ -106,7 +112,7 @@ fn run(from: u64, count: u64) -> Vec<(u64, Vec<String>)> {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             progress.at[thread].store(seed, Ordering::Relaxed);
             if seed >= from + count {
-                return failed;
+                return (failed, worked());
             }
             if let Err(faults) = run::seed(seed, None) {
                 eprintln!("seed {seed} fails; to see it again: KEYTONE_SEED={seed} scripts/simulate");
@@ -115,21 +121,23 @@ fn run(from: u64, count: u64) -> Vec<(u64, Vec<String>)> {
             progress.step();
         }
     };
-    let mut failed = std::thread::scope(|scope| {
+    let ended: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
+    let most = ended.iter().map(|(_, worked)| *worked).max().unwrap_or_default();
+    let mut failed: Vec<_> = ended.into_iter().flat_map(|(failed, _)| failed).collect();
     failed.sort();
-    failed
+    (failed, most)
 }
 
 #[test]
 fn every_seed_keeps_the_books() {
     let count = number("KEYTONE_SEEDS").unwrap_or(SEEDS);
     let started = Clock::machine().instant();
-    let failed = run(number("KEYTONE_FIRST_SEED").unwrap_or(0), count);
+    let (failed, worked) = run(number("KEYTONE_FIRST_SEED").unwrap_or(0), count);
     let took = Clock::machine().instant() - started;
-    println!("{count} seeds in {took:?}");
+    println!("{count} seeds in {took:?}, {worked:?} of one processor");
     let shown: Vec<String> = failed
         .iter()
         .take(10)
@@ -141,7 +149,7 @@ fn every_seed_keeps_the_books() {
         })
         .collect();
     assert!(failed.is_empty(), "{} of {count} seeds fail:\n{}", failed.len(), shown.join("\n"));
-    assert!(count > SEEDS || took < PATIENCE, "too slow: {took:?}");
+    assert!(count > SEEDS || worked < PATIENCE, "too slow: {worked:?}");
 }
 
 /// One seed alone, with everything that happens; a planted mistake by `KEYTONE_PLANTED`.

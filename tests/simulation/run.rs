@@ -71,7 +71,7 @@ fn settings() -> Settings {
     let mut settings = Settings::demo(cny());
     settings.day_limit_minor = DAY_LIMIT;
     settings.answer_within = seconds(8);
-    settings.poll_every = seconds(2);
+    settings.poll_every = seconds(3);
     settings.hold_expiry = seconds(60);
     settings.status_schedule = [2, 3, 5, 10, 15, 20, 30, 40, 60, 80].map(seconds).to_vec();
     settings.receipt = |payment| payment.state.is_definite().then(|| format!("{:?}", payment.state));
@@ -392,6 +392,8 @@ pub(super) fn seed(seed: u64, bug: Option<&'static str>) -> Result<Told, Vec<Str
     crash::watch(None);
     keytone::random::seed(None);
     let store = Store::Memory(memory.clone());
+    // The runtime whose time it was is gone.
+    world.state().clock = Clock::manual(now);
     check::end(&world, &store, &customers);
     let mut state = world.state();
     for line in std::mem::take(&mut state.trace) {

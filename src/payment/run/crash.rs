@@ -128,7 +128,6 @@ pub const MISTAKES: &[&str] = &[
     "posts_twice",
     "late_delivery_charges_the_customer",
     "pin_counted_after_hashing",
-    "order_set_blindly",
     "refund_key_forgotten",
     "deposit_not_recognised",
     "charge_set_blindly",

@@ -166,7 +166,7 @@ fn commands(step: &Step) -> Result<Vec<Op>, order::Refusal> {
 
 /// Row, money and webhook.
 fn writes(step: &Step, merchant: &MerchantRow) -> Result<Vec<Op>, order::Refusal> {
-    let mut ops = vec![if planted("order_set_blindly") { Op::put(&step.row) } else { Op::set(&step.row) }];
+    let mut ops = vec![Op::set(&step.row)];
     ops.extend(commands(step)?);
     ops.push(Op::add(&webhook::row(step.event, &step.row, merchant.webhook_url.is_some())));
     Ok(ops)

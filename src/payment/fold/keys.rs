@@ -3,7 +3,7 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
-use crate::payment::row::{PaymentRow, Target};
+use crate::payment::row::{AttemptRow, PaymentRow, Target};
 use crate::payment::unit::{Op, Unit};
 use crate::store::keys::Keys;
 
@@ -72,10 +72,7 @@ pub fn keys_of(unit: &Unit) -> Keys {
                 authorise_keys(&authorise.payment, &mut keys);
                 keys.counters.extend(authorise.without_pin.map(|_| authorise.payment.without_pin_key()));
             }
-            Op::Submit { payment, attempt, .. } => {
-                payment_keys(*payment, &mut keys);
-                keys.attempts.insert(attempt.id);
-            }
+            Op::Submit { payment, attempt, .. } => attempt_keys(*payment, &[attempt], &mut keys),
             Op::Move(step) => {
                 payment_keys(step.payment, &mut keys);
                 keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
@@ -89,13 +86,9 @@ pub fn keys_of(unit: &Unit) -> Keys {
                 }
             }
             Op::Resubmit(asked) => {
-                payment_keys(asked.payment, &mut keys);
-                keys.attempts.extend([asked.answered.id, asked.attempt.id]);
+                attempt_keys(asked.payment, &[&asked.answered, &asked.attempt], &mut keys);
             }
-            Op::Note(asked) => {
-                payment_keys(asked.payment, &mut keys);
-                keys.attempts.insert(asked.attempt.id);
-            }
+            Op::Note(asked) => attempt_keys(asked.payment, &[&asked.attempt], &mut keys),
             Op::Outbox(row) => {
                 keys.queued.insert(row.id);
             }
@@ -155,6 +148,11 @@ fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
     keys.references.insert(payment.reference.clone());
     keys.suspensions.extend(suspension_keys(payment));
     keys.accounts.insert(payment.account);
+}
+
+fn attempt_keys(payment: Id, attempts: &[&AttemptRow], keys: &mut Keys) {
+    payment_keys(payment, keys);
+    keys.attempts.extend(attempts.iter().map(|attempt| attempt.id));
 }
 
 fn payment_keys(payment: Id, keys: &mut Keys) {

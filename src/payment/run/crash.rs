@@ -104,6 +104,7 @@ pub const MISTAKES: &[&str] = &[
     "posts_twice",
     "late_delivery_charges_the_customer",
     "pin_counted_after_hashing",
+    "another_carrier_after_unknown",
 ];
 
 /// Whether a mistake is planted, one of [`MISTAKES`].

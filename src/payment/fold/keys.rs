@@ -4,7 +4,7 @@
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
 use crate::payment::posting;
-use crate::payment::row::{PaymentRow, Target, product};
+use crate::payment::row::{AttemptRow, PaymentRow, Target, product};
 use crate::payment::unit::{Op, Posting, Unit};
 use crate::store::keys::Keys;
 
@@ -73,23 +73,16 @@ pub fn keys_of(unit: &Unit) -> Keys {
                 authorise_keys(&authorise.payment, &mut keys);
                 keys.counters.extend(authorise.without_pin.map(|_| authorise.payment.without_pin_key()));
             }
-            Op::Submit { payment, attempt, .. } => {
-                payment_keys(*payment, &mut keys);
-                keys.attempts.insert(attempt.id);
-            }
+            Op::Submit { payment, attempt, .. } => attempt_keys(*payment, &[attempt], &mut keys),
             Op::Move(step) => {
                 payment_keys(step.payment, &mut keys);
                 keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
                 keys.accounts.extend(step.posting.iter().flat_map(posted_to));
             }
             Op::Resubmit(asked) => {
-                payment_keys(asked.payment, &mut keys);
-                keys.attempts.extend([asked.answered.id, asked.attempt.id]);
+                attempt_keys(asked.payment, &[&asked.answered, &asked.attempt], &mut keys);
             }
-            Op::Note(asked) => {
-                payment_keys(asked.payment, &mut keys);
-                keys.attempts.insert(asked.attempt.id);
-            }
+            Op::Note(asked) => attempt_keys(asked.payment, &[&asked.attempt], &mut keys),
             Op::Outbox(row) => {
                 keys.queued.insert(row.id);
             }
@@ -154,6 +147,11 @@ fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
     keys.suspensions.extend(suspension_keys(payment));
     keys.accounts.insert(payment.account);
     keys.accounts.insert(posting::source(payment));
+}
+
+fn attempt_keys(payment: Id, attempts: &[&AttemptRow], keys: &mut Keys) {
+    payment_keys(payment, keys);
+    keys.attempts.extend(attempts.iter().map(|attempt| attempt.id));
 }
 
 fn payment_keys(payment: Id, keys: &mut Keys) {

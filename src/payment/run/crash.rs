@@ -131,6 +131,7 @@ pub const MISTAKES: &[&str] = &[
     "refund_key_forgotten",
     "deposit_not_recognised",
     "charge_set_blindly",
+    "another_carrier_after_unknown",
 ];
 
 /// Whether a mistake is planted, one of [`MISTAKES`].

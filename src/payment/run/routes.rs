@@ -20,6 +20,7 @@ use crate::payment::posting;
 use crate::payment::row::{AttemptRow, PaymentRow, State};
 use crate::payment::run::crash::crash_point;
 use crate::payment::run::pay::{MARGIN, order};
+use crate::payment::run::resolve::too_soon;
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Note, Op, Refusal, Resubmit};
 
@@ -90,7 +91,9 @@ impl Payments {
         let now = self.inner.clock.now();
         let age = now.since(Timestamp(payment.created_at));
         let within = self.inner.settings.failover_within;
-        if !elsewhere::allows(payment.state, outcome, source) || age >= within {
+        let allowed = elsewhere::allows(payment.state, outcome, source)
+            || (payment.state == State::Submitting && too_soon(outcome));
+        if !allowed || age >= within {
             return Ok(Elsewhere::No);
         }
         let Some(phone) = payment.target.phone() else { return Ok(Elsewhere::No) };

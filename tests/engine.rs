@@ -492,9 +492,14 @@ fn quote() -> Event {
     outcome("ok", vec![money(50), money(5_050)])
 }
 
+/// The PIN is all that the payment needs.
+fn needs() -> Event {
+    outcome("pin", Vec::new())
+}
+
 fn paying(program: &Program, channel: Channel) -> State {
     let (state, effects) =
-        after(program, channel, &[], vec![bound(), text("1"), route(), text("50"), quote(), pin()]);
+        after(program, channel, &[], vec![bound(), text("1"), route(), text("50"), quote(), needs(), pin()]);
     assert!(matches!(effects.last(), Some(Effect::Do { action, .. }) if action.moves_money()), "{effects:?}");
     state
 }
@@ -572,7 +577,7 @@ fn a_one_shot_command_fills_a_step_on_first_arrival_only() {
     let program = catalog.program("recharge").unwrap();
     // "RC 50": number and amount are not asked, and both are confirmed with the PIN.
     let given = [("amount", "50"), ("phone", "13800000002")];
-    let (state, effects) = after(&program, Channel::Ussd, &given, vec![bound(), route(), quote()]);
+    let (state, effects) = after(&program, Channel::Ussd, &given, vec![bound(), route(), quote(), needs()]);
     assert_eq!(said(&effects), ["enter-pin"]);
     let asked = shown(&effects).unwrap();
     assert!(
@@ -621,7 +626,7 @@ fn a_hash_only_ends_a_reply_and_a_star_only_goes_back() {
 fn a_pin_is_asked_where_a_text_message_leads() {
     let catalog = shipped();
     let program = catalog.program("recharge").unwrap();
-    let events = || vec![bound(), text("1"), route(), text("50"), quote()];
+    let events = || vec![bound(), text("1"), route(), text("50"), quote(), needs()];
     let (state, effects) = after(&program, Channel::Sms, &[], events());
     assert_eq!((state.wait, said(&effects)), (Wait::Callback, vec!["pin.callback"]));
     assert!(matches!(effects.last(), Some(Effect::Callback)));
@@ -689,7 +694,7 @@ fn who_is_back_is_asked_whether_to_go_on() {
     let catalog = shipped();
     let program = catalog.program("recharge").unwrap();
     let (asked, _) =
-        after(&program, Channel::Voice, &[], vec![bound(), text("1"), route(), text("50"), quote()]);
+        after(&program, Channel::Voice, &[], vec![bound(), text("1"), route(), text("50"), quote(), needs()]);
     let (state, effects) = step(&program, asked.clone(), Event::Resumed(Channel::Ussd));
     assert_eq!(said(&effects), ["resume.question", "resume.continue", "resume.restart"]);
     assert_eq!((state.wait, state.channel), (Wait::Resume, Channel::Ussd));

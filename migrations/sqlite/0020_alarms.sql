@@ -31,5 +31,5 @@ create table alarm_notices (
 create index alarm_notices_due on alarm_notices (due_at) where due_at is not null;
 
 -- The oldest dispute is looked for every minute.
-create index charges_state on charges (state, disputed_at);
-create index orders_state on orders (state, disputed_at);
+create index charges_disputed on charges (state, disputed_at);
+create index orders_disputed on orders (state, disputed_at);

@@ -204,7 +204,8 @@ fn listening_follows_the_question() {
     let amount = collect(&effects);
     assert_eq!((amount.input.length(), amount.keys, amount.fresh), ((1, 4), vec!['*'], false));
     let (state, _) = step(&program, state, Event::Answer(Answer::Digits("50".into())));
-    let (paid, effects) = step(&program, state.clone(), outcome("ok", vec![money(50), money(5_050)]));
+    let (quoted, _) = step(&program, state.clone(), outcome("ok", vec![money(50), money(5_050)]));
+    let (paid, effects) = step(&program, quoted, outcome("pin", Vec::new()));
     let pin = collect(&effects);
     assert_eq!(pin.input, Input::Secret { min: 4, max: 8 });
     assert!(pin.confirmation && pin.fresh && pin.quiet);

@@ -101,7 +101,9 @@ fn found(sources: &Sources) -> Vec<Diagnostic> {
 fn one_slip_of_the_pen_is_one_report() {
     let mut sources = shipped();
     sources.clips = None;
-    sources.flows.truncate(1);
+    sources
+        .flows
+        .retain(|flow| ["recharge.flow", "stranger.flow", "vouch.flow"].contains(&flow.name.as_str()));
     // What only the flows beside it say is no slip.
     let unsaid = good(&sources).warnings().to_vec();
     let text = sources.flows[0].text.clone();

@@ -78,6 +78,7 @@ impl Thread {
         self.outcome("ok", vec![Value::Text("c".into()), Value::List(amounts.to_vec())]);
         self.outcome("fixed", [5_000, 10_000, 0].map(|minor| Value::Money(money(minor))).to_vec());
         self.outcome("ok", vec![Value::Money(money(fee_minor)), Value::Money(money(0))]);
+        self.outcome("pin", Vec::new());
         self
     }
 

@@ -488,6 +488,11 @@ fn route() -> Event {
     outcome("ok", vec![Value::Text("carrier".into()), Value::List(vec![money(5_000), money(10_000)])])
 }
 
+/// The carrier sells designated amounts.
+fn fixed() -> Event {
+    outcome("fixed", vec![money(5_000), money(10_000), money(0)])
+}
+
 fn quote() -> Event {
     outcome("ok", vec![money(50), money(5_050)])
 }
@@ -498,8 +503,12 @@ fn needs() -> Event {
 }
 
 fn paying(program: &Program, channel: Channel) -> State {
-    let (state, effects) =
-        after(program, channel, &[], vec![bound(), text("1"), route(), text("50"), quote(), needs(), pin()]);
+    let (state, effects) = after(
+        program,
+        channel,
+        &[],
+        vec![bound(), text("1"), route(), fixed(), text("50"), quote(), needs(), pin()],
+    );
     assert!(matches!(effects.last(), Some(Effect::Do { action, .. }) if action.moves_money()), "{effects:?}");
     state
 }
@@ -577,7 +586,8 @@ fn a_one_shot_command_fills_a_step_on_first_arrival_only() {
     let program = catalog.program("recharge").unwrap();
     // "RC 50": number and amount are not asked, and both are confirmed with the PIN.
     let given = [("amount", "50"), ("phone", "13800000002")];
-    let (state, effects) = after(&program, Channel::Ussd, &given, vec![bound(), route(), quote(), needs()]);
+    let (state, effects) =
+        after(&program, Channel::Ussd, &given, vec![bound(), route(), fixed(), quote(), needs()]);
     assert_eq!(said(&effects), ["enter-pin"]);
     let asked = shown(&effects).unwrap();
     assert!(
@@ -592,12 +602,17 @@ fn a_one_shot_command_fills_a_step_on_first_arrival_only() {
     assert_eq!(said(&effects), ["over-day-limit", "enter-amount"]);
     assert_eq!(state.variable(&program, "amount"), None, "the command's amount is cleared");
     // A bad slot is asked for, with the reason.
-    let (state, effects) =
-        after(&program, Channel::Ussd, &[("amount", "x"), ("phone", "13800000002")], vec![bound(), route()]);
+    let (state, effects) = after(
+        &program,
+        Channel::Ussd,
+        &[("amount", "x"), ("phone", "13800000002")],
+        vec![bound(), route(), fixed()],
+    );
     assert_eq!(said(&effects), ["input.money", "enter-amount"]);
     assert_eq!(state.variable(&program, "amount"), None);
     // The way back undoes the forgetting too.
-    let way = vec![bound(), text("1"), route(), text("50"), outcome("insufficient", vec![money(6_000)])];
+    let way =
+        vec![bound(), text("1"), route(), fixed(), text("50"), outcome("insufficient", vec![money(6_000)])];
     let (state, _) = after(&program, Channel::Ussd, &[], way);
     assert_eq!(state.variable(&program, "amount"), None);
     let (state, effects) = step(&program, state, text("*"));
@@ -611,7 +626,7 @@ fn a_one_shot_command_fills_a_step_on_first_arrival_only() {
 fn a_hash_only_ends_a_reply_and_a_star_only_goes_back() {
     let catalog = shipped();
     let program = catalog.program("recharge").unwrap();
-    let (state, _) = after(&program, Channel::Ussd, &[], vec![bound(), text("1#"), route()]);
+    let (state, _) = after(&program, Channel::Ussd, &[], vec![bound(), text("1#"), route(), fixed()]);
     let (amount, _) = step(&program, state.clone(), text(" ５０＃ "));
     assert_eq!(amount.variable(&program, "amount"), Some(&money(5_000)));
     let (_, effects) = step(&program, state.clone(), text("#"));
@@ -626,7 +641,7 @@ fn a_hash_only_ends_a_reply_and_a_star_only_goes_back() {
 fn a_pin_is_asked_where_a_text_message_leads() {
     let catalog = shipped();
     let program = catalog.program("recharge").unwrap();
-    let events = || vec![bound(), text("1"), route(), text("50"), quote(), needs()];
+    let events = || vec![bound(), text("1"), route(), fixed(), text("50"), quote(), needs()];
     let (state, effects) = after(&program, Channel::Sms, &[], events());
     assert_eq!((state.wait, said(&effects)), (Wait::Callback, vec!["pin.callback"]));
     assert!(matches!(effects.last(), Some(Effect::Callback)));
@@ -693,8 +708,12 @@ fn a_conversation_that_cannot_go_on_begins_anew_and_says_so() {
 fn who_is_back_is_asked_whether_to_go_on() {
     let catalog = shipped();
     let program = catalog.program("recharge").unwrap();
-    let (asked, _) =
-        after(&program, Channel::Voice, &[], vec![bound(), text("1"), route(), text("50"), quote(), needs()]);
+    let (asked, _) = after(
+        &program,
+        Channel::Voice,
+        &[],
+        vec![bound(), text("1"), route(), fixed(), text("50"), quote(), needs()],
+    );
     let (state, effects) = step(&program, asked.clone(), Event::Resumed(Channel::Ussd));
     assert_eq!(said(&effects), ["resume.question", "resume.continue", "resume.restart"]);
     assert_eq!((state.wait, state.channel), (Wait::Resume, Channel::Ussd));

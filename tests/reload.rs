@@ -69,7 +69,7 @@ fn furnish(plan: Plan) -> House {
 /// Makes a second version, with words that the first does not say in these places.
 fn second_version(house: &House) {
     branch(house, "on bound(account)", "tell @still-processing -> confirm-number");
-    branch(house, "on ok(carrier, amounts)", "tell @suspended -> amount");
+    branch(house, "on ok(carrier, amounts)", "tell @suspended -> offer");
 }
 
 /// The last line of what `keytone reload` prints; warnings stand before it.
@@ -134,7 +134,7 @@ fn a_new_call_hears_the_new_flow_and_one_under_way_stays_on_the_old() {
         assert_ne!(first, second);
         assert!(
             told.ends_with(&format!(
-                "reloaded: version {first} -> {second}, 4 flows, 1 session stays on the old"
+                "reloaded: version {first} -> {second}, 6 flows, 1 session stays on the old"
             )),
             "{told}"
         );
@@ -195,7 +195,7 @@ fn settings_of_the_flows_are_read_again() {
     edit(&house, "keytone.toml", "[rtp]", &format!("[dialplan]\ntesters = [{OWN:?}]\n\n[rtp]"));
     let told = reload(&house);
     let expected = format!(
-        "reloaded: version {first} with other clips or settings, 4 flows, 0 sessions stay on the old"
+        "reloaded: version {first} with other clips or settings, 6 flows, 0 sessions stay on the old"
     );
     assert_eq!(told, expected);
     assert!(reload(&house).contains("is already served"));
@@ -250,7 +250,7 @@ fn flows_with_faults_are_shown_as_check_shows_them_and_not_served() {
     let house = open();
     let before = serving(&house);
     let sound = fs::read(house.path(FLOW)).unwrap();
-    branch(&house, "on ok(fee, total)", "-> pim");
+    branch(&house, "on wrong_pin(chances)", "-> pim");
     edit(&house, FLOW, "@goodbye", "@goodby");
     let (status, told, _) = house.try_run(&["reload"]);
     assert_eq!(status.code(), Some(1));
@@ -311,8 +311,8 @@ fn sighup_reloads_and_the_log_names_each_fault() {
         house.log().lines().find(|l| l.contains("reloaded: version")).map(str::to_owned)
     });
     let second = serving(&house);
-    assert!(line.contains(&format!("{first} -> {second}, 4 flows, 0 sessions stay on the old")), "{line}");
-    branch(&house, "on ok(fee, total)", "-> pim");
+    assert!(line.contains(&format!("{first} -> {second}, 6 flows, 0 sessions stay on the old")), "{line}");
+    branch(&house, "on wrong_pin(chances)", "-> pim");
     house.signal("HUP");
     let log = wait_for("the refusal", PATIENCE, || {
         Some(house.log()).filter(|log| log.contains(&format!("version {second} stays")))

@@ -201,7 +201,7 @@ impl Session {
     /// When the payment core does not answer; the conversation stays saved then, for the next start.
     pub async fn recover(mut self) -> Result<(), Error> {
         self.kept = None;
-        let id = self.id;
+        let (id, account) = (self.id, self.account);
         let event = match self.payment {
             Some(payment) => self.recalled(payment).await?,
             None => None,
@@ -209,7 +209,7 @@ impl Session {
         let event = event.unwrap_or_else(Performed::failed);
         self.leave(Some(Box::pin(std::future::ready(Performed {
             event,
-            account: None,
+            account,
             private: false,
             language: None,
         }))))

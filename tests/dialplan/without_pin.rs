@@ -137,6 +137,7 @@ fn a_small_payment_is_confirmed_by_a_word_that_says_the_same_values() {
             ]
         );
         thread.outcome("delivered", vec![Value::Digits("204813".into())]);
+        thread.outcome("none", Vec::new());
         assert!(thread.told().contains("204813") && thread.state.is_over());
     }
 }

@@ -139,6 +139,9 @@ fn a_long_command_comes_in_parts_over_two_binds() {
 fn small_amounts_go_without_a_pin_where_the_operator_allows_it() {
     let flows = tempfile::tempdir().unwrap();
     crate::support::copy(&crate::support::root().join("dialplans"), flows.path());
+    // The menu leads to flows that ask the PIN otherwise; here the recharge stands alone.
+    std::fs::remove_file(flows.path().join("main.flow")).unwrap();
+    std::fs::remove_file(flows.path().join("main.flowtest")).unwrap();
     let flow = std::fs::read_to_string(flows.path().join("recharge.flow")).unwrap();
     let changed = flow.replacen("pin on sms callback", "pin on sms none", 1);
     assert_ne!(flow, changed);

@@ -156,7 +156,11 @@ pub(super) async fn numbers_recharged_before_are_offered_once(database: Database
 
 fn catalog() -> Catalog {
     let sources = Sources {
-        flows: vec![SourceFile::new("recharge.flow", include_str!("../../dialplans/recharge.flow"))],
+        flows: vec![
+            SourceFile::new("recharge.flow", include_str!("../../dialplans/recharge.flow")),
+            SourceFile::new("stranger.flow", include_str!("../../dialplans/stranger.flow")),
+            SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+        ],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
         numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
         clips: None,

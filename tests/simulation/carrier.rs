@@ -74,6 +74,9 @@ pub(super) fn connectors(world: &Arc<World>, clock: &Clock) -> Vec<Connector> {
     (0..NAMES.len()).map(|carrier| template(carrier, bug).over(line(carrier), clock.clone())).collect()
 }
 
+/// Where bills are asked for.
+const INQUIRY: &str = "/inquiries";
+
 pub(super) fn plan() -> Plan {
     let (first, second) = sandbox::PLAN.split_once("operator = \"unicom\"\nconnector").unwrap();
     let text = format!("{first}operator = \"unicom\"\nconnector{}", second.replacen("sandbox", NAMES[1], 1));
@@ -109,6 +112,10 @@ impl Wire for Line {
     /// Only inquiries are answered with a signature.
     fn exchange_whole(&self, request: reqwest::Request) -> WholeExchange<'_> {
         Box::pin(async move {
+            if !request.url().path().ends_with(INQUIRY) {
+                let (status, body) = self.exchange(request).await?;
+                return Ok(Whole { status, headers: Vec::new(), body });
+            }
             if self.world.dies("an inquiry that leaves") {
                 return std::future::pending().await;
             }

@@ -91,6 +91,10 @@ async fn a_command_pays_with_a_pin_by_push(database: Database) {
     let Then::Perform(task) = turn.then else { panic!("{:?}", turn.then) };
     let performed = session.perform(task).await;
     let turn = session.resume(performed).await.unwrap();
+    // Whether there is a code to be told.
+    let Then::Perform(task) = turn.then else { panic!("{:?}", turn.then) };
+    let performed = session.perform(task).await;
+    let turn = session.resume(performed).await.unwrap();
     assert!(matches!(turn.then, Then::End));
     assert_eq!(market.carrier(ME).len(), 1);
     node.end().await;

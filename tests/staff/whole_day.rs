@@ -334,6 +334,7 @@ fn by_hand() -> BTreeMap<String, i64> {
     all
 }
 
+#[expect(clippy::too_many_lines, reason = "one day, told from its first hour to its last")]
 async fn every_product_is_where_a_hand_computes_it(database: Database) {
     let town = Town::open(database).await;
     let (me, buyer, agent) = (town.account(ME).await, town.account(BUYER).await, town.account(AGENT).await);

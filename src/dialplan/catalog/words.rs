@@ -5,9 +5,15 @@ use crate::dialplan::event::Channel;
 use crate::dialplan::route::{Element, Route, folded};
 use crate::dialplan::speak::System;
 use crate::dialplan::value::{Type, Value};
+use crate::gsm::{septets, units};
 
 /// Characters of commands in one answer; further commands are left out, so that the answer stays one text message.
 const COMMANDS_MAX: usize = 90;
+
+/// Whether a text takes one message: 160 septets of the GSM alphabet, or 70 units of UCS-2 (3GPP TS 23.040 §9.2.3.24.1).
+fn is_one_message(text: &str) -> bool {
+    septets(text).map_or_else(|| units(text) <= 70, |septets| septets <= 160)
+}
 
 impl Catalog {
     /// What Keytone says by itself, with its values in the order of [`System::slots`], as a channel shows it.
@@ -32,9 +38,18 @@ impl Catalog {
             let command = Value::Text(self.command(route, language));
             return Some(self.system_text(language, System::CommandInvalid, vec![command], Channel::Sms));
         }
-        let commands = self.sms_commands(language, tester);
-        let told = || Value::Text(commands.join("; "));
-        (!commands.is_empty()).then(|| self.system_text(language, System::Help, vec![told()], Channel::Sms))
+        let mut commands = self.sms_commands(language, tester);
+        if commands.is_empty() {
+            return None;
+        }
+        loop {
+            let told = Value::Text(commands.join("; "));
+            let text = self.system_text(language, System::Help, vec![told], Channel::Sms);
+            if commands.len() == 1 || is_one_message(&text) {
+                return Some(text);
+            }
+            commands.pop();
+        }
     }
 
     /// The commands that are served by text message, such as `RC amount [number]`: one spelling of each, as many as a text

@@ -35,7 +35,7 @@ Examples:
         /// Of the test book: its money is none, and it pays by the connector of [test] alone
         #[arg(long)]
         test: bool,
-        /// Who holds its money: the connector of a [[provider]]; this system itself without it
+        /// Who holds its money: the connector of a `[[provider]]`; this system itself without it
         #[arg(long, value_name = "CONNECTOR", requires = "external_id", conflicts_with = "test")]
         provider: Option<String>,
         /// What the provider calls the customer's account

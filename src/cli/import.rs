@@ -28,7 +28,7 @@ const TRIES: u32 = 5;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Open accounts: customer[,number,tier,day_limit,payment_limit]
+    /// Open accounts: `customer[,number,tier,day_limit,payment_limit]`
     #[command(after_help = "\
 The first line names the columns. `customer` is the key that the other system has; the account's id follows from it, and
 the files of numbers and balances name the customer by the same key. PINs are not taken over: customers choose theirs by
@@ -45,7 +45,7 @@ Examples:
 Example:
   keytone import numbers numbers.csv --staff ana")]
     Numbers(Taken),
-    /// Book what customers have: customer,amount[,reference]
+    /// Book what customers have: `customer,amount[,reference]`
     #[command(after_help = "\
 Booked from the house account `migration`; when the other system's money has come to the bank, `keytone staff move
 migrated` clears it. A customer's amount of one reference is booked once, whatever file says it: the same amount again is
@@ -55,7 +55,7 @@ Examples:
   keytone import balances balances.csv --dry-run --staff ana
   keytone import balances balances.csv --staff ana --json")]
     Balances(Taken),
-    /// Block numbers, as callers and as targets: number[,reason]
+    /// Block numbers, as callers and as targets: `number[,reason]`
     #[command(after_help = "\
 `keytone payment suspensions` lists them; `keytone payment resume number +NUMBER` takes one off.
 

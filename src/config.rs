@@ -9,6 +9,7 @@ mod charge;
 pub mod dayone;
 pub mod gateway;
 mod house;
+pub mod order;
 pub mod policy;
 mod provider;
 pub mod routes;
@@ -62,6 +63,8 @@ pub struct Config {
     pub fee_tax: FeeTax,
     /// What staff are told of.
     pub alarms: Alarms,
+    /// Limits of orders, and where webhooks may go.
+    pub orders: order::Orders,
     /// Times and limits of charging through the intermediary account.
     pub charging: Terms,
     /// Routes, beside the numbering plan.
@@ -281,6 +284,8 @@ impl Config {
         });
         let charging =
             within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
+        let orders =
+            within(root, "orders", faults, |table, faults| order::read(table, market.currency, faults));
         let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
         let mut day_one = dayone::read(root, market.currency, &market.zone, faults);
         day_one.beside(&node.database, folder);
@@ -310,6 +315,7 @@ impl Config {
             billers,
             fee_tax,
             alarms,
+            orders,
             charging,
             routes: routing,
             day_one,

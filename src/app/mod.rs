@@ -186,6 +186,9 @@ impl Money {
                 sms_without_pin_day_minor: config.pin.sms_without_pin_day_minor,
                 ..PinSettings::default()
             },
+            webhooks_private: config.orders.webhooks_private,
+            order_limit_minor: config.orders.limit_minor,
+            order_day_limit_minor: config.orders.day_limit_minor,
             fee_tax: config.fee_tax,
             alarms: config.alarms.clone(),
             identity: config.identity.clone(),

@@ -209,6 +209,7 @@ async fn what_is_taken_back_is_refunded(database: Database) {
         town.staff(Act::Reverse { payment: id }).await;
         let wanted = if stuck { (Stage::Released, "released") } else { (Stage::Refunded, "refunded") };
         town.until(id, wanted.0).await;
+        town.until_row(id, |row| !row.open).await;
         assert_eq!(town.held(id).await.unwrap().state, wanted.1, "{suffix}");
         assert_eq!(town.state(id).await, State::Reversed);
     }

@@ -185,7 +185,11 @@ pub(super) async fn review(world: Arc<World>, payments: Payments, memory: Memory
 pub(super) fn check(store: &Store, payments: &[PaymentRow]) -> BTreeMap<Id, i64> {
     let mut got: BTreeMap<Id, i64> = BTreeMap::new();
     for refund in now(store.records(&Select::<RefundRow>::new())) {
-        if let Some(payment) = payments.iter().find(|payment| payment.id == refund.payment) {
+        let kept = |payment: &&PaymentRow| {
+            // What is given back whole gives no more than that, whatever was given before.
+            payment.id == refund.payment && !matches!(payment.state, At::Reversed | At::Refused)
+        };
+        if let Some(payment) = payments.iter().find(kept) {
             *got.entry(payment.account).or_default() += refund.refunded_minor;
         }
     }

@@ -105,8 +105,8 @@ fn statements(dialect: &Dialect, size: Size) -> Vec<String> {
             keytone::ledger::row::Kind::Customer.number()
         ));
         out.push(format!(
-            "insert into payers (account, suspended, pin_pepper, pin_tries, pin_wait_until, pin_locked, created_at, version) \
-             select {mine}, 0, 0, 0, 0, 0, 0, 1 from {series}"
+            "insert into payers (account, suspended, pin_hash, pin_pepper, pin_tries, pin_wait_until, pin_locked, created_at, \
+             version) select {mine}, 0, 'of nothing', 1, 0, 0, 0, 0, 1 from {series}"
         ));
         out.push(format!(
             "insert into bindings (msisdn, account, bound_at) select '+86139' || {}, {mine}, 0 from {series}",

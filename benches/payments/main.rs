@@ -286,6 +286,7 @@ async fn open(store: &Store, writer: &Writer, clock: &Clock, carrier: &str) -> P
     settings.day_limit_minor = i64::MAX / 4;
     settings.payment_limit_minor = i64::MAX / 4;
     settings.pin.sms_without_pin_minor = 10 * AMOUNT_MINOR;
+    settings.pin.sms_without_pin_day_minor = i64::MAX / 4;
     settings.answer_within = Duration::from_secs(30);
     let definition = Definition::parse(&sandbox::definition_toml(carrier), |_| {
         Ok(Key::new(b"a key of thirty-two bytes, or so".to_vec()))

@@ -228,12 +228,6 @@ impl Working {
         self.payments.row(&id)
     }
 
-    /// A payment, to be changed.
-    pub fn payment_mut(&mut self, id: Id) -> Option<&mut PaymentRow> {
-        self.touched_payment = Some(id);
-        self.payments.row_mut(&id)
-    }
-
     /// Adds or replaces a payment. Its reference is taken from then on.
     pub fn put_payment(&mut self, row: PaymentRow) {
         self.touched_payment = Some(row.id);

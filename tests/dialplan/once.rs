@@ -80,7 +80,7 @@ fn slips(text: &str) -> Vec<Slip> {
         }
         if !code.trim().is_empty() {
             let without = changed(&lines, at, "");
-            out.push(Slip { what: "left out", line: at + 1, text: without, most: 3 });
+            out.push(Slip { what: "left out", line: at + 1, text: without, most: 2 });
             let doubled = changed(&lines, at, &format!("{code}\n{code}"));
             out.push(Slip { what: "doubled", line: at + 1, text: doubled, most: 2 });
         }

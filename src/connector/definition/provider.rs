@@ -2,11 +2,11 @@
 //! `[capture]`, `[release]`, `[reserve_status]`, and `[refund]` where there is one.
 
 use crate::connector::contract::RefusalClass;
-use crate::connector::definition::{Reader, Request, method};
+use crate::connector::definition::{Reader, Request};
 use crate::connector::document::{Placed, Section};
 use crate::connector::map::{Status, Table};
 use crate::connector::provider::{Asking, Operation, Places, Rule, Verdict};
-use crate::connector::template::{Place, Slot};
+use crate::connector::template::Slot;
 
 /// How a provider of accounts is asked.
 #[derive(Clone, Debug)]
@@ -65,21 +65,7 @@ impl Reader<'_, '_> {
     ) -> Option<Asking> {
         let mut section = root.section(operation.section(), self.faults)?;
         let usual = if operation == Operation::Status { "GET" } else { "POST" };
-        let verb = match section.text("method", self.faults) {
-            None => method(usual),
-            Some(Placed { value, span, key }) => {
-                let found = method(&value);
-                if found.is_none() {
-                    self.faults.add(&span, &key, "expected GET, POST or PUT");
-                }
-                found
-            }
-        };
-        let path = section.need_text("path", self.faults);
-        if let Some(path) = path.as_ref().filter(|p| !p.value.starts_with('/')) {
-            self.faults.add(&path.span, &path.key, "expected a path that begins with /");
-        }
-        let path = path.and_then(|t| self.template(&t, Place::Path));
+        let (verb, path) = self.line(&mut section, usual);
         let headers = self.headers(&mut section);
         let body_text = section.text("body", self.faults);
         let body = body_text.as_ref().and_then(|text| self.body(text));

@@ -50,12 +50,12 @@ impl Reader<'_, '_> {
         Some(request)
     }
 
-    pub(super) fn request(
+    /// The method and the path of a request.
+    pub(super) fn line(
         &mut self,
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         usual: &str,
-        base: Option<&Places>,
-    ) -> Option<Request> {
+    ) -> (Option<&'static str>, Option<Template>) {
         let method = match section.text("method", self.faults) {
             None => method(usual),
             Some(Placed { value, span, key }) => {
@@ -71,6 +71,16 @@ impl Reader<'_, '_> {
             self.faults.add(&path.span, &path.key, "expected a path that begins with /");
         }
         let path = path.and_then(|t| self.template(&t, Place::Path));
+        (method, path)
+    }
+
+    pub(super) fn request(
+        &mut self,
+        mut section: Section<'_>,
+        usual: &str,
+        base: Option<&Places>,
+    ) -> Option<Request> {
+        let (method, path) = self.line(&mut section, usual);
         let headers = self.headers(&mut section);
         let body_text = section.text("body", self.faults);
         let body = body_text.as_ref().and_then(|text| self.body(text));

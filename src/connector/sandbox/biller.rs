@@ -27,7 +27,9 @@ use crate::connector::document::Fault as FileFault;
 use crate::connector::key;
 use crate::connector::key::{Encoding, Key};
 use crate::connector::sandbox::book::{Book, Record, Taken};
-use crate::connector::sandbox::wire::{Breakable, Breaker};
+use crate::connector::sandbox::serving;
+use crate::connector::sandbox::serving::answer;
+use crate::connector::sandbox::wire::Breaker;
 use crate::connector::sandbox::{Error, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::money::{Currency, Money};
 
@@ -39,8 +41,6 @@ pub const CONNECTOR: &str = "sandbox-biller";
 pub const DEFINITION: &str = include_str!("biller/connector.toml");
 /// The longest request body.
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// How far a request's timestamp may lie from now, in seconds.
-const TOLERANCE_SECONDS: u64 = 300;
 /// How long a quote holds, in seconds.
 const QUOTE_SECONDS: i64 = 600;
 /// What paying a bill costs.
@@ -125,28 +125,12 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
         .route("/v1/bills/payments/{reference}", get(status))
         .route("/log", get(log))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(biller)
-        .into_make_service_with_connect_info::<Breaker>();
-    let serve = IntoFuture::into_future(axum::serve(Breakable(listener), app));
-    tokio::select! {
-        ended = serve => ended?,
-        () = stop.cancelled() => {}
-    }
-    stop.cancel();
-    tracker.close();
-    tracker.wait().await;
-    Ok(())
+        .with_state(biller);
+    serving::serve(app, listener, stop, tracker).await
 }
 
 async fn log(State(biller): State<Arc<Biller>>) -> Response {
-    let mut text = String::new();
-    for record in biller.book.all().await {
-        if let Ok(line) = serde_json::to_string(&record) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
-    ([("content-type", "application/x-ndjson")], text).into_response()
+    serving::log(&biller.book).await
 }
 
 async fn inquire(
@@ -245,14 +229,7 @@ impl Biller {
     }
 
     fn is_signed(&self, headers: &HeaderMap, method: &str, path: &str, body: &[u8]) -> bool {
-        let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-        let (Some(signature), Some(timestamp)) = (header(SIGNATURE_HEADER), header(TIMESTAMP_HEADER)) else {
-            return false;
-        };
-        let fresh = timestamp.parse::<i64>().is_ok_and(|t| t.abs_diff(self.now()) <= TOLERANCE_SECONDS);
-        let mut over = format!("{timestamp}.{method}.{path}.").into_bytes();
-        over.extend_from_slice(body);
-        fresh && key::verify(&self.config.key, &over, Encoding::Hex, signature)
+        serving::is_signed((&self.config.key, &self.config.clock), headers, method, path, body)
     }
 
     /// An answer to an inquiry, signed unless the fault is in that.
@@ -502,9 +479,4 @@ fn shown_again(record: &Record) -> Value {
         put(&mut body, "status", "PAID");
     }
     body
-}
-
-fn answer(status: u16, body: &Value) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [("content-type", "application/json")], body.to_string()).into_response()
 }

@@ -9,6 +9,7 @@ mod book;
 mod fault;
 pub mod provider;
 mod server;
+mod serving;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -130,16 +131,7 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
     carrier.take_up().await;
     let tracker = TaskTracker::new();
     tracker.spawn(send_callbacks(Arc::clone(&carrier), queue, client, stop.clone()));
-    let app = server::router(carrier).into_make_service_with_connect_info::<wire::Breaker>();
-    let serve = IntoFuture::into_future(axum::serve(wire::Breakable(listener), app));
-    tokio::select! {
-        ended = serve => ended?,
-        () = stop.cancelled() => {}
-    }
-    stop.cancel();
-    tracker.close();
-    tracker.wait().await;
-    Ok(())
+    serving::serve(server::router(carrier), listener, stop, tracker).await
 }
 
 async fn send_callbacks(

@@ -25,12 +25,13 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::connector::definition::Definition;
 use crate::connector::document::Fault as FileFault;
-use crate::connector::key;
-use crate::connector::key::{Encoding, Key};
+use crate::connector::key::Key;
 use crate::connector::provider::Operation;
+use crate::connector::sandbox::Error;
 use crate::connector::sandbox::book::{Book, Record, Taken};
-use crate::connector::sandbox::wire::{Breakable, Breaker};
-use crate::connector::sandbox::{Error, SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use crate::connector::sandbox::serving;
+use crate::connector::sandbox::serving::answer;
+use crate::connector::sandbox::wire::Breaker;
 
 pub use fault::{FAULTS, Fault, Wrong};
 
@@ -40,8 +41,6 @@ pub const CONNECTOR: &str = "sandbox-wallet";
 pub const DEFINITION: &str = include_str!("provider/connector.toml");
 /// The longest request body.
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// How far a request's timestamp may lie from now, in seconds.
-const TOLERANCE_SECONDS: u64 = 300;
 
 /// How the sandbox provider runs.
 #[derive(Clone, Debug)]
@@ -113,28 +112,12 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
         .route("/v1/reservations/{reference}/{operation}", post(change))
         .route("/log", get(log))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(holder)
-        .into_make_service_with_connect_info::<Breaker>();
-    let serve = IntoFuture::into_future(axum::serve(Breakable(listener), app));
-    tokio::select! {
-        ended = serve => ended?,
-        () = stop.cancelled() => {}
-    }
-    stop.cancel();
-    tracker.close();
-    tracker.wait().await;
-    Ok(())
+        .with_state(holder);
+    serving::serve(app, listener, stop, tracker).await
 }
 
 async fn log(State(holder): State<Arc<Holder>>) -> Response {
-    let mut text = String::new();
-    for record in holder.book.all().await {
-        if let Ok(line) = serde_json::to_string(&record) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
-    ([("content-type", "application/x-ndjson")], text).into_response()
+    serving::log(&holder.book).await
 }
 
 async fn reserve(
@@ -240,15 +223,7 @@ async fn status(
 
 impl Holder {
     fn is_signed(&self, headers: &HeaderMap, method: &str, path: &str, body: &[u8]) -> bool {
-        let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-        let (Some(signature), Some(timestamp)) = (header(SIGNATURE_HEADER), header(TIMESTAMP_HEADER)) else {
-            return false;
-        };
-        let now = self.config.clock.now().0.div_euclid(1_000_000);
-        let fresh = timestamp.parse::<i64>().is_ok_and(|t| t.abs_diff(now) <= TOLERANCE_SECONDS);
-        let mut over = format!("{timestamp}.{method}.{path}.").into_bytes();
-        over.extend_from_slice(body);
-        fresh && key::verify(&self.config.key, &over, Encoding::Hex, signature)
+        serving::is_signed((&self.config.key, &self.config.clock), headers, method, path, body)
     }
 
     fn read(&self, body: &[u8]) -> Option<Record> {
@@ -366,9 +341,4 @@ fn shown(record: &Record) -> Value {
         "currency": record.currency,
         "status": record.code,
     })
-}
-
-fn answer(status: u16, body: &Value) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [("content-type", "application/json")], body.to_string()).into_response()
 }

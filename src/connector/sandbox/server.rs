@@ -14,18 +14,16 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::connector::key;
-use crate::connector::key::Encoding;
+use crate::connector::sandbox::Config;
 use crate::connector::sandbox::book::{Book, Record, Taken};
 use crate::connector::sandbox::fault::Fault;
+use crate::connector::sandbox::serving;
+use crate::connector::sandbox::serving::answer;
 use crate::connector::sandbox::wire::Breaker;
-use crate::connector::sandbox::{Config, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::msisdn::Msisdn;
 
 /// The longest request body.
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// How far a request's timestamp may lie from now.
-const TOLERANCE_SECONDS: i64 = 300;
 /// Callbacks waiting to be sent; more are dropped, as carriers do.
 pub(super) const CALLBACKS_MAX: usize = 4096;
 /// Status queries that are answered "not found" by [`Fault::NotFoundFirst`].
@@ -60,14 +58,7 @@ pub(super) fn router(carrier: Arc<Carrier>) -> Router {
 }
 
 async fn log(State(carrier): State<Arc<Carrier>>) -> Response {
-    let mut text = String::new();
-    for record in carrier.book.all().await {
-        if let Ok(line) = serde_json::to_string(&record) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
-    ([("content-type", "application/x-ndjson")], text).into_response()
+    serving::log(&carrier.book).await
 }
 
 async fn status(
@@ -147,16 +138,7 @@ impl Carrier {
     }
 
     fn is_signed(&self, headers: &HeaderMap, method: &str, path: &str, body: &[u8]) -> bool {
-        let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-        let (Some(signature), Some(timestamp)) = (header(SIGNATURE_HEADER), header(TIMESTAMP_HEADER)) else {
-            return false;
-        };
-        let now = self.config.clock.now().0.div_euclid(1_000_000);
-        let fresh =
-            timestamp.parse::<i64>().is_ok_and(|t| t.abs_diff(now) <= TOLERANCE_SECONDS.unsigned_abs());
-        let mut over = format!("{timestamp}.{method}.{path}.").into_bytes();
-        over.extend_from_slice(body);
-        fresh && key::verify(&self.config.key, &over, Encoding::Hex, signature)
+        serving::is_signed((&self.config.key, &self.config.clock), headers, method, path, body)
     }
 
     fn read(&self, body: &[u8]) -> Option<(Msisdn, Record)> {
@@ -294,9 +276,4 @@ pub(super) fn shown(record: &Record) -> Value {
         "currency": record.currency,
         "status": record.code,
     })
-}
-
-fn answer(status: u16, body: &Value) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [("content-type", "application/json")], body.to_string()).into_response()
 }

@@ -95,6 +95,12 @@ impl Causes {
             if UNREAD.contains(&fault.code) || param {
                 causes.unread.extend(words(line).map(str::to_owned));
             }
+            // An outcome that is left out would have set its values: `… can also end in part(bill, fee)`.
+            if fault.code == Code::F020
+                && let Some((_, outcomes)) = fault.message.split_once(" end in ")
+            {
+                causes.unread.extend(words(outcomes).map(str::to_owned));
+            }
             // A fault of the whole file has no place in it.
             if fault.code == Code::F001 && label.end > 0 {
                 causes.misplaced.insert(label.line, fault.message.clone());

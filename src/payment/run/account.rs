@@ -4,6 +4,8 @@ use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
 use crate::payment::row::{PaymentRow, State};
 use crate::payment::run::identity::Changed;
+use crate::payment::run::messages::REPLACED;
+use crate::payment::run::vouchers;
 use crate::payment::run::{Error, Payments};
 use crate::secret::Secret;
 use crate::store::PaymentFilter;
@@ -116,8 +118,8 @@ impl Payments {
         Ok(LimitSet::Now)
     }
 
-    /// Sends the plain result of a payment of this account once more, to a number of it. False when there is no such payment
-    /// or it is not at an end.
+    /// Sends the result of a payment of this account once more, to a number of it: as it was told last, or plainly when that is
+    /// forgotten by now. False when there is no such payment or it is not at an end.
     ///
     /// # Errors
     /// When it could not be committed.
@@ -129,8 +131,13 @@ impl Payments {
         if self.send_voucher_again(&payment).await? {
             return Ok(true);
         }
-        let Some(body) = (self.inner.settings.receipt)(&payment) else { return Ok(false) };
-        self.queue_sms(None, to, body).await?;
+        let Some(plain) = (self.inner.settings.receipt)(&payment) else { return Ok(false) };
+        let told = self.inner.store.outbox_of(payment.id).await?.into_iter().rev().find(|text| {
+            let replaced = text.code.as_deref() == Some(REPLACED);
+            let of_the_end = text.created_at >= payment.updated_at && text.recipient == to.as_str();
+            of_the_end && !replaced && !text.body.is_empty() && !vouchers::is_private(&text.body)
+        });
+        self.queue_sms(None, to, told.map_or(plain, |text| text.body)).await?;
         Ok(true)
     }
 }

@@ -59,8 +59,6 @@ pub const CHARGE_POINTS: &[&str] = &[
     "charge_confirm_before",
     "charge_confirm_after",
 ];
-/// Crash points that only a payment passes which goes to another carrier.
-pub const ROUTE_POINTS: &[&str] = &["reroute_before", "reroute_after"];
 
 /// The times that the wanted point was passed.
 static PASSED: AtomicU32 = AtomicU32::new(0);

@@ -226,4 +226,4 @@ impl Payments {
 }
 
 /// Why a message was never sent: the conversation had a better one.
-const REPLACED: &str = "replaced";
+pub(super) const REPLACED: &str = "replaced";

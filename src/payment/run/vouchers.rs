@@ -22,6 +22,11 @@ use crate::secret::Secret;
 const TEXT: &str = "\u{1}voucher:";
 /// In front of what is encrypted in a text of the database.
 const SEALED: &str = "\u{1}sealed:";
+/// Whether a text of the outbox is not what its reader gets: a voucher's, or an encrypted one.
+pub(super) fn is_private(text: &str) -> bool {
+    text.starts_with('\u{1}')
+}
+
 /// A code that the network took, and of which no receipt came, may be heard again for so long, microseconds: a day.
 const HEARD_AGAIN: i64 = 24 * 3_600 * 1_000_000;
 /// A code that nobody got is kept for so long, microseconds: 90 days. Then staff are told, and it goes.

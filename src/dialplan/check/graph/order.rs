@@ -34,8 +34,21 @@ impl Order<'_> {
         self.edges.get(step).into_iter().flatten().map(|edge| edge.to)
     }
 
+    /// A step that only an unreachable one leads to is not told of: the way to the first brings it back. Of a ring that nothing
+    /// leads to, its first step is told.
     fn unreachable(&self, reached: &BTreeSet<usize>, diagnostics: &mut Vec<Diagnostic>) {
-        for (_, place) in self.graph.places.iter().enumerate().filter(|(index, _)| !reached.contains(index)) {
+        let lost: Vec<usize> = (0..self.graph.places.len()).filter(|step| !reached.contains(step)).collect();
+        let led_to: BTreeSet<usize> =
+            lost.iter().flat_map(|step| self.onward(*step).filter(move |to| to != step)).collect();
+        let (heads, rest): (Vec<usize>, Vec<usize>) =
+            lost.into_iter().partition(|step| !led_to.contains(step));
+        let mut covered = BTreeSet::new();
+        for step in heads.into_iter().chain(rest) {
+            if covered.contains(&step) {
+                continue;
+            }
+            covered.extend(reach(std::iter::once(step), |step| self.onward(step)));
+            let Some(place) = self.graph.place(step) else { continue };
             let name = place.own_name();
             diagnostics.push(
                 place

@@ -218,7 +218,10 @@ fn a_conversation_in_the_terminal_pays_on_voice_and_ussd() {
         assert!(!said.contains("284913"), "the PIN is shown: {said}");
     }
     let nobody = done(&["talk", "recharge", "--no-number"], folder.path(), "");
-    assert!(nobody.contains("mobile"), "{nobody}");
+    assert!(
+        nobody.contains("Enter your account's number"),
+        "whoever shows no number tells his account: {nobody}"
+    );
 }
 
 fn copy(from: &Path, to: &Path) {

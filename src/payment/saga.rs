@@ -383,7 +383,14 @@ impl Draft<'_> {
         match told {
             Told::Released | Told::Refunded => self.enter(Stage::Released, false),
             // Refused is definite only of what was asked for: the reservation itself, or how it ended.
-            Told::Refused { .. } if operation != Operation::Release => self.enter(Stage::Released, false),
+            Told::Refused { .. } if matches!(operation, Operation::Reserve | Operation::Status) => {
+                self.enter(Stage::Released, false);
+            }
+            // A capture that was on its way when the payment was taken back: what it was to take is still kept for us.
+            Told::Refused { .. } if operation == Operation::Capture => {
+                self.row.doubt = true;
+                self.row.due_at = Some(self.now);
+            }
             Told::NotSent { .. } if operation == Operation::Reserve => self.enter(Stage::Released, false),
             Told::NotFound if self.is_gone() => self.enter(Stage::Released, false),
             Told::Captured => {

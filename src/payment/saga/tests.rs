@@ -138,6 +138,21 @@ fn an_answer_that_comes_after_the_payment_has_ended_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_capture_that_is_refused_after_the_payment_was_taken_back_sets_nothing_free() {
+    let begun = begin(&row(Stage::Capturing, false), Operation::Capture, SECOND, 4 * SECOND);
+    let taken_back = step(&begun, Standing::Ended, 2 * SECOND, &Input::Look, &rules()).unwrap();
+    assert_eq!(stage_of(&taken_back), Stage::Releasing);
+    let late = hear(&taken_back.row, Standing::Ended, 3 * SECOND, Operation::Capture, refused());
+    let row = late.map_or(taken_back.row, |step| step.row);
+    assert_eq!((row.stage, row.open), (Stage::Releasing.number(), true));
+    assert_eq!(
+        ask(&row, Standing::Ended),
+        Some(Operation::Status),
+        "how it stands is asked, then it is released"
+    );
+}
+
+#[test]
 fn the_payment_leads_and_the_reservation_follows() {
     let follow = |stage, standing| {
         let step = step(&row(stage, false), standing, SECOND, &Input::Look, &rules());
@@ -297,6 +312,8 @@ fn way() -> impl Strategy<Value = Way> {
 
 /// A provider that keeps one reservation, and is right about it whenever its answer comes through.
 struct World {
+    /// The answer on its way, and when (microseconds) nobody waits for it any more.
+    coming: Option<(Operation, Told, i64)>,
     state: Option<&'static str>,
     takes: bool,
     captures: u32,
@@ -329,8 +346,9 @@ impl World {
         }
     }
 
-    fn ask(&mut self, operation: Operation, way: Way) {
-        let told = match way {
+    /// What the one who asked hears.
+    fn answer(&mut self, operation: Operation, way: Way) -> Told {
+        match way {
             Way::Good => self.serve(operation),
             Way::NotSent => not_sent(),
             Way::LostBefore | Way::Down => unknown(),
@@ -344,8 +362,19 @@ impl World {
                 Operation::Capture | Operation::Release | Operation::Refund => refused(),
                 _ => Told::Pending,
             },
-        };
+        }
+    }
+
+    fn ask(&mut self, operation: Operation, way: Way) {
+        let told = self.answer(operation, way);
         self.hear(&Input::Answer(operation, &Answer::from(told)));
+    }
+
+    /// The answer on its way comes in, perhaps after the payment, and with it the reservation, has gone another way.
+    fn come_in(&mut self) {
+        if let Some((operation, told, _)) = self.coming.take() {
+            self.hear(&Input::Answer(operation, &Answer::from(told)));
+        }
     }
 
     fn hear(&mut self, input: &Input<'_>) -> bool {
@@ -366,7 +395,10 @@ impl World {
         true
     }
 
-    fn tend(&mut self, way: Way, crash: bool) {
+    fn tend(&mut self, way: Way, crash: bool, late: bool) {
+        if self.coming.as_ref().is_some_and(|(_, _, until)| *until <= self.now) {
+            self.come_in();
+        }
         if self.hear(&Input::Look) || self.row.due_at.is_none_or(|due| due > self.now) {
             return;
         }
@@ -382,6 +414,11 @@ impl World {
             }
             return;
         }
+        if late && self.coming.is_none() {
+            let told = self.answer(operation, way);
+            self.coming = Some((operation, told, self.now + 2 * SECOND));
+            return;
+        }
         self.ask(operation, way);
     }
 }
@@ -395,16 +432,16 @@ proptest! {
         takes in any::<bool>(),
         first in way(),
         carrier in prop::collection::vec((0_usize..30, 0_u8..5), 0..4),
-        ways in prop::collection::vec((way(), any::<bool>(), 0_i64..12), 40),
+        ways in prop::collection::vec((way(), any::<bool>(), any::<bool>(), any::<bool>(), 0_i64..12), 40),
         end in any::<bool>(),
     ) {
         let mut row = row(Stage::Reserving, true);
         row.due_at = Some(3 * SECOND);
         let mut world = World {
-            state: None, takes, captures: 0, row, payment: Standing::Waiting, books: Vec::new(), now: 0,
+            coming: None, state: None, takes, captures: 0, row, payment: Standing::Waiting, books: Vec::new(), now: 0,
         };
         world.ask(Operation::Reserve, first);
-        for (n, (way, crash, wait)) in ways.iter().enumerate() {
+        for (n, (way, crash, late, heard, wait)) in ways.iter().enumerate() {
             world.now += wait * SECOND;
             for (_, news) in carrier.iter().filter(|(at, _)| *at == n) {
                 // What the carrier, or staff, make of the payment: also against what they said before.
@@ -417,7 +454,15 @@ proptest! {
                     (same, _) => same,
                 };
             }
-            world.tend(*way, *crash && *wait > 8);
+            // An answer may take a while: others look after the reservation before it is heard.
+            world.tend(*way, *crash && *wait > 8, *late);
+            if *heard {
+                if world.coming.is_some() && world.payment == Standing::Delivered {
+                    world.payment = Standing::Ended;
+                    world.hear(&Input::Look);
+                }
+                world.come_in();
+            }
         }
         // From here on everything comes through, and the payment ends.
         if world.payment == Standing::Open {
@@ -425,7 +470,7 @@ proptest! {
         }
         for _ in 0..200 {
             world.now += 4 * SECOND;
-            world.tend(Way::Good, false);
+            world.tend(Way::Good, false, false);
             if world.payment == Standing::Open {
                 world.payment = if end { Standing::Delivered } else { Standing::Ended };
             }

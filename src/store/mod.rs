@@ -8,6 +8,7 @@ pub mod accounting;
 mod columns;
 pub mod error;
 mod forget;
+mod gather;
 pub mod keys;
 pub mod memory;
 mod messages;
@@ -147,6 +148,20 @@ macro_rules! read {
     };
 }
 
+/// Sends a read by key to the database that is there, together with those that are asked for at the same time.
+macro_rules! point {
+    ($store:expr, $name:ident $(, $argument:expr)*) => {
+        match $store {
+            Store::Sqlite(db) => db.points().$name(db.readers(), $($argument),*).await,
+            Store::Postgres(db) => db.points().$name(db.pool(), $($argument),*).await,
+            Store::Memory(db) => {
+                db.reading().await?;
+                memory::reads::$name(&db.tables(), $($argument),*)
+            }
+        }
+    };
+}
+
 /// Sends a conditional update to the database that is there.
 macro_rules! update {
     ($store:expr, $name:ident $(, $argument:expr)*) => {
@@ -275,8 +290,8 @@ impl Store {
     pub async fn record<T: Recorded>(&self, key: &[Cell]) -> Result<Option<T>, Error> {
         let key = T::key(key);
         let found = match self {
-            Self::Sqlite(db) => sqlite::records::find(db.readers(), &key).await,
-            Self::Postgres(db) => postgres::records::find(db.pool(), &key).await,
+            Self::Sqlite(db) => db.points().record(db.readers(), key).await,
+            Self::Postgres(db) => db.points().record(db.pool(), key).await,
             Self::Memory(db) => {
                 db.reading().await?;
                 Ok(memory::records::find(&db.tables(), &key))
@@ -303,6 +318,19 @@ impl Store {
                 db.reading().await?;
                 Ok(memory::records::select(&db.tables(), wanted))
             }
+        };
+        found?.iter().map(read_record).collect()
+    }
+
+    /// Rows of such a table that many ask for alike at the same time: equal lists are read once.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn shared_records<T: Recorded>(&self, wanted: &Select<T>) -> Result<Vec<T>, Error> {
+        let found = match self {
+            Self::Sqlite(db) => db.points().list(db.readers(), wanted).await,
+            Self::Postgres(db) => db.points().list(db.pool(), wanted).await,
+            Self::Memory(_) => return self.records(wanted).await,
         };
         found?.iter().map(read_record).collect()
     }
@@ -345,7 +373,7 @@ impl Store {
     /// # Errors
     /// As every read.
     pub async fn payer(&self, account: Id) -> Result<Option<PayerRow>, Error> {
-        read!(self, payer, account)
+        point!(self, payer, account)
     }
 
     /// How many PINs were made with each pepper, by its version.
@@ -361,7 +389,7 @@ impl Store {
     /// # Errors
     /// As every read.
     pub async fn binding(&self, msisdn: &Msisdn) -> Result<Option<BindingRow>, Error> {
-        read!(self, binding, msisdn)
+        point!(self, binding, msisdn)
     }
 
     /// The numbers of an account, oldest binding first.
@@ -377,7 +405,7 @@ impl Store {
     /// # Errors
     /// As every read.
     pub async fn payment(&self, id: Id) -> Result<Option<PaymentRow>, Error> {
-        read!(self, payment, id)
+        point!(self, payment, id)
     }
 
     /// The payment of a spoken reference.
@@ -477,12 +505,7 @@ impl Store {
     /// # Errors
     /// As every read.
     pub async fn suspended(&self, keys: &[(String, String)]) -> Result<bool, Error> {
-        for (scope, key) in keys {
-            if read!(self, suspended, scope, key)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        point!(self, suspended, keys)
     }
 
     /// Everything that is shut.

@@ -7,13 +7,12 @@ use sqlx::AssertSqlSafe;
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
 use crate::payment::row::{
-    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PayerRow, PaymentRow,
-    SessionRow, State, SuspensionRow,
+    AttemptRow, BindingRow, CounterKey, CounterRow, EventRow, PairKey, PairRow, PaymentRow, SessionRow,
+    State, SuspensionRow,
 };
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, event_columns,
-    hold_columns, pair_columns, payer_columns, payment_columns, session_columns, suspension_columns,
-    transfer_columns,
+    hold_columns, pair_columns, payment_columns, session_columns, suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
 use crate::store::{PaymentFilter, Total};
@@ -78,31 +77,16 @@ pub(in crate::store) async fn totals(pool: &Pool) -> Result<Vec<Total>, Error> {
     .await
 }
 
-pub(in crate::store) async fn payer(pool: &Pool, account: Id) -> Result<Option<PayerRow>, Error> {
-    const SQL: &str = concat!("select ", payer_columns!(), " from payers where account = $1");
-    one(pool, by_id(SQL, account), decode::payer).await
-}
-
 pub(in crate::store) async fn pins_by_pepper(pool: &Pool) -> Result<Vec<(i32, i64)>, Error> {
     const SQL: &str = "select pin_pepper, count(*) from payers where pin_hash is not null \
         group by pin_pepper order by pin_pepper";
     all(pool, sqlx::query(SQL), decode::pepper_count).await
 }
 
-pub(in crate::store) async fn binding(pool: &Pool, msisdn: &Msisdn) -> Result<Option<BindingRow>, Error> {
-    const SQL: &str = concat!("select ", binding_columns!(), " from bindings where msisdn = $1");
-    one(pool, sqlx::query(SQL).bind(msisdn.as_str().to_owned()), decode::binding).await
-}
-
 pub(in crate::store) async fn bindings_of(pool: &Pool, account: Id) -> Result<Vec<BindingRow>, Error> {
     const SQL: &str =
         concat!("select ", binding_columns!(), " from bindings where account = $1 order by bound_at, msisdn");
     all(pool, by_id(SQL, account), decode::binding).await
-}
-
-pub(in crate::store) async fn payment(pool: &Pool, id: Id) -> Result<Option<PaymentRow>, Error> {
-    const SQL: &str = concat!("select ", payment_columns!(), " from payments where id = $1");
-    one(pool, by_id(SQL, id), decode::payment).await
 }
 
 pub(in crate::store) async fn payment_by_reference(
@@ -245,13 +229,6 @@ pub(in crate::store) async fn counter(pool: &Pool, key: &CounterKey) -> Result<O
         concat!("select ", counter_columns!(), " from counters where scope = $1 and owner = $2 and day = $3");
     let query = sqlx::query(SQL).bind(i64::from(key.scope)).bind(key.owner.clone()).bind(i64::from(key.day));
     one(pool, query, decode::counter).await
-}
-
-pub(in crate::store) async fn suspended(pool: &Pool, scope: &str, key: &str) -> Result<bool, Error> {
-    const SQL: &str =
-        concat!("select ", suspension_columns!(), " from suspensions where scope = $1 and key = $2");
-    let query = sqlx::query(SQL).bind(scope.to_owned()).bind(key.to_owned());
-    Ok(one(pool, query, decode::suspension).await?.is_some())
 }
 
 pub(in crate::store) async fn suspensions(pool: &Pool) -> Result<Vec<SuspensionRow>, Error> {

@@ -75,27 +75,54 @@ fn key_is(shape: &Shape, first: usize) -> String {
     parts.map(|(n, (name, _))| format!("{name} = ${}", first + n)).collect::<Vec<_>>().join(" and ")
 }
 
-/// Loads the rows of a batch, locked where the database has locks for rows, in the order of tables and keys.
-pub(super) async fn load(conn: &mut Conn, keys: &BTreeSet<RecordKey>) -> Result<Vec<Record>, Error> {
-    let mut found = Vec::new();
-    let keys: Vec<&RecordKey> = keys.iter().collect();
+/// A list of keys of one table as a statement holds it.
+struct Part<'k> {
+    shape: &'static Shape,
+    sql: String,
+    cells: Vec<&'k Cell>,
+}
+
+/// Cuts keys, in their order, into statements; `lock` locks what they read.
+fn parts<'k>(keys: &[&'k RecordKey], lock: &str) -> Vec<Part<'k>> {
+    let mut made = Vec::new();
     for run in keys.chunk_by(|a, b| a.shape == b.shape) {
         let Some(shape) = run.first().map(|key| key.shape) else { continue };
         let key_columns = names(shape.columns.get(..shape.key).unwrap_or_default());
         for chunk in run.chunks(LENGTHS.first().copied().unwrap_or(1)) {
             let length = LENGTHS.iter().rev().copied().find(|l| *l >= chunk.len()).unwrap_or(chunk.len());
             let sql = format!(
-                "select {} from {} where ({key_columns}) in (values {}) order by {key_columns}{LOCK}",
+                "select {} from {} where ({key_columns}) in (values {}) order by {key_columns}{lock}",
                 names(shape.columns),
                 shape.table,
                 places(length, shape.key)
             );
             // The last key is repeated to fill the statement.
             let filled = (0..length).filter_map(|n| chunk.get(n).or_else(|| chunk.last()));
-            let cells = filled.flat_map(|key| key.cells.iter());
-            for row in query(sql, cells).fetch_all(&mut *conn).await? {
-                found.push(decode(shape, &row)?);
-            }
+            made.push(Part { shape, sql, cells: filled.flat_map(|key| key.cells.iter()).collect() });
+        }
+    }
+    made
+}
+
+/// Loads the rows of a batch, locked where the database has locks for rows, in the order of tables and keys.
+pub(super) async fn load(conn: &mut Conn, keys: &BTreeSet<RecordKey>) -> Result<Vec<Record>, Error> {
+    let mut found = Vec::new();
+    let keys: Vec<&RecordKey> = keys.iter().collect();
+    for Part { shape, sql, cells } in parts(&keys, LOCK) {
+        for row in query(sql, cells).fetch_all(&mut *conn).await? {
+            found.push(decode(shape, &row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Rows by their keys, of any tables.
+pub(super) async fn find(pool: &Pool, mut keys: Vec<RecordKey>) -> Result<Vec<Record>, Error> {
+    keys.sort_unstable();
+    let mut found = Vec::new();
+    for Part { shape, sql, cells } in parts(&keys.iter().collect::<Vec<_>>(), "") {
+        for row in query(sql, cells).fetch_all(pool).await? {
+            found.push(decode(shape, &row)?);
         }
     }
     Ok(found)
@@ -133,14 +160,6 @@ pub(super) async fn write(conn: &mut Conn, changes: &Changes) -> Result<(), Erro
         query(sql, cells).execute(&mut *conn).await?;
     }
     Ok(())
-}
-
-/// One row by its key.
-pub(in crate::store) async fn find(pool: &Pool, key: &RecordKey) -> Result<Option<Record>, Error> {
-    let shape = key.shape;
-    let sql = format!("select {} from {} where {}", names(shape.columns), shape.table, key_is(shape, 1));
-    let row = query(sql, &key.cells).fetch_optional(pool).await?;
-    row.map(|row| decode(shape, &row)).transpose()
 }
 
 /// Rows by the values of their columns.

@@ -316,7 +316,7 @@ macro_rules! record {
 pub(crate) use record;
 
 /// How a column of a wanted row stands to a value.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Compare {
     /// Equal.
     Equal,

@@ -125,10 +125,10 @@ impl Payments {
     async fn pay_bill_through(&self, request: BillRequest) -> Result<PayOutcome, Error> {
         crash_point("received");
         // Before anything is written: what is resolved from now on is heard.
-        let mut changes = self.changes();
+        let mut news = self.inner.news.of(request.id);
         if let Some(known) = self.inner.store.payment(request.id).await? {
             return match self.is_same(&request, &known) {
-                true => self.wait(known, &mut changes).await,
+                true => self.wait(known, &mut news).await,
                 false => Err(Error::IdReused),
             };
         }
@@ -155,9 +155,9 @@ impl Payments {
             day_limit_minor: self.bill_day_limit(request.account).await?,
         };
         match self.authorise(intent, draft, passed).await? {
-            Ok(payment) => self.carry_on(payment, &mut changes).await,
+            Ok(payment) => self.carry_on(payment, &mut news).await,
             Err(Refusal::PaymentExists(known)) if self.is_same(&request, &known) => {
-                self.wait(*known, &mut changes).await
+                self.wait(*known, &mut news).await
             }
             Err(refusal) => bill_refused(refusal),
         }

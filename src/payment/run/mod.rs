@@ -23,6 +23,7 @@ mod lookup;
 mod lost;
 mod merchants;
 mod messages;
+mod news;
 mod orders;
 pub mod passbook;
 mod pay;
@@ -86,8 +87,6 @@ pub use schedule::Recovered;
 pub use stranger::{Claimed, Proved};
 pub use trust::Needs;
 
-/// Changes that a slow listener may fall behind by; it then reads the rows.
-const CHANGES_MAX: usize = 1024;
 /// The outbox's kind of an SMS.
 const SMS: &str = "sms";
 
@@ -210,7 +209,7 @@ struct Inner {
     pool: Pool,
     swaps: Swaps,
     tracker: TaskTracker,
-    changes: broadcast::Sender<Change>,
+    news: news::News,
     /// What stands in for HTTP to merchants in a simulation.
     hooks: OnceLock<Arc<dyn Wire>>,
 }
@@ -253,7 +252,6 @@ impl Payments {
             }
         }
         let pool = Pool::new(settings.pin.pool, settings.pin.queue_max);
-        let (changes, _) = broadcast::channel(CHANGES_MAX);
         let inner = Inner {
             settings,
             lookups: Lookups::start(store.clone(), clock.clone()),
@@ -268,7 +266,7 @@ impl Payments {
             pool,
             swaps: Swaps::default(),
             tracker: TaskTracker::new(),
-            changes,
+            news: news::News::new(),
             hooks: OnceLock::new(),
         };
         let payments = Self { inner: Arc::new(inner), acting: None, standing: None, language: None };
@@ -345,7 +343,7 @@ impl Payments {
     /// Every change of a payment from now on.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.inner.changes.subscribe()
+        self.inner.news.all()
     }
 
     /// Waits until no payment of this process is under way; false when some still are after `within`.

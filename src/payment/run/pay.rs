@@ -1,23 +1,24 @@
 //! One payment from the confirmed PIN to the carrier and back.
 //!
 //! ```text
-//!  same id? ─► suspended? ─► PIN try counted ─► PIN hashed ─► limits, hold, payment   (one commit)
-//!                                                             attempt, hold kept      (one commit)
+//!  same id? ─► suspended? ─► PIN try counted ─► PIN hashed ─► limits, hold, payment, attempt   (one commit)
 //!                                                             request to the carrier
-//!                                                             outcome, money, SMS     (one commit)
+//!                                                             outcome, money, SMS              (one commit)
 //! ```
+//! An account that a provider holds is asked for its money between the payment and the attempt, which is a commit of its own
+//! then. A process that ends between the first commit and the request leaves a payment that may have been sent: the carrier is
+//! asked, and one that it does not know ends refused.
+//!
 //! The caller waits for a definite outcome as long as the market says; the work itself never stops for that.
 
 use std::time::Duration;
-
-use tokio::sync::broadcast;
 
 use crate::connector::bill::BillOrder;
 use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome, RefusalClass};
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
-use crate::payment::answer::{Change, Channel, PayOutcome, PayRequest, Pin};
+use crate::payment::answer::{Channel, PayOutcome, PayRequest, Pin};
 use crate::payment::decision::Source;
 use crate::payment::fold::{ids, suspension_keys};
 use crate::payment::pin;
@@ -25,6 +26,7 @@ use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
+use crate::payment::run::news::Listener;
 use crate::payment::run::providers::Outside;
 use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
@@ -82,9 +84,9 @@ impl Payments {
     async fn pay_through(&self, request: PayRequest) -> Result<PayOutcome, Error> {
         crash_point("received");
         // Before anything is written: what is resolved from now on is heard.
-        let mut changes = self.changes();
+        let mut news = self.inner.news.of(request.id);
         if let Some(known) = self.inner.store.payment(request.id).await? {
-            return self.answer_again(&request, known, &mut changes).await;
+            return self.answer_again(&request, known, &mut news).await;
         }
         let mut draft = match self.judge_unpaid(&request).await? {
             Ok(draft) => draft,
@@ -113,23 +115,23 @@ impl Payments {
         let payment = match self.authorise(intent, draft, passed).await? {
             Ok(payment) => payment,
             Err(Refusal::PaymentExists(known)) => {
-                return self.answer_again(&request, *known, &mut changes).await;
+                return self.answer_again(&request, *known, &mut news).await;
             }
             Err(refusal) => return self.refusal(&request, fee_minor, refusal),
         };
-        self.carry_on(payment, &mut changes).await
+        self.carry_on(payment, &mut news).await
     }
 
     /// Carries an authorised payment out, whoever waits, and waits.
     pub(super) async fn carry_on(
         &self,
         payment: PaymentRow,
-        changes: &mut broadcast::Receiver<Change>,
+        news: &mut Listener,
     ) -> Result<PayOutcome, Error> {
         let this = self.clone();
         let authorised = payment.clone();
         self.inner.tracker.spawn(async move { this.carry_out(authorised).await });
-        self.wait(payment, changes).await
+        self.wait(payment, news).await
     }
 
     /// What can be said before a PIN try is counted: the route, the amount, suspensions, assurance.
@@ -254,8 +256,8 @@ impl Payments {
         Ok(PinVerdict::Wrong { left: rules.tries_max.saturating_sub(tries) })
     }
 
-    /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written. Without a PIN nothing
-    /// has `passed`.
+    /// One commit: the PIN passed, limits and duplicates judged, the hold placed, the payment written, and with it the attempt
+    /// when no provider is to be asked first. Without a PIN nothing has `passed`.
     pub(super) async fn authorise(
         &self,
         intent: Intent,
@@ -295,8 +297,19 @@ impl Payments {
                 repeat: intent.repeat,
                 without_pin: passed.is_none().then_some(settings.pin.sms_without_pin_day_minor),
             };
+            // Nothing stands between the hold and the request unless a provider holds the money.
+            let submit = reservation.is_none().then(|| {
+                let attempt = self.attempt(draft.id, 1, &draft.connector);
+                // The version in which the payment is written.
+                Op::Submit { payment: draft.id, version: 1, attempt }
+            });
             let authorise = Op::Authorise(Box::new(authorise));
-            let ops = passed.iter().cloned().chain([authorise]).chain(reservation.iter().map(Op::add));
+            let ops = passed
+                .iter()
+                .cloned()
+                .chain([authorise])
+                .chain(reservation.iter().map(Op::add))
+                .chain(submit);
             match self.commit(ops.collect()).await? {
                 Ok(done) => {
                     crash_point("authorise_after");
@@ -323,16 +336,21 @@ impl Payments {
         }
     }
 
-    /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves.
+    /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves. A payment
+    /// whose attempt was written with its hold may leave at once.
     pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) {
         let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
         let mut attempt = self.attempt(payment.id, 1, &payment.connector);
         crash_point("submit_before");
-        let payment = match self.submit(&payment, &attempt, &with).await {
-            Ok(payment) => payment,
-            Err(error) => {
-                tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
-                return;
+        let payment = if payment.state == State::Submitting && with.is_empty() {
+            payment
+        } else {
+            match self.submit(&payment, &attempt, &with).await {
+                Ok(payment) => payment,
+                Err(error) => {
+                    tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
+                    return;
+                }
             }
         };
         attempt.created_at = payment.updated_at;
@@ -400,12 +418,12 @@ impl Payments {
         &self,
         request: &PayRequest,
         known: PaymentRow,
-        changes: &mut broadcast::Receiver<Change>,
+        news: &mut Listener,
     ) -> Result<PayOutcome, Error> {
         let same = known.account == request.account
             && known.target.phone() == Some(&request.phone)
             && known.amount_minor == request.amount_minor;
-        if same { self.wait(known, changes).await } else { Err(Error::IdReused) }
+        if same { self.wait(known, news).await } else { Err(Error::IdReused) }
     }
 
     /// What came of a payment that was asked for before, as [`Payments::pay`] would have told it. Nothing when no payment of
@@ -414,20 +432,15 @@ impl Payments {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn outcome_of(&self, id: Id) -> Result<Option<PayOutcome>, Error> {
-        let mut changes = self.changes();
+        let mut news = self.inner.news.of(id);
         match self.inner.store.payment(id).await? {
-            Some(known) => self.wait(known, &mut changes).await.map(Some),
+            Some(known) => self.wait(known, &mut news).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// Waits for a definite outcome, at most as long as the market lets a caller wait.
-    pub(super) async fn wait(
-        &self,
-        payment: PaymentRow,
-        changes: &mut broadcast::Receiver<Change>,
-    ) -> Result<PayOutcome, Error> {
-        let id = payment.id;
+    pub(super) async fn wait(&self, payment: PaymentRow, news: &mut Listener) -> Result<PayOutcome, Error> {
         let pending = PayOutcome::Pending { receipt: payment.reference.clone() };
         if payment.state.is_definite() {
             crash_point("told");
@@ -435,15 +448,7 @@ impl Payments {
         }
         let definite = async {
             loop {
-                let payment = match changes.recv().await {
-                    Ok(change) if change.payment.id == id => change.payment,
-                    Ok(_) => continue,
-                    Err(broadcast::error::RecvError::Lagged(_)) => match self.inner.store.payment(id).await {
-                        Ok(Some(payment)) => payment,
-                        Ok(None) | Err(_) => continue,
-                    },
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                };
+                let payment = news.next().await?;
                 if payment.state.is_definite() {
                     return Some(told(&payment));
                 }

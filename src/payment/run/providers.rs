@@ -323,8 +323,7 @@ impl Payments {
                     tracing::info!(payment = %id, provider, stage, "reservation");
                 }
                 if let Some(payment) = done.payment {
-                    // Nobody may be listening.
-                    let _ = self.inner.changes.send(Change { payment });
+                    self.inner.news.tell(&payment);
                 }
                 Ok(true)
             }

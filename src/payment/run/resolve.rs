@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::connector::contract::Outcome;
-use crate::payment::answer::Change;
 use crate::payment::decision::{Act, Seen, Source, Step, decide};
 use crate::payment::posting;
 use crate::payment::row::record::cell;
@@ -237,8 +236,7 @@ impl Payments {
             let outcome = outcome.name();
             tracing::info!(payment = %id, reference, ?state, class, outcome, "payment");
         }
-        // Nobody may be listening.
-        let _ = self.inner.changes.send(Change { payment: payment.clone() });
+        self.inner.news.tell(payment);
     }
 }
 

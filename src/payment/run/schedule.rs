@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connector::contract::{Outcome, Unclear};
 use crate::ledger::command::Command;
-use crate::payment::answer::Change;
 use crate::payment::decision::Source;
 use crate::payment::row::{PaymentRow, State};
 use crate::payment::run::crash::{crash_point, planted};
@@ -265,7 +264,7 @@ impl Payments {
         match self.commit(ops).await? {
             Ok(done) => {
                 let payment = done.payment.ok_or(Error::IdReused)?;
-                let _ = self.inner.changes.send(Change { payment: payment.clone() });
+                self.inner.news.tell(&payment);
                 Ok(Some(payment))
             }
             Err(Refusal::Stale | Refusal::NotAllowed(_)) => Ok(None),

@@ -18,6 +18,8 @@ use crate::payment::upkeep::{Notice, SCOPES, When, Window};
 
 /// Most windows that are planned at once by command.
 pub const PLANNED_MAX: u32 = 200;
+/// How long questions for planned windows are alike, microseconds.
+const ALIKE: i64 = 60_000_000;
 
 /// What somebody wants to pay, as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +70,13 @@ impl Payments {
     /// # Errors
     /// When the database does not answer.
     pub async fn planned(&self) -> Result<Vec<MaintenanceRow>, Error> {
-        let wanted = Select::new().from("until_at", &self.now()).order("until_at").limit(PLANNED_MAX);
-        Ok(self.inner.store.records(&wanted).await?)
+        let now = self.now();
+        // Every payment asks: alike for a while, so that those of one moment are one question.
+        let since = now.saturating_sub(now.rem_euclid(ALIKE));
+        let wanted = Select::new().from("until_at", &since).order("until_at").limit(PLANNED_MAX);
+        let mut planned: Vec<MaintenanceRow> = self.inner.store.shared_records(&wanted).await?;
+        planned.retain(|window| window.until_at >= now);
+        Ok(planned)
     }
 
     /// Plans a window, with who and why in the audit log. Payments that are under way go on in it.

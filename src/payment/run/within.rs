@@ -2,7 +2,7 @@
 
 use crate::ledger::command::Refusal as LedgerRefusal;
 use crate::msisdn::Msisdn;
-use crate::payment::answer::{Change, Channel, PayOutcome};
+use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::fold::ids;
 use crate::payment::pin;
 use crate::payment::reference;
@@ -145,8 +145,7 @@ impl Payments {
             match self.commit(ops).await? {
                 Ok(done) => {
                     let payment = done.payment.ok_or(Error::IdReused)?;
-                    // Nobody may be listening.
-                    let _ = self.inner.changes.send(Change { payment: payment.clone() });
+                    self.inner.news.tell(&payment);
                     return Ok(Ok(payment));
                 }
                 Err(Refusal::Exists("reference")) => {}

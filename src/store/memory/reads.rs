@@ -184,8 +184,8 @@ pub(in crate::store) fn counter(tables: &Tables, key: &CounterKey) -> Result<Opt
     Ok(tables.counters.get(key).cloned())
 }
 
-pub(in crate::store) fn suspended(tables: &Tables, scope: &str, key: &str) -> Result<bool, Error> {
-    Ok(tables.suspensions.contains_key(&(scope.to_owned(), key.to_owned())))
+pub(in crate::store) fn suspended(tables: &Tables, keys: &[(String, String)]) -> Result<bool, Error> {
+    Ok(keys.iter().any(|key| tables.suspensions.contains_key(key)))
 }
 
 pub(in crate::store) fn suspensions(tables: &Tables) -> Result<Vec<SuspensionRow>, Error> {

@@ -19,6 +19,9 @@ pub(super) mod outbox;
 #[path = "../periods.rs"]
 pub(super) mod periods;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../points.rs"]
+mod points;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
@@ -41,6 +44,8 @@ use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
 use crate::store::migrate::{Applied, POSTGRES, migrator, status};
 
+use self::points::Points;
+
 /// What locks the rows that a statement reads.
 const LOCK: &str = " for no key update";
 type Db = sqlx::Postgres;
@@ -59,6 +64,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Postgres {
     pool: Pool,
+    points: Points,
 }
 
 /// A batch in progress.
@@ -81,11 +87,15 @@ impl Postgres {
             .after_connect(|conn, _| Box::pin(steady_plans(conn)))
             .connect_with(options)
             .await?;
-        Ok(Self { pool })
+        Ok(Self { pool, points: Points::default() })
     }
 
     pub(super) const fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    pub(super) const fn points(&self) -> &Points {
+        &self.points
     }
 
     /// A connection for the statements of `outbox`.

@@ -18,6 +18,9 @@ pub(super) mod outbox;
 #[path = "../periods.rs"]
 pub(super) mod periods;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
+#[path = "../points.rs"]
+mod points;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
 #[path = "../reads.rs"]
 pub(super) mod reads;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, whose row types differ")]
@@ -46,6 +49,7 @@ use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
 use crate::store::migrate::{Applied, SQLITE, migrator, status};
 
+use self::points::Points;
 use self::seen::Seen;
 
 /// What SQLite says to a rollback when it has rolled back by itself.
@@ -74,6 +78,7 @@ pub struct Sqlite {
     writer: Arc<Mutex<Writing>>,
     readers: Pool,
     updater: Pool,
+    points: Points,
 }
 
 /// The connection that writes.
@@ -116,11 +121,16 @@ impl Sqlite {
             writer: Arc::new(Mutex::new(writing)),
             readers: pool(READERS).connect_lazy_with(options.clone().pragma("query_only", "on")),
             updater: pool(1).connect_lazy_with(options),
+            points: Points::default(),
         })
     }
 
     pub(super) const fn readers(&self) -> &Pool {
         &self.readers
+    }
+
+    pub(super) const fn points(&self) -> &Points {
+        &self.points
     }
 
     pub(super) const fn updater(&self) -> &Pool {

@@ -40,6 +40,7 @@ mod stranger;
 mod testbook;
 mod tiers;
 mod trust;
+mod turns;
 pub mod upkeep;
 mod vouchers;
 mod webhooks;
@@ -68,6 +69,7 @@ use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
 use crate::payment::run::trust::Swaps;
+use crate::payment::run::turns::Turns;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
@@ -208,6 +210,7 @@ struct Inner {
     owner: Id,
     clock: Clock,
     pool: Pool,
+    turns: Turns,
     swaps: Swaps,
     tracker: TaskTracker,
     changes: broadcast::Sender<Change>,
@@ -266,6 +269,7 @@ impl Payments {
             owner: Id::new(clock.now().0),
             clock,
             pool,
+            turns: Turns::default(),
             swaps: Swaps::default(),
             tracker: TaskTracker::new(),
             changes,

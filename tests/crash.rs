@@ -5,6 +5,7 @@
 //!
 //! The processes that are killed are this test binary itself, started again in another role.
 
+mod full;
 mod kinds;
 mod space;
 

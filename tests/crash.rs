@@ -8,6 +8,7 @@
 mod full;
 mod kinds;
 mod space;
+mod whole;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;

@@ -181,7 +181,7 @@ fn a_server_that_died_of_a_full_disk_is_waited_for() {
     call.press(&format!("{PIN}#")).hear("recharged").they_end();
     disk.fill(true);
     runtime.block_on(fill_the_log(&database));
-    Phone::of(&house, OWN).hear("trouble").they_end();
+    Phone::of(&house, OWN).they_end().assert_said("trouble");
     assert!(house.is_alive(), "{}", house.log_tail());
     disk.fill(false);
     runtime.block_on(until_it_answers(&database));

@@ -3,6 +3,7 @@
 
 pub(crate) mod baresip;
 pub(crate) mod checker;
+pub(crate) mod cut;
 pub(crate) mod daemon;
 pub(crate) mod disk;
 pub(crate) mod ear;

@@ -108,14 +108,24 @@ impl Cluster {
     }
 }
 
-/// The address of a new, empty database in the cluster of this test process. Fails the test when there is no server to
-/// start.
-pub(crate) async fn database_url() -> String {
+/// The cluster of this test process. Fails the test when there is no server to start.
+fn ours() -> &'static Cluster {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
     match CLUSTER.get_or_init(|| Cluster::start(false)) {
-        Ok(cluster) => cluster.database().await,
+        Ok(cluster) => cluster,
         Err(why) => panic!("{why}"),
     }
+}
+
+/// The address of a new, empty database in the cluster of this test process.
+pub(crate) async fn database_url() -> String {
+    ours().database().await
+}
+
+/// Where the socket of that cluster is.
+#[allow(dead_code, reason = "the bench does not ask for it")]
+pub(crate) fn socket_of_ours() -> &'static Path {
+    ours().socket_dir()
 }
 
 /// Takes a database away (`false`): its connections are cut and no new one is let in; or gives it back (`true`).

@@ -37,7 +37,7 @@ enum Fate {
 impl Counts {
     fn fate(&self, every: usize) -> Fate {
         let n = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.over.load(Ordering::SeqCst) || n % every != 0 {
+        if self.over.load(Ordering::SeqCst) || !n.is_multiple_of(every) {
             Fate::Passes
         } else if (n / every).is_multiple_of(2) {
             self.lost.fetch_add(1, Ordering::SeqCst);
@@ -105,7 +105,8 @@ async fn carry(client: TcpStream, socket: PathBuf, every: usize, counts: Arc<Cou
         let mut first = true;
         while let Some(message) = message(&mut from_client, first).await {
             first = false;
-            match if is_commit(&message) { counts.fate(every) } else { Fate::Passes } {
+            let fate = if is_commit(&message) { counts.fate(every) } else { Fate::Passes };
+            match fate {
                 Fate::Passes => {}
                 Fate::Lost => return,
                 Fate::Unheard => mute.store(true, Ordering::SeqCst),

@@ -21,13 +21,14 @@ serve() {
     "$@" "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync="$fsync" -c max_connections=200 \
         -c shared_buffers=256MB -c max_wal_size=4GB >>"$dir/server.log" 2>&1
 }
-(serve "$@"; while [ -e "$dir/again" ]; do sleep 1; serve "$@"; done) &
+(serve "$@"; while [ -e "$dir/again" ] && sleep 1 && [ -e "$dir/again" ]; do serve "$@"; done) &
 server=$!
 tries=0
 until "$bin/pg_isready" -q -h "$dir"; do
     tries=$((tries + 1))
     if [ $tries -gt 300 ] || ! kill -0 $server 2>/dev/null; then
-        echo "failed: postgres: $(tail -3 "$dir/server.log")"; kill -QUIT $server 2>/dev/null; clean; exit 1
+        echo "failed: postgres: $(tail -3 "$dir/server.log")"
+        kill -QUIT "$(head -1 "$dir/data/postmaster.pid" 2>/dev/null)" $server 2>/dev/null; clean; exit 1
     fi
     sleep 0.1
 done
@@ -35,8 +36,12 @@ unset LD_PRELOAD
 echo ready
 read -r _
 rm -f "$dir/again"
-postmaster=$(head -1 "$dir/data/postmaster.pid" 2>/dev/null)
-kill -QUIT "${postmaster:-$server}" 2>/dev/null
+# It may just be starting once more: then there is nobody yet to be ended.
+while kill -0 $server 2>/dev/null; do
+    postmaster=$(head -1 "$dir/data/postmaster.pid" 2>/dev/null)
+    [ -z "$postmaster" ] || kill -QUIT "$postmaster" 2>/dev/null
+    sleep 0.1
+done
 wait $server
 clean
 "#;

@@ -8,6 +8,7 @@
 //! told is so.
 
 mod air;
+mod judge;
 mod town;
 mod wishes;
 
@@ -48,7 +49,7 @@ const PROVIDER_POINTS: &[&str] = &[
     "provider_after",
 ];
 
-/// The steps of a kind. Only a node that is alone takes up at its start what another left, and says so to SQLite alone.
+/// The steps of a kind. At its start the daemon takes up what another left only where it is alone on its database: on SQLite.
 fn points(kind: Kind, alone: bool) -> Vec<&'static str> {
     let all: Vec<&[&'static str]> = match kind {
         Kind::Recharge => vec![POINTS, REROUTE_POINTS],
@@ -95,6 +96,18 @@ async fn the_daemon_is_killed_at_every_step_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_daemon_is_killed_at_every_step_on_postgres() {
     every_kind(false).await;
+}
+
+/// A daemon that forgets what it was asked before is found out by those who ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_forgets_is_found_out() {
+    let forgetful = tokio::spawn(async {
+        let mut town = Town::open(Kind::Charge, String::new()).await.broken("deposit_not_recognised");
+        town.die_at("charge_deposit_after").await;
+        town.finish(|| {}).await;
+    });
+    let why = forgetful.await.unwrap_err().to_string();
+    assert!(why.contains("deposit"), "{why}");
 }
 
 /// The daemon's line to PostgreSQL is cut at one of every few commits, some of which happened and some of which did not.

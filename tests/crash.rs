@@ -5,8 +5,10 @@
 //!
 //! The processes that are killed are this test binary itself, started again in another role.
 
+mod full;
 mod kinds;
 mod space;
+mod whole;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;

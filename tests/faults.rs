@@ -13,6 +13,8 @@ use keytone::payment::run::Error;
 use keytone::payment::run::reconcile::Compared;
 use keytone::payment::statement::{Line, Status};
 use keytone::store::PaymentFilter;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Executor};
 
 use crate::support::market::{Database, Market, Plans};
 use crate::support::postgres::plug;
@@ -20,6 +22,8 @@ use crate::support::postgres::plug;
 const ME: &str = "+8613800000001";
 /// Payments of the long test.
 const MANY: usize = 10_000;
+/// Times that a statement is cancelled: fewer than it is tried.
+const CANCELLED: i64 = 2;
 /// Callers at once.
 const AT_ONCE: usize = 64;
 /// In the time of these tests a carrier settles within this time: it knows for certain after 1.5 s, and is asked for 6 s.
@@ -160,4 +164,34 @@ async fn a_database_that_comes_and_goes() {
     assert_eq!(carried.iter().filter(|record| record.state == "delivered").count(), delivered);
     assert_eq!(market.money(account).await, (100_000_000 - 5_000 * i64::try_from(delivered).unwrap(), 0));
     Arc::into_inner(market).expect("nobody else has it").close().await;
+}
+
+/// Somebody cancels what waits for a lock, or a time-out of the server's does: nothing is broken, and it is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_is_cancelled_is_tried_again() {
+    let market = Market::open(Database::Postgres).await;
+    let account = market.account(ME, 100_000).await;
+    let options: PgConnectOptions = market.url.parse().unwrap();
+    let mut lock = options.connect().await.unwrap();
+    lock.execute("begin; lock table payments in share row exclusive mode").await.unwrap();
+    let request = market.request(account, ME, "+8613800000002", 5_000);
+    let paying = tokio::spawn({
+        let (payments, request) = (market.payments.clone(), request.clone());
+        async move { payments.pay(request).await.unwrap() }
+    });
+    let mut other = options.connect().await.unwrap();
+    let cancel = "select count(*) filter (where pg_cancel_backend(pid)) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'";
+    let cancelling = async {
+        let mut cancelled = 0;
+        while cancelled < CANCELLED {
+            cancelled += sqlx::query_scalar::<_, i64>(cancel).fetch_one(&mut other).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SETTLE, cancelling).await.expect("the writer waits for the lock");
+    lock.execute("rollback").await.unwrap();
+    assert_eq!(paying.await.unwrap().name(), "delivered");
+    assert_eq!(market.money(account).await, (95_000, 0));
+    market.close().await;
 }

@@ -1,6 +1,7 @@
 //! The payment core whole, on loopback with a sandbox carrier that does wrong: every outcome, on both
 //! databases.
 
+mod at_once;
 mod by_sms;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use keytone::secret::Secret;
 
 use crate::support::market::{Database, Market, PIN, phone};
 
+use at_once::many_right_pins_at_once_lock_nobody;
 use by_sms::{
     a_locked_pin_locks_what_needs_none, an_equal_payment_by_sms_is_asked_about_for_a_day,
     small_sums_need_no_pin, sums_at_once_cannot_pass_the_day_without_a_pin,
@@ -42,6 +44,7 @@ macro_rules! on_both_databases {
 on_both_databases!(
     a_recharge_is_delivered_and_shared_out,
     a_wrong_pin_counts_and_locks,
+    many_right_pins_at_once_lock_nobody,
     limits_pass_exactly_and_not_beyond,
     calls_at_once_cannot_pass_a_limit_together,
     equal_recharges_at_once_are_made_once,

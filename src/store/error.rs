@@ -42,13 +42,14 @@ impl From<sqlx::Error> for Error {
                 match code.as_ref() {
                     // PostgreSQL: serialization failure, deadlock, lock not available.
                     "40001" | "40P01" | "55P03" => Self::Conflict(text),
-                    // PostgreSQL: shutting down, starting, shut to connections, a standby now. SQLite: busy, locked, I/O,
-                    // full, cannot open.
-                    "57P01" | "57P02" | "57P03" | "55000" | "25006" => Self::Unavailable(text),
+                    // PostgreSQL: shut to connections, a standby now, over a limit of its own for what is idle or takes long.
+                    // SQLite: busy, locked, I/O, full, cannot open.
+                    "55000" | "25006" | "25P03" | "25P04" => Self::Unavailable(text),
                     "5" | "6" | "10" | "13" | "14" | "261" | "517" | "773" => Self::Unavailable(text),
                     "1" | "42P01" | "42703" => Self::Schema(text),
-                    // PostgreSQL: the connection, no room for data or connections, the machine.
-                    code if ["08", "53", "58"]
+                    // PostgreSQL: the connection, no room for data or connections, a person (who shuts it down, or cancels a
+                    // statement) or a limit that he has set, the machine.
+                    code if ["08", "53", "57", "58"]
                         .iter()
                         .any(|class| code.len() == 5 && code.starts_with(class)) =>
                     {

@@ -3,7 +3,9 @@
 
 pub(crate) mod baresip;
 pub(crate) mod checker;
+pub(crate) mod cut;
 pub(crate) mod daemon;
+pub(crate) mod disk;
 pub(crate) mod ear;
 pub(crate) mod market;
 pub(crate) mod network;

@@ -9,28 +9,39 @@ use std::sync::{Mutex, OnceLock};
 
 use sqlx::{ConnectOptions, Connection, Executor};
 
-/// Keeps the server: it ends when its standard input closes, which the operating system does for a process that dies.
+/// Keeps the server: it ends when its standard input closes, which the operating system does for a process that dies. As long
+/// as there is a file `again` beside the data it starts a server that has died once more.
 const KEEPER: &str = r#"
 trap '' INT HUP TERM
 dir=$1; bin=$2; fsync=$3; shift 3
 clean() { rm -rf "$dir"; }
 "$@" "$bin/initdb" -D "$dir/data" -U keytone --auth=trust --no-sync -E UTF8 --locale=C >"$dir/initdb.log" 2>&1 || {
     echo "failed: initdb: $(tail -3 "$dir/initdb.log")"; clean; exit 1; }
-"$@" "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync="$fsync" -c max_connections=200 \
-    -c shared_buffers=256MB -c max_wal_size=4GB >"$dir/server.log" 2>&1 &
+serve() {
+    "$@" "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync="$fsync" -c max_connections=200 \
+        -c shared_buffers=256MB -c max_wal_size=4GB >>"$dir/server.log" 2>&1
+}
+(serve "$@"; while [ -e "$dir/again" ] && sleep 1 && [ -e "$dir/again" ]; do serve "$@"; done) &
 server=$!
 tries=0
 until "$bin/pg_isready" -q -h "$dir"; do
     tries=$((tries + 1))
     if [ $tries -gt 300 ] || ! kill -0 $server 2>/dev/null; then
-        echo "failed: postgres: $(tail -3 "$dir/server.log")"; kill -QUIT $server 2>/dev/null; clean; exit 1
+        echo "failed: postgres: $(tail -3 "$dir/server.log")"
+        kill -QUIT "$(head -1 "$dir/data/postmaster.pid" 2>/dev/null)" $server 2>/dev/null; clean; exit 1
     fi
     sleep 0.1
 done
+unset LD_PRELOAD
 echo ready
 read -r _
-postmaster=$(head -1 "$dir/data/postmaster.pid" 2>/dev/null)
-kill -QUIT "${postmaster:-$server}" 2>/dev/null
+rm -f "$dir/again"
+# It may just be starting once more: then there is nobody yet to be ended.
+while kill -0 $server 2>/dev/null; do
+    postmaster=$(head -1 "$dir/data/postmaster.pid" 2>/dev/null)
+    [ -z "$postmaster" ] || kill -QUIT "$postmaster" 2>/dev/null
+    sleep 0.1
+done
 wait $server
 clean
 "#;
@@ -45,10 +56,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a cluster.
     pub(crate) fn start(fsync: bool) -> Result<Self, String> {
+        Self::start_as(&fsync.to_string(), fsync, &[])
+    }
+
+    /// The same with a name of its own in this process, and with these variables in its environment.
+    pub(crate) fn start_as(name: &str, fsync: bool, environment: &[(&str, &Path)]) -> Result<Self, String> {
         let bin = binaries().ok_or(
             "no PostgreSQL server under /usr/lib/postgresql/*/bin: install the package postgresql (Debian: apt install postgresql)",
         )?;
-        let dir = std::env::temp_dir().join(format!("keytone-pg-{}-{fsync}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("keytone-pg-{}-{name}", std::process::id()));
         std::fs::create_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]).arg(&dir).arg(&bin).arg(if fsync { "on" } else { "off" });
@@ -62,6 +78,7 @@ impl Cluster {
             command.arg("env");
         }
         let mut keeper = command
+            .envs(environment.iter().copied())
             .current_dir(&dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -96,14 +113,24 @@ impl Cluster {
     }
 }
 
-/// The address of a new, empty database in the cluster of this test process. Fails the test when there is no server to
-/// start.
-pub(crate) async fn database_url() -> String {
+/// The cluster of this test process. Fails the test when there is no server to start.
+fn ours() -> &'static Cluster {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
     match CLUSTER.get_or_init(|| Cluster::start(false)) {
-        Ok(cluster) => cluster.database().await,
+        Ok(cluster) => cluster,
         Err(why) => panic!("{why}"),
     }
+}
+
+/// The address of a new, empty database in the cluster of this test process.
+pub(crate) async fn database_url() -> String {
+    ours().database().await
+}
+
+/// Where the socket of that cluster is.
+#[allow(dead_code, reason = "the bench does not ask for it")]
+pub(crate) fn socket_of_ours() -> &'static Path {
+    ours().socket_dir()
 }
 
 /// Takes a database away (`false`): its connections are cut and no new one is let in; or gives it back (`true`).

@@ -41,6 +41,7 @@ mod stranger;
 mod testbook;
 mod tiers;
 mod trust;
+mod turns;
 pub mod upkeep;
 mod vouchers;
 mod webhooks;
@@ -69,6 +70,7 @@ use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
 use crate::payment::run::trust::Swaps;
+use crate::payment::run::turns::Turns;
 use crate::payment::run::writer::Writer;
 use crate::payment::seal::Seals;
 use crate::payment::settings::Settings;
@@ -207,6 +209,7 @@ struct Inner {
     owner: Id,
     clock: Clock,
     pool: Pool,
+    turns: Turns,
     swaps: Swaps,
     tracker: TaskTracker,
     news: news::News,
@@ -264,6 +267,7 @@ impl Payments {
             owner: Id::new(clock.now().0),
             clock,
             pool,
+            turns: Turns::default(),
             swaps: Swaps::default(),
             tracker: TaskTracker::new(),
             news: news::News::new(),

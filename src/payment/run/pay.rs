@@ -194,13 +194,15 @@ impl Payments {
             return self.check_pin_carelessly(account, pin).await;
         }
         crash_point("pin_before");
-        let payer = loop {
+        let (_turn, payer) = loop {
+            let turn = self.inner.turns.of(account).await;
             let op = Op::PinTry { account, tries_max: rules.tries_max, delay_us };
             match self.commit(vec![op]).await? {
-                Ok(done) => break done.payer.ok_or(Error::NoSuchAccount)?,
+                Ok(done) => break (turn, done.payer.ok_or(Error::NoSuchAccount)?),
                 Err(Refusal::PinLocked | Refusal::PinMissing) => return Ok(PinVerdict::Locked),
                 Err(Refusal::PinTooSoon { wait_until }) if waits < PIN_WAITS_MAX => {
                     waits += 1;
+                    drop(turn);
                     let wait = u64::try_from(wait_until.saturating_sub(self.now())).unwrap_or(0);
                     tokio::time::sleep(Duration::from_micros(wait.saturating_add(1_000))).await;
                 }
@@ -212,7 +214,14 @@ impl Payments {
         let left = rules.tries_max.saturating_sub(payer.pin_tries);
         let stored = payer.pin_hash.ok_or(Error::NoSuchAccount)?;
         Ok(match self.hashes(account, pin, stored, payer.pin_pepper).await? {
-            (true, rehash) => PinVerdict::Right { rehash },
+            (true, rehash) => {
+                // Others that were counted may be right too, and not through yet.
+                if payer.pin_tries > 1 {
+                    let passed = Op::PinPassed { account, rehash: None };
+                    self.commit(vec![passed]).await?.map_err(Error::Refused)?;
+                }
+                PinVerdict::Right { rehash }
+            }
             (false, _) if left <= 0 => PinVerdict::Locked,
             (false, _) => PinVerdict::Wrong { left },
         })

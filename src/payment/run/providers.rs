@@ -132,6 +132,17 @@ impl Payments {
         Ok(self.inner.store.records(&open).await?)
     }
 
+    /// The oldest of what should be taken, set free or given back, and is not yet.
+    pub(super) async fn oldest_unsettled(&self) -> Result<Option<ReservationRow>, Error> {
+        let mut oldest: Option<ReservationRow> = None;
+        for stage in [Stage::Capturing, Stage::Releasing, Stage::Refunding] {
+            let open = Select::<ReservationRow>::new().equal("open", &true).equal("stage", &stage.number());
+            let first = self.inner.store.records(&open.order("created_at").limit(1)).await?.pop();
+            oldest = oldest.into_iter().chain(first).min_by_key(|row| row.created_at);
+        }
+        Ok(oldest)
+    }
+
     pub(super) async fn outside(&self, account: Id) -> Result<Option<Outside>, Error> {
         let providers = &self.inner.settings.providers;
         if providers.all().is_empty() {
@@ -279,6 +290,17 @@ impl Payments {
         // The reservation first: a payment only moves on, so that an older reservation is never judged by an older payment.
         let Some(row) = self.reservation_of(id).await? else { return Ok(None) };
         Ok(self.inner.store.payment(id).await?.map(|payment| (payment, row)))
+    }
+
+    /// What a payment that enters `to` means for money that its provider has kept or taken, or is being asked to take: it stands
+    /// in the commit of that very step.
+    pub(super) async fn ended(&self, payment: &PaymentRow, to: State) -> Result<Option<Op>, Error> {
+        let ends = Standing::of(to) == Standing::Ended && Standing::of(payment.state) != Standing::Ended;
+        if payment.provider.is_none() || !ends {
+            return Ok(None);
+        }
+        let row = self.reservation_of(payment.id).await?;
+        Ok(row.and_then(|row| saga::ended(&row, self.now())).map(|row| Op::set(&row)))
     }
 
     /// Writes a step with its money; false when something changed under it.

@@ -29,7 +29,7 @@ pub const NUMBERS_MAX: usize = 16;
 pub enum Kind {
     /// Our money with a carrier runs out; by connector, badness is what is left with its sign turned.
     FloatLow,
-    /// Nobody knows what became of a payment; badness is its age.
+    /// Nobody knows what became of a payment, or of its money at an account provider; badness is its age.
     OldUnknown,
     /// A charge or an order is disputed; badness is the age of the oldest.
     OldDispute,

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::connector::contract::Unclear;
+use crate::connector::contract::{RefusalClass, Unclear};
 use crate::connector::provider::{Answer, Operation, Told};
 use crate::payment::row::State;
 use crate::payment::row::provider::ReservationRow;
@@ -198,6 +198,11 @@ pub enum Input<'a> {
     Answer(Operation, &'a Answer),
 }
 
+/// What may be said of a question alone: it refuses nothing of what was asked about.
+const fn is_of_the_question(class: RefusalClass) -> bool {
+    matches!(class, RefusalClass::AuthConfig | RefusalClass::CarrierDown | RefusalClass::RateLimited)
+}
+
 fn micros(wait: Duration) -> i64 {
     i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)
 }
@@ -251,6 +256,19 @@ impl Draft<'_> {
         // Once for each kind: it may go on for a long time.
         self.alarm |= self.row.class.as_ref() != Some(&class);
         self.row.class = Some(class);
+    }
+
+    /// The provider would not be asked: how it stands is as open as before.
+    fn not_told(&mut self, class: RefusalClass) {
+        if !matches!(self.stage, Stage::Reserving | Stage::Capturing | Stage::Releasing | Stage::Refunding) {
+            return;
+        }
+        if class.is_alarm() {
+            let class = format!("status {}", class.name());
+            self.alarm |= self.row.class.as_ref() != Some(&class);
+            self.row.class = Some(class);
+        }
+        self.wait(true);
     }
 
     fn refuse(&mut self, stage: Stage, class: &str) {
@@ -317,6 +335,12 @@ impl Draft<'_> {
         if matches!(&answer.told, Told::Unknown { why: Unclear::Mismatch, .. }) {
             self.contradiction(&answer.told);
         }
+        if let (Operation::Status, Told::Refused { class, .. }) = (operation, &answer.told)
+            && is_of_the_question(*class)
+        {
+            self.not_told(*class);
+            return;
+        }
         match self.stage {
             Stage::Reserving => self.reserving(operation, &answer.told),
             Stage::Capturing => self.capturing(operation, &answer.told),
@@ -368,6 +392,8 @@ impl Draft<'_> {
             }
             Told::Reserved if operation == Operation::Status => self.again(),
             Told::Pending | Told::Unknown { .. } => self.wait(true),
+            // Not yet known there: what was asked for may have been done all the same.
+            Told::NotFound if operation == Operation::Status && !self.is_gone() => self.wait(true),
             Told::NotSent { .. } => {
                 let doubt = operation == Operation::Status;
                 self.wait(doubt);
@@ -428,6 +454,7 @@ impl Draft<'_> {
             }
             Told::Captured if operation == Operation::Status => self.again(),
             Told::Pending | Told::Unknown { .. } => self.wait(true),
+            Told::NotFound if operation == Operation::Status && !self.is_gone() => self.wait(true),
             Told::NotSent { .. } => {
                 let doubt = operation == Operation::Status;
                 self.wait(doubt);
@@ -515,10 +542,25 @@ pub fn begin(row: &ReservationRow, operation: Operation, now: i64, until: i64) -
 #[must_use]
 pub fn rest(row: &ReservationRow, now: i64, rules: &Rules) -> ReservationRow {
     ReservationRow {
-        due_at: Some(now.saturating_add(micros(rules.retry_max).max(1))),
+        // What is at its end waits for nothing.
+        due_at: row.open.then(|| now.saturating_add(micros(rules.retry_max).max(1))),
         version: row.version.saturating_add(1),
         ..row.clone()
     }
+}
+
+/// The row as it is written with the very step that ends its payment, so that nothing can come between: what is captured is
+/// looked at no more, and a capture that is under way, or about to be, must not end there unseen. `None` where it is looked at
+/// anyway.
+#[must_use]
+pub fn ended(row: &ReservationRow, now: i64) -> Option<ReservationRow> {
+    let due_at = match Stage::from_number(row.stage)? {
+        Stage::Reserved | Stage::Captured => Some(now),
+        // Whoever brings its answer finds the row changed and judges anew; nobody else asks before his time is over.
+        Stage::Capturing => row.due_at,
+        _ => return None,
+    };
+    Some(ReservationRow { due_at, updated_at: now, version: row.version.saturating_add(1), ..row.clone() })
 }
 
 /// Whether it keeps its account from paying: what was delivered could not be captured.

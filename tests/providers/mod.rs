@@ -12,7 +12,9 @@ use keytone::ledger::chart::House;
 use keytone::ledger::row::Id;
 use keytone::payment::answer::{PayOutcome, Quote};
 use keytone::payment::row::State;
+use keytone::payment::run::alarms::Watch;
 use keytone::payment::saga::Stage;
+use keytone::payment::settings::Settings;
 use keytone::payment::staff::{Act, Movement};
 
 use crate::support::market::{Database, phone};
@@ -152,7 +154,8 @@ async fn captures_and_releases_are_asked_for_without_end(database: Database) {
 }
 
 async fn what_cannot_be_captured_is_owed_and_blocks_the_account(database: Database) {
-    let town = Town::open(database).await;
+    let soon = |settings: &mut Settings| settings.alarms.unknown_age = Duration::from_millis(1);
+    let town = Town::open_with(database, soon).await;
     let account = town.account("936").await;
     let (id, outcome) = town.pay(&account, "001").await;
     assert_eq!(outcome.name(), "delivered", "never told failed when it was delivered: {outcome:?}");
@@ -165,6 +168,12 @@ async fn what_cannot_be_captured_is_owed_and_blocks_the_account(database: Databa
     assert_eq!(town.house(House::Settlement(WALLET)).await, 0);
     assert_eq!(town.pay(&account, "002").await.1, PayOutcome::Suspended);
     assert_eq!(town.quote(&account).await, Quote::Suspended);
+    town.payments.look(&mut Watch::default(), &[], Vec::new()).await.unwrap();
+    let alarms = town.payments.alarms(true).await.unwrap();
+    let told = alarms
+        .iter()
+        .find(|alarm| (alarm.kind.as_str(), alarm.subject.as_str()) == ("old_unknown", "outside"));
+    assert!(told.is_some_and(|alarm| alarm.detail.contains(&id.to_string())), "{alarms:?}");
     // Others pay, and whoever is captured after all pays again.
     let account = town.account("932").await;
     let (id, outcome) = town.pay(&account, "001").await;

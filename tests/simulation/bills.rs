@@ -12,7 +12,7 @@ use keytone::secret::Secret;
 use serde_json::{Value, json};
 
 use super::carrier::{BILLER, NAMES};
-use super::run::{NUMBERS, pause_until};
+use super::run::{NUMBERS, pause_until, somebody};
 use super::world::{State, World};
 use crate::support::market::{PIN, phone};
 
@@ -66,7 +66,7 @@ pub(super) fn plan(state: &mut State, from: i64) {
         let at = from + i64::try_from(state.dice.below(80_000)).unwrap() * 1_000;
         let wish = Wish {
             id: Id::new(at),
-            customer: usize::try_from(state.dice.below(3)).unwrap(),
+            customer: somebody(state, 300),
             number: state.dice.pick(&BILLS),
             at,
             right_pin: !state.dice.permille(60),

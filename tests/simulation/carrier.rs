@@ -352,6 +352,8 @@ fn callback(state: &mut super::world::State, carrier: usize, reference: &str, st
 /// Lets one thing happen.
 pub(super) async fn happen(world: &Arc<World>, payments: &Payments, clock: &Clock, event: Event) {
     match event {
+        // Not of a carrier.
+        Event::Holder(_) => {}
         Event::Arrival { carrier, reference, phone, amount } => {
             world.note(|| format!("   {} gets {reference} late", NAMES[carrier]));
             take(world, carrier, &reference, &phone, &amount, false);

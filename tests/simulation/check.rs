@@ -14,6 +14,7 @@ use keytone::store::{PaymentFilter, Store};
 use super::bills;
 use super::charging;
 use super::desk;
+use super::holder;
 use super::run::{CREDIT, Customers, DAY_LIMIT, TRIES, says_unpaid};
 use super::shop;
 use super::world::{Record, World};
@@ -71,10 +72,13 @@ pub(super) fn end(world: &World, store: &Store, customers: &Customers) {
     let back = shop::check(world, store, &mut faults);
     let charged = charging::check(world, store, &mut faults);
     let given = desk::check(store, &payments);
+    let owed = holder::check(world, store, &payments, &mut faults);
     for (number, account) in customers.accounts.iter().enumerate() {
         let row = now(store.account(*account)).expect("the account is there");
         let of = |sums: &BTreeMap<Id, i64>| sums.get(account).copied().unwrap_or(0);
-        let wanted = CREDIT - of(&spent) + of(&back) + of(&charged) + of(&given);
+        // What is held outside is not on an account here.
+        let first = if holder::of_customer(number).is_some() { 0 } else { CREDIT };
+        let wanted = first - of(&spent) + of(&back) + of(&charged) + of(&given) + of(&owed);
         if row.balance_minor != wanted {
             faults.push(format!("customer {number} has {}, the payments leave {wanted}", row.balance_minor));
         }
@@ -114,9 +118,10 @@ fn lost_elsewhere(store: &Store, payment: &PaymentRow) -> i64 {
     delivered.map(|a| payment.amount_minor * if a.connector == "alpha" { 97 } else { 98 } / 100).sum()
 }
 
+/// What a payment takes from its account in our books.
 const fn taken(payment: &PaymentRow) -> i64 {
     match payment.state {
-        State::Delivered => payment.amount_minor + payment.fee_minor,
+        State::Delivered if payment.provider.is_none() => payment.amount_minor + payment.fee_minor,
         _ => 0,
     }
 }
@@ -150,7 +155,9 @@ fn alone(world: &World, store: &Store, payment: &PaymentRow, faults: &mut Vec<St
         {
             wrong(format!("the carrier has delivered, class {:?}", payment.class));
         }
-        State::Reversed => wrong("the carrier took nothing back".to_owned()),
+        State::Reversed if !desk::took_back(store, payment.id) => {
+            wrong("the carrier took nothing back".to_owned());
+        }
         _ => {}
     }
     sms(store, payment, faults);
@@ -241,10 +248,15 @@ fn heard(
     let delivered = records.iter().any(|record| record.state == "DELIVERED");
     let state = payment.map(|payment| payment.state);
     let lied = match outcome {
+        PayOutcome::Delivered { .. } if state == Some(State::Reversed) => !desk::took_back(store, asked.0),
         PayOutcome::Delivered { .. } => !delivered || state != Some(State::Delivered),
         PayOutcome::Pending { .. } => payment.is_none(),
         // Another of the same id may have had the right PIN, or came at a better time.
-        outcome if says_unpaid(outcome) => delivered && matches!(outcome, PayOutcome::Refused { .. }),
+        outcome if says_unpaid(outcome) => {
+            let refused = matches!(outcome, PayOutcome::Refused { .. });
+            // Staff may have taken it back before he asked again.
+            refused && delivered && !(state == Some(State::Reversed) && desk::took_back(store, asked.0))
+        }
         _ => false,
     };
     if lied {

@@ -1,4 +1,4 @@
-//! Staff: money from the counter, refunds, and a look at what the core leaves to a person. Every request has one id for all its
+//! Staff: money from the counter, refunds, deliveries taken back, and a look at what the core leaves to a person. Every request has one id for all its
 //! tries; what moves more than one may move alone is approved by another.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use keytone::store::memory::Memory;
 use keytone::store::{PaymentFilter, Store};
 
 use super::check::{now, records};
+use super::holder;
 use super::run::pause_until;
 use super::world::{State, World};
 
@@ -34,6 +35,8 @@ enum Deed {
     Refund {
         amount_minor: i64,
     },
+    /// Of some delivered payment from an outside account, if possible while its money is about to be taken.
+    TakeBack,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +54,8 @@ pub(super) struct Desk {
     plans: Vec<Plan>,
     /// Requests to resolve payments.
     resolving: BTreeMap<Id, (Id, Outcome)>,
+    /// Requests to take back payments whose money cannot be had; nothing where staff leave it.
+    taking_back: BTreeMap<Id, Option<Id>>,
 }
 
 /// What staff are about to do.
@@ -59,10 +64,10 @@ pub(super) fn plan(state: &mut State, from: i64) {
         let at = from + i64::try_from(state.dice.below(120_000)).unwrap() * 1_000;
         let amount_minor = state.dice.pick(&[1_000, 2_500, 4_000]);
         let customer = usize::try_from(state.dice.below(3)).unwrap();
-        let deed = if state.dice.permille(500) {
-            Deed::CashIn { customer, amount_minor }
-        } else {
-            Deed::Refund { amount_minor }
+        let deed = match state.dice.below(20) {
+            0..8 => Deed::CashIn { customer, amount_minor },
+            8..15 => Deed::Refund { amount_minor },
+            _ => Deed::TakeBack,
         };
         let plan = Plan { id: Id::new(at), at, deed, act: None, done: false };
         if state.dice.permille(300) {
@@ -102,6 +107,16 @@ fn delivered(memory: &Memory) -> Option<PaymentRow> {
         .find(|payment| [product::RECHARGE, product::BILL].contains(&payment.product.as_str()))
 }
 
+/// Whose money is about to be taken, or else any.
+fn from_outside(memory: &Memory) -> Option<Id> {
+    let filter = PaymentFilter { state: Some(At::Delivered), limit: 100, ..PaymentFilter::default() };
+    let store = Store::Memory(memory.clone());
+    let payments = now(store.payments(&filter));
+    let mut outside = payments.iter().filter(|payment| payment.provider.is_some()).map(|payment| payment.id);
+    let first = outside.next()?;
+    Some(outside.chain([first]).find(|id| holder::is_taking(&store, *id)).unwrap_or(first))
+}
+
 /// Of one request every try asks for the same.
 fn chosen(world: &World, id: Id, act: &Act) {
     let mut state = world.state();
@@ -139,6 +154,7 @@ pub(super) async fn work(
             (None, Deed::Refund { amount_minor }) => {
                 delivered(&memory).map(|payment| Act::Refund { payment: payment.id, amount_minor })
             }
+            (None, Deed::TakeBack) => from_outside(&memory).map(|payment| Act::Reverse { payment }),
         };
         if let Some(act) = act {
             chosen(&world, plan.id, &act);
@@ -178,7 +194,33 @@ pub(super) async fn review(world: Arc<World>, payments: Payments, memory: Memory
             }
             world.state().desk.resolving.remove(&payment.id);
         }
+        for payment in holder::stuck(&store) {
+            take_back(&world, &payments, payment).await;
+        }
     }
+}
+
+/// Money that its provider does not let us have: the delivery is given up, or left as it is.
+async fn take_back(world: &World, payments: &Payments, payment: Id) {
+    let request = {
+        let mut state = world.state();
+        let fresh = state.dice.permille(500).then_some(state.clock.now().0).map(Id::new);
+        *state.desk.taking_back.entry(payment).or_insert(fresh)
+    };
+    let Some(request) = request else { return };
+    let asked = ask(world, payments, request, &Act::Reverse { payment }).await;
+    if asked.is_ok() && !world.state().dead {
+        world.state().desk.taking_back.insert(payment, None);
+    }
+}
+
+/// Whether staff have taken a payment back.
+pub(super) fn took_back(store: &Store, payment: Id) -> bool {
+    let done = Select::<ProposalRow>::new().equal("state", &Stage::Done.number());
+    now(store.records(&done)).iter().any(|row| {
+        let act: Act = serde_json::from_str(&row.act).unwrap();
+        matches!(act, Act::Reverse { payment: of } if of == payment)
+    })
 }
 
 /// What the books say that staff gave, by account.

@@ -1,6 +1,6 @@
-//! The whole payment core in a world that follows from a seed: virtual time, callers, two carriers, a biller, a merchant with
-//! its receiver of webhooks, an agent and staff, a database that loses and is slow, outsides that delay, repeat and contradict,
-//! and a process that dies between any two steps.
+//! The whole payment core in a world that follows from a seed: virtual time, callers, two carriers, a biller, two outside providers
+//! of payment accounts, a merchant with its receiver of webhooks, an agent and staff, a database that loses and is slow, outsides
+//! that delay, repeat, reorder and contradict, and a process that dies between any two steps.
 //!
 //! `KEYTONE_SEED=7 cargo test --test it simulation::one_seed -- --nocapture` runs one seed and tells everything that happens;
 //! `scripts/simulate` runs many.
@@ -11,6 +11,7 @@ mod charging;
 mod check;
 mod desk;
 mod dice;
+mod holder;
 mod run;
 mod shop;
 mod world;
@@ -55,6 +56,7 @@ const PLANTED: &[&str] = &[
     "proposal_lost",
     "refund_not_counted",
     "audit_row_lost",
+    "reservation_lost",
 ];
 
 fn number(name: &str) -> Option<u64> {

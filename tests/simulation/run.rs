@@ -24,8 +24,9 @@ use super::carrier;
 use super::charging;
 use super::check;
 use super::desk;
+use super::holder;
 use super::shop;
-use super::world::{Watch, Wish, World};
+use super::world::{Event, State, Watch, Wish, World};
 use crate::support::market::{PIN, cny, phone};
 
 /// Where virtual time begins.
@@ -40,9 +41,15 @@ pub(super) const CREDIT: i64 = 40_000;
 pub(super) const TRIES: i32 = 3;
 /// The day's limit.
 pub(super) const DAY_LIMIT: i64 = 25_000;
-/// The customers' numbers; the last one is only guessed at.
-pub(super) const NUMBERS: [&str; 4] =
-    ["+8613800000001", "+8613900000002", "+8613000000003", "+8613100000004"];
+/// The customers' numbers; the fourth one is only guessed at, and those after it have their accounts outside.
+pub(super) const NUMBERS: [&str; 6] = [
+    "+8613800000001",
+    "+8613900000002",
+    "+8613000000003",
+    "+8613100000004",
+    "+8613200000005",
+    "+8613700000006",
+];
 
 thread_local! {
     /// Why the writer stopped the process, if it did.
@@ -80,9 +87,16 @@ fn settings() -> Settings {
     settings.pin.tries_max = TRIES;
     settings.pin.delay = Duration::ZERO;
     settings.billers = bills::directory();
+    settings.providers = holder::named();
     settings.charging = charging::terms();
     settings.staff.alone_minor = desk::ALONE;
     settings
+}
+
+/// Who pays: so many times in a thousand one whose account is outside.
+pub(super) fn somebody(state: &mut State, outside: u64) -> usize {
+    let (first, count) = if state.dice.permille(outside) { (holder::FIRST, 2) } else { (0, 3) };
+    first + usize::try_from(state.dice.below(count)).unwrap()
 }
 
 fn wishes(world: &World) {
@@ -90,7 +104,7 @@ fn wishes(world: &World) {
     let count = state.dice.between(3, 12);
     let from = state.clock.now().0;
     for _ in 0..count {
-        let customer = usize::try_from(state.dice.below(3)).unwrap();
+        let customer = somebody(&mut state, 400);
         let at = from + i64::try_from(state.dice.below(80_000)).unwrap() * 1_000;
         let target =
             state.dice.pick(&["+8613511111111", "+8613622222222", "+8613233333333", "+8618544444444"]);
@@ -144,7 +158,7 @@ async fn start(world: &Arc<World>, memory: &Memory, clock: &Clock) -> Payments {
             settings: settings(),
             store,
             writer,
-            connectors: carrier::connectors(world, clock),
+            connectors: [carrier::connectors(world, clock), holder::connectors(world, clock)].concat(),
             plan: carrier::plan(),
             peppers: Peppers::single(Secret::from("0123456789abcdef")),
             clock: clock.clone(),
@@ -163,11 +177,16 @@ async fn start(world: &Arc<World>, memory: &Memory, clock: &Clock) -> Payments {
 async fn set_up(world: &Arc<World>, memory: &Memory, clock: &Clock) -> Customers {
     let payments = start(world, memory, clock).await;
     let mut accounts = Vec::new();
-    for number in NUMBERS {
+    for (customer, number) in NUMBERS.iter().enumerate() {
         let open = OpenAccount { msisdn: Some(phone(number)), pin: Some(Secret::from(PIN)) };
-        let account = payments.open_account(open).await.unwrap();
-        payments.credit(Id::new(clock.now().0), account, CREDIT).await.unwrap();
-        accounts.push(account);
+        accounts.push(match holder::of_customer(customer) {
+            Some(provider) => payments.open_outside_account(open, provider, "w-1").await.unwrap(),
+            None => {
+                let account = payments.open_account(open).await.unwrap();
+                payments.credit(Id::new(clock.now().0), account, CREDIT).await.unwrap();
+                account
+            }
+        });
     }
     charging::open(&payments, accounts[charging::AGENT]).await;
     shop::open(world, &payments).await;
@@ -286,7 +305,12 @@ async fn live(world: Arc<World>, memory: Memory, clock: Clock, customers: Arc<Cu
         match due {
             Some((_, event)) => {
                 let (world, payments, clock) = (Arc::clone(&world), payments.clone(), clock.clone());
-                tokio::spawn(async move { carrier::happen(&world, &payments, &clock, event).await });
+                tokio::spawn(async move {
+                    match event {
+                        Event::Holder(event) => holder::happen(&world, event),
+                        event => carrier::happen(&world, &payments, &clock, event).await,
+                    }
+                });
                 tokio::task::yield_now().await;
             }
             None => {
@@ -313,6 +337,7 @@ async fn is_settled(memory: &Memory) -> bool {
     store.open_payments(&open, 1).await.unwrap().is_empty()
         && shop::is_settled(&store)
         && charging::is_settled(&store)
+        && holder::is_settled(&store)
 }
 
 /// Lives until `end` or death; whether it died.
@@ -380,6 +405,7 @@ pub(super) fn seed(seed: u64, bug: Option<&'static str>) -> Result<Told, Vec<Str
         let store = Store::Memory(memory.clone());
         world.state().faults.extend(BROKEN.take());
         check::books(&world, &store);
+        holder::at_any_time(&world, &store);
         if !world.state().faults.is_empty() || !died && !stormy {
             break;
         }

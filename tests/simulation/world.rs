@@ -1,7 +1,5 @@
-//! What outlives a process: carriers and the biller with their own truth, what everybody wants and was told, and the hand that
+//! What outlives a process: carriers, the biller and account providers with their own truth, what everybody wants and was told, and the hand that
 //! lets things fail.
-//!
-//! Account providers would be one more outside here: records like those of a carrier, events of its own, and a wire.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +19,8 @@ use super::bills::Town;
 use super::charging::Street;
 use super::desk::Desk;
 use super::dice::Dice;
+use super::holder;
+use super::holder::Holders;
 use super::shop::Shop;
 
 /// One recharge in a carrier's own books, or one payment of a bill in the biller's.
@@ -50,6 +50,8 @@ pub(super) enum Event {
     Change { carrier: usize, reference: String, state: &'static str },
     /// A request that was on its way arrives.
     Arrival { carrier: usize, reference: String, phone: String, amount: String },
+    /// Something at an account provider.
+    Holder(holder::Event),
 }
 
 /// Somebody who wants to pay.
@@ -84,6 +86,7 @@ pub(super) struct State {
     pub(super) died: Arc<Notify>,
     /// Two carriers and the biller.
     pub(super) carriers: [BTreeMap<String, Record>; 3],
+    pub(super) holders: Holders,
     pub(super) events: BTreeMap<(i64, u64), Event>,
     sequence: u64,
     pub(super) wishes: Vec<Wish>,
@@ -130,6 +133,7 @@ impl World {
             crashes: 0,
             died: Arc::default(),
             carriers: Default::default(),
+            holders: Holders::default(),
             events: BTreeMap::new(),
             sequence: 0,
             wishes: Vec::new(),
@@ -205,6 +209,7 @@ const LOST_ROWS: &[(&str, &str)] = &[
     ("proposal_lost", "proposals"),
     ("refund_not_counted", "refunds"),
     ("audit_row_lost", "audit_log"),
+    ("reservation_lost", "reservations"),
 ];
 
 impl Mischief for World {

@@ -30,6 +30,8 @@ use crate::payment::webhook;
 const ROUND_MAX: u32 = 32;
 /// Alarms read at once.
 const ALARMS_MAX: u32 = 1_000;
+/// The subject of the alarm about money that an account provider does not let us have, or does not take back.
+const OUTSIDE: &str = "outside";
 
 /// Readings of what the payment core cannot see, such as binds, with the kinds that they are all there is of.
 pub type Others = Arc<dyn Fn() -> (Vec<Kind>, Vec<Reading>) + Send + Sync>;
@@ -177,6 +179,10 @@ impl Payments {
         if let Some(payment) = unknown.first() {
             let name = format!("payment {} with {}", payment.reference, payment.connector);
             oldest(Kind::OldUnknown, "", payment.created_at, rules.unknown_age, name);
+        }
+        if let Some(row) = self.oldest_unsettled().await? {
+            let name = format!("the money of payment {} at {}", row.payment, row.provider);
+            oldest(Kind::OldUnknown, OUTSIDE, row.created_at, rules.unknown_age, name);
         }
         let disputed = |state: i16| (state, 1_u32);
         let (state, limit) = disputed(Stage::Disputed.number());

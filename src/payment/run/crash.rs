@@ -130,6 +130,14 @@ pub const MISTAKES: &[&str] = &[
     "deposit_not_recognised",
     "charge_set_blindly",
     "another_carrier_after_unknown",
+    "refused_capture_frees",
+    "silence_taken_as_reserved",
+    "provider_silence_taken_as_refusal",
+    "release_not_repeated",
+    "asks_again_blindly",
+    "capture_is_the_end",
+    "captured_not_booked",
+    "captures_early",
 ];
 
 /// Whether a mistake is planted, one of [`MISTAKES`].

@@ -32,7 +32,7 @@ use crate::payment::provider::{Provider, is_external_id};
 use crate::payment::row::provider::{ProviderAccountRow, ReservationRow};
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{Id, PaymentRow, State};
-use crate::payment::run::crash::crash_point;
+use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::pay::MARGIN;
 use crate::payment::run::{Error, OpenAccount, Payments};
 use crate::payment::saga;
@@ -130,6 +130,17 @@ impl Payments {
     pub async fn open_reservations(&self, limit: u32) -> Result<Vec<ReservationRow>, Error> {
         let open = Select::new().equal("open", &true).order("created_at").limit(limit);
         Ok(self.inner.store.records(&open).await?)
+    }
+
+    /// The oldest of what should be taken, set free or given back, and is not yet.
+    pub(super) async fn oldest_unsettled(&self) -> Result<Option<ReservationRow>, Error> {
+        let mut oldest: Option<ReservationRow> = None;
+        for stage in [Stage::Capturing, Stage::Releasing, Stage::Refunding] {
+            let open = Select::<ReservationRow>::new().equal("open", &true).equal("stage", &stage.number());
+            let first = self.inner.store.records(&open.order("created_at").limit(1)).await?.pop();
+            oldest = oldest.into_iter().chain(first).min_by_key(|row| row.created_at);
+        }
+        Ok(oldest)
     }
 
     pub(super) async fn outside(&self, account: Id) -> Result<Option<Outside>, Error> {
@@ -263,6 +274,8 @@ impl Payments {
         for _ in 0..STALE_MAX {
             let Some((payment, row)) = self.both(id).await? else { return Ok(()) };
             let standing = Standing::of(payment.state);
+            let misheard = misheard(operation, answer);
+            let (operation, answer) = misheard.as_ref().map_or((operation, answer), |(o, a)| (*o, a));
             let input = Input::Answer(operation, answer);
             let step = saga::step(&row, standing, self.now(), &input, &self.rules(&row.provider));
             let Some(step) = step else { return Ok(()) };
@@ -281,6 +294,17 @@ impl Payments {
         Ok(self.inner.store.payment(id).await?.map(|payment| (payment, row)))
     }
 
+    /// What a payment that enters `to` means for money that its provider has kept or taken, or is being asked to take: it stands
+    /// in the commit of that very step.
+    pub(super) async fn ended(&self, payment: &PaymentRow, to: State) -> Result<Option<Op>, Error> {
+        let ends = Standing::of(to) == Standing::Ended && Standing::of(payment.state) != Standing::Ended;
+        if payment.provider.is_none() || !ends {
+            return Ok(None);
+        }
+        let row = self.reservation_of(payment.id).await?;
+        Ok(row.and_then(|row| saga::ended(&row, self.now())).map(|row| Op::set(&row)))
+    }
+
     /// Writes a step with its money; false when something changed under it.
     async fn write(&self, payment: PaymentRow, step: Step) -> Result<bool, Error> {
         let Step { row, books, meaning, alarm } = step;
@@ -288,7 +312,8 @@ impl Payments {
         let stage = Stage::from_number(row.stage).map_or("", Stage::name);
         let class = row.class.clone().unwrap_or_default();
         let mut ops = vec![Op::set(&row)];
-        ops.extend(books.iter().map(|book| Op::Ledger(booking(*book, &row))));
+        let booked = books.iter().filter(|book| **book != Book::Captured || !planted("captured_not_booked"));
+        ops.extend(booked.map(|book| Op::Ledger(booking(*book, &row))));
         match meaning {
             Meaning::None => {}
             Meaning::Proceed => {
@@ -351,7 +376,13 @@ impl Payments {
 
     async fn look_at(&self, id: Id) -> Result<Looked, Error> {
         let Some((payment, row)) = self.both(id).await? else { return Ok(Looked::Rest) };
-        let standing = Standing::of(payment.state);
+        let standing = match Standing::of(payment.state) {
+            Standing::Open if planted("captures_early") => Standing::Delivered,
+            standing => standing,
+        };
+        if !row.open && planted("capture_is_the_end") {
+            return Ok(Looked::Rest);
+        }
         let rules = self.rules(&row.provider);
         if let Some(step) = saga::step(&row, standing, self.now(), &Input::Look, &rules) {
             self.write(payment, step).await?;
@@ -361,7 +392,8 @@ impl Payments {
         if row.due_at.is_none_or(|due| due > now.0) {
             return Ok(Looked::Rest);
         }
-        let Some(operation) = saga::ask(&row, standing) else {
+        let blind = planted("asks_again_blindly").then(|| ReservationRow { doubt: false, ..row.clone() });
+        let Some(operation) = saga::ask(blind.as_ref().unwrap_or(&row), standing) else {
             // Stale: somebody else looks after it.
             let _ = self.commit(vec![Op::set(&saga::rest(&row, now.0, &rules))]).await?;
             return Ok(Looked::Rest);
@@ -465,6 +497,28 @@ impl Payments {
             this.tend(payment).await;
             drop(permit);
         });
+    }
+}
+
+/// What is heard in a build with a planted mistake.
+fn misheard(operation: Operation, answer: &Answer) -> Option<(Operation, Answer)> {
+    let reserved = || Answer::from(Told::Reserved);
+    let released = || Answer::from(Told::Released);
+    let not_sent = || Answer::from(Told::NotSent { reason: "planted".to_owned() });
+    match (operation, &answer.told) {
+        (Operation::Capture, Told::Refused { .. }) => {
+            planted("refused_capture_frees").then(|| (Operation::Status, answer.clone()))
+        }
+        (Operation::Reserve, Told::Unknown { .. }) if planted("silence_taken_as_reserved") => {
+            Some((operation, reserved()))
+        }
+        (Operation::Reserve, Told::Unknown { .. }) if planted("provider_silence_taken_as_refusal") => {
+            Some((operation, not_sent()))
+        }
+        (Operation::Release, Told::Unknown { .. }) if planted("release_not_repeated") => {
+            Some((operation, released()))
+        }
+        _ => None,
     }
 }
 

@@ -86,6 +86,7 @@ impl Payments {
             }
             let mut ops = self.ops(&payment, &attempt, outcome, source, &step);
             ops.extend(self.goodwill(&payment, step.act).await?);
+            ops.extend(self.ended(&payment, step.to).await?);
             let voucher = self.keep_voucher(&payment, outcome, &step)?;
             if !voucher.is_empty() {
                 // Its own text tells the result too; nothing is recharged until the code is keyed.
@@ -99,6 +100,7 @@ impl Payments {
                     self.tell(&payment, outcome, &step);
                     return Ok(payment);
                 }
+                // Also a reservation that goes with it.
                 Err(Refusal::Stale | Refusal::NotAllowed(_) | Refusal::Exists("refunds")) => {
                     (payment, attempt) = self.as_stored(&payment, attempt).await?;
                 }

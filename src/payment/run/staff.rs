@@ -496,6 +496,7 @@ impl Payments {
         };
         let mut ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
         ops.extend(self.goodwill(payment, step.act).await?);
+        ops.extend(self.ended(payment, step.to).await?);
         let subject = payment.reference.clone();
         Ok(Ok(Ready { subject, amount_minor, ops, news: Some((news, step)) }))
     }

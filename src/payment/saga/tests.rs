@@ -153,6 +153,62 @@ fn a_capture_that_is_refused_after_the_payment_was_taken_back_sets_nothing_free(
 }
 
 #[test]
+fn what_refuses_the_question_says_nothing_of_the_reservation() {
+    for class in [RefusalClass::AuthConfig, RefusalClass::CarrierDown, RefusalClass::RateLimited] {
+        for (stage, standing) in [
+            (Stage::Reserving, Standing::Waiting),
+            (Stage::Capturing, Standing::Delivered),
+            (Stage::Releasing, Standing::Ended),
+            (Stage::Refunding, Standing::Ended),
+        ] {
+            let shut = || Told::Refused { class, code: "SHUT".to_owned() };
+            let first = hear(&row(stage, true), standing, SECOND, Operation::Status, shut()).unwrap();
+            assert_eq!((stage_of(&first), first.row.doubt, first.row.tries), (stage, true, 1), "{class:?}");
+            assert_eq!((first.meaning, first.books), (Meaning::None, Vec::new()), "{stage:?} {class:?}");
+            assert_eq!(ask(&first.row, standing), Some(Operation::Status));
+            assert_eq!(first.alarm, class == RefusalClass::AuthConfig);
+            let second = hear(&first.row, standing, 2 * SECOND, Operation::Status, shut()).unwrap();
+            assert!(!second.alarm, "staff are told once");
+        }
+        for stage in [Stage::Captured, Stage::Released, Stage::Owed] {
+            let shut = Told::Refused { class, code: "SHUT".to_owned() };
+            assert_eq!(hear(&row(stage, false), Standing::Delivered, SECOND, Operation::Status, shut), None);
+        }
+    }
+}
+
+#[test]
+fn what_may_have_been_done_is_not_asked_for_again_because_it_is_not_known_yet() {
+    for (stage, standing, wanted) in [
+        (Stage::Capturing, Standing::Delivered, Operation::Capture),
+        (Stage::Refunding, Standing::Ended, Operation::Refund),
+    ] {
+        let heard = |seconds: i64| {
+            let told = Told::NotFound;
+            let step = hear(&row(stage, true), standing, seconds * SECOND, Operation::Status, told).unwrap();
+            (stage_of(&step), ask(&step.row, standing).unwrap(), step.alarm)
+        };
+        assert_eq!(heard(19), (stage, Operation::Status, false));
+        assert_eq!(heard(20), (stage, wanted, true));
+    }
+}
+
+#[test]
+fn a_payment_that_ends_takes_its_reservation_with_it() {
+    let captured = ended(&row(Stage::Captured, false), 7 * SECOND).unwrap();
+    assert_eq!((captured.due_at, captured.version), (Some(7 * SECOND), 2), "it is looked at again");
+    let reserved = ended(&row(Stage::Reserved, false), 7 * SECOND).unwrap();
+    assert_eq!((reserved.due_at, reserved.version), (Some(7 * SECOND), 2), "no capture begins under it");
+    let capturing = ReservationRow { due_at: Some(35 * SECOND), ..row(Stage::Capturing, true) };
+    let after = ended(&capturing, 7 * SECOND).unwrap();
+    assert_eq!((after.due_at, after.version), (capturing.due_at, 2), "whoever asks finds it changed");
+    for stage in [Stage::Reserving, Stage::Releasing, Stage::Released, Stage::Owed] {
+        assert_eq!(ended(&row(stage, false), 7 * SECOND), None, "{stage:?}");
+    }
+    assert_eq!(rest(&captured, 8 * SECOND, &rules()).due_at, None, "and not for ever");
+}
+
+#[test]
 fn the_payment_leads_and_the_reservation_follows() {
     let follow = |stage, standing| {
         let step = step(&row(stage, false), standing, SECOND, &Input::Look, &rules());

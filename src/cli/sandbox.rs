@@ -234,7 +234,9 @@ async fn biller(biller: Biller) -> anyhow::Result<ExitCode> {
 
 async fn provider(provider: Provider) -> anyhow::Result<ExitCode> {
     if provider.faults {
-        for (suffix, _, what) in sandbox::provider::FAULTS {
+        let of_payments = sandbox::provider::FAULTS.iter().map(|(suffix, _, what)| (suffix, what));
+        let of_balances = sandbox::provider::BALANCE_FAULTS.iter().map(|(suffix, _, what)| (suffix, what));
+        for (suffix, what) in of_payments.chain(of_balances) {
             say(format!("  …{suffix}  {what}"));
         }
         return Ok(ExitCode::SUCCESS);

@@ -20,6 +20,7 @@ fn shipped_files_are_whole() {
             let asking = holding.asking(*operation).expect("asked for");
             assert!(!asking.rules.is_empty() && asking.places.code.is_some(), "{operation:?}");
         }
+        assert!(holding.balance().is_some_and(|asking| !asking.rules.is_empty()));
         let description = &definition.description;
         assert!(definition.submit.is_none() && description.status_query && !description.idempotent_submit);
         assert!(description.not_found_after.is_some());
@@ -47,6 +48,10 @@ fn every_fault_of_a_file_is_named() {
     );
     let status = "[[reserve_status.rule]]\ncode = \"BLOCKED\"\n";
     assert!(faults(status, "[[reserve_status.rule]]\nhttp = \"403\"\n").contains("expected a code"));
+    let balance = "path = \"/v1/accounts/{external_id}/balance\"\n";
+    assert!(faults(balance, "path = \"/v1/balance\"\n").contains("{external_id}"));
+    assert!(faults(balance, "path = \"/v1/{external_id}/{amount}\"\n").contains("of no payment"));
+    assert!(faults("outcome = \"known\"", "outcome = \"captured\"").contains("expected one of"));
     for name in ["capture", "release", "reserve_status"] {
         // All that stands under its name goes.
         let parts: Vec<&str> = text

@@ -1,6 +1,7 @@
 //! Payments from accounts that an outside provider holds, on loopback with a sandbox wallet and a sandbox carrier that both do
 //! wrong: every fault of the one with every fault of the other, on both databases.
 
+mod balance;
 mod files;
 mod kill;
 mod town;
@@ -16,6 +17,10 @@ use keytone::payment::saga::Stage;
 use keytone::payment::staff::{Act, Movement};
 
 use crate::support::market::{Database, phone};
+use balance::{
+    a_balance_is_the_providers_word_of_now, a_balance_that_is_not_known_is_not_told,
+    a_provider_need_not_tell_balances,
+};
 use town::{Town, WALLET};
 
 macro_rules! on_both_databases {
@@ -49,6 +54,9 @@ on_both_databases!(
     the_same_id_reserves_once,
     a_restart_takes_up_every_reservation,
     killed_at_every_point,
+    a_balance_is_the_providers_word_of_now,
+    a_balance_that_is_not_known_is_not_told,
+    a_provider_need_not_tell_balances,
 );
 
 /// Fault suffixes of the carrier that a payment may meet: none, refused, pending and delivered later, delivered but never

@@ -97,6 +97,11 @@ impl Town {
         Self::build(database, change, |file| file).await
     }
 
+    /// The wallet's file is another.
+    pub(super) async fn open_changed(database: Database, file: impl FnOnce(String) -> String) -> Self {
+        Self::build(database, |_| {}, file).await
+    }
+
     pub(super) async fn open_without_refunds(database: Database) -> Self {
         let without = |file: String| {
             let (before, rest) = file.split_once("[refund]").unwrap();

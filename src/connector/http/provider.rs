@@ -1,9 +1,11 @@
-//! Asks an outside account provider about a reservation.
+//! Asks an outside account provider about a reservation, or what a customer may spend.
 
-use crate::connector::contract::{Order, Unclear};
+use crate::connector::contract::{DEDUCTION_RESERVED, Order, Outcome, Unclear};
+use crate::connector::funds::Funds;
 use crate::connector::http::Connector;
 use crate::connector::provider::{Answer, Operation, Told, without_answer};
 use crate::connector::template::Slot;
+use crate::money::{Currency, Money};
 
 impl Connector {
     /// Whether customers' accounts are held here.
@@ -34,6 +36,36 @@ impl Connector {
         match self.answered(&asking.request, order, may_repeat).await {
             Ok((status, body)) => asking.read(status, &body, order),
             Err(outcome) => without_answer(outcome),
+        }
+    }
+
+    /// Whether it tells what a customer may spend.
+    #[must_use]
+    pub fn tells_balances(&self) -> bool {
+        self.definition.holding.as_ref().is_some_and(|h| h.balance().is_some())
+    }
+
+    /// Asks what may be spent from `external_id`. Moves nothing; `reference` is of this question alone.
+    pub async fn funds(&self, reference: String, external_id: &str, currency: Currency) -> Funds {
+        let Some(asking) = self.definition.holding.as_ref().and_then(|h| h.balance()) else {
+            return Funds::not_now("this provider does not tell balances");
+        };
+        let question = Order {
+            reference,
+            msisdn: None,
+            bill: None,
+            external_id: Some(external_id.to_owned()),
+            amount: Money::new(0, currency),
+            deduction: String::new(),
+            state: DEDUCTION_RESERVED,
+            at: self.clock.now(),
+            carrier_reference: None,
+        };
+        match self.answered(&asking.request, &question, true).await {
+            Ok((status, body)) => asking.read(status, &body, external_id, currency),
+            Err(Outcome::NotSent { reason, .. }) => Funds::not_now(reason),
+            Err(Outcome::Unknown { detail, .. }) => Funds::not_now(detail),
+            Err(other) => Funds::not_now(other.name()),
         }
     }
 }

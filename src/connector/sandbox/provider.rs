@@ -1,9 +1,11 @@
 //! An account provider in a process of its own for trying and for tests: it keeps, takes and gives back money of accounts that
 //! it makes up, remembers every reservation on disk, and does wrong what it is told to do wrong (see [`FAULTS`]).
 //!
-//! Every account has as much money as is asked for. The last three digits of an account choose a fault.
+//! Every account has as much money as is asked for; as its balance it tells [`FUNDS_MINOR`] less what it keeps and has taken.
+//! The last three digits of an account choose a fault.
 
 mod fault;
+mod funds;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +35,8 @@ use crate::connector::sandbox::serving;
 use crate::connector::sandbox::serving::answer;
 use crate::connector::sandbox::wire::Breaker;
 
-pub use fault::{FAULTS, Fault, Wrong};
+pub use fault::{BALANCE_FAULTS, FAULTS, Fault, Wrong};
+pub use funds::FUNDS_MINOR;
 
 /// The connector's id.
 pub const CONNECTOR: &str = "sandbox-wallet";
@@ -110,6 +113,7 @@ pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToke
         .route("/v1/reservations", post(reserve))
         .route("/v1/reservations/{reference}", get(status))
         .route("/v1/reservations/{reference}/{operation}", post(change))
+        .route("/v1/accounts/{account}/balance", get(funds::tell))
         .route("/log", get(log))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(holder);
@@ -314,6 +318,7 @@ impl Holder {
             }
             Some(
                 Wrong::Refuse(_)
+                | Wrong::Currency
                 | Wrong::Pending
                 | Wrong::PendingRefused
                 | Wrong::PendingForever

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod alarms;
 mod ask;
 pub mod audit;
+mod balance;
 mod bills;
 mod callback;
 pub mod charges;
@@ -77,6 +78,7 @@ use crate::store::Store;
 
 pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
+pub use balance::Balance;
 pub use crash::crash_point;
 pub use identity::{Changed, CodeSent, PinSet};
 pub use lost::LostPin;

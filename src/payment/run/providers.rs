@@ -191,7 +191,7 @@ impl Payments {
         }
     }
 
-    fn holder(&self, provider: &str) -> Option<&Connector> {
+    pub(super) fn holder(&self, provider: &str) -> Option<&Connector> {
         self.inner.connectors.get(provider).filter(|connector| connector.holds_accounts())
     }
 

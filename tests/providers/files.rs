@@ -20,6 +20,9 @@ fn shipped_files_are_whole() {
             let asking = holding.asking(*operation).expect("asked for");
             assert!(!asking.rules.is_empty() && asking.places.code.is_some(), "{operation:?}");
         }
+        assert!(
+            holding.news().is_some_and(|form| form.signature.is_some() && form.places.reference.is_some())
+        );
         assert!(holding.balance().is_some_and(|asking| !asking.rules.is_empty()));
         let description = &definition.description;
         assert!(definition.submit.is_none() && description.status_query && !description.idempotent_submit);
@@ -52,6 +55,14 @@ fn every_fault_of_a_file_is_named() {
     assert!(faults(balance, "path = \"/v1/balance\"\n").contains("{external_id}"));
     assert!(faults(balance, "path = \"/v1/{external_id}/{amount}\"\n").contains("of no payment"));
     assert!(faults("outcome = \"known\"", "outcome = \"captured\"").contains("expected one of"));
+    let news = "[[reserve_callback.rule]]\ncode = \"RESERVED\"\n";
+    assert!(faults(news, "[[reserve_callback.rule]]\n").contains("hides the rest"));
+    assert!(
+        faults(news, "[[reserve_callback.rule]]\ncode = \"X\"\noutcome = \"delivered\"\n\n[[reserve_callback.rule]]\ncode = \"RESERVED\"\n")
+            .contains("expected one of")
+    );
+    let signed = "[reserve_callback.signature]\nover = \"{timestamp}.{body}\"";
+    assert!(faults(signed, "[reserve_callback.signature]\nover = \"{body}\"").contains("replayed"));
     for name in ["capture", "release", "reserve_status"] {
         // All that stands under its name goes.
         let parts: Vec<&str> = text

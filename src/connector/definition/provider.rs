@@ -1,8 +1,10 @@
 //! The sections of a connector's file that are about customers' accounts which an outside provider holds: `[reserve]`,
-//! `[capture]`, `[release]`, `[reserve_status]`, and where there are such `[refund]` and `[balance]`.
+//! `[capture]`, `[release]`, `[reserve_status]`, and where there are such `[refund]`, `[balance]` and
+//! `[reserve_callback]`.
 
 use crate::connector::contract::RefusalClass;
-use crate::connector::definition::{Reader, Request};
+use crate::connector::definition::news;
+use crate::connector::definition::{NewsForm, Reader, Request};
 use crate::connector::document::{Placed, Section};
 use crate::connector::funds::{AskFunds, FundsPlaces, FundsRule, FundsVerdict};
 use crate::connector::map::{Status, Table};
@@ -18,6 +20,7 @@ pub struct Holding {
     status: Asking,
     refund: Option<Asking>,
     balance: Option<AskFunds>,
+    news: Option<NewsForm>,
 }
 
 impl Holding {
@@ -33,6 +36,12 @@ impl Holding {
         }
     }
 
+    /// How its own messages about reservations are read; a provider need not send any.
+    #[must_use]
+    pub const fn news(&self) -> Option<&NewsForm> {
+        self.news.as_ref()
+    }
+
     /// How a customer's balance is asked for; a provider need not tell it.
     #[must_use]
     pub const fn balance(&self) -> Option<&AskFunds> {
@@ -45,7 +54,9 @@ const BALANCE: &str = "balance";
 
 /// Whether the file has any section of a provider of accounts.
 pub(super) fn holds(root: &Section<'_>) -> bool {
-    root.has(BALANCE) || Operation::ALL.iter().any(|operation| root.has(operation.section()))
+    root.has(BALANCE)
+        || root.has(news::SECTION)
+        || Operation::ALL.iter().any(|operation| root.has(operation.section()))
 }
 
 impl Reader<'_, '_> {
@@ -66,6 +77,7 @@ impl Reader<'_, '_> {
         let status = self.asking(root, Operation::Status, base.as_ref());
         let refund = self.asking(root, Operation::Refund, base.as_ref());
         let balance = self.funds(root);
+        let news = self.news(root, base.as_ref());
         Some(Holding {
             reserve: reserve?,
             capture: capture?,
@@ -73,6 +85,7 @@ impl Reader<'_, '_> {
             status: status?,
             refund,
             balance,
+            news,
         })
     }
 
@@ -209,7 +222,7 @@ impl Reader<'_, '_> {
         value == "minor"
     }
 
-    fn holding_places(&mut self, answer: &mut Section<'_>) -> Places {
+    pub(super) fn holding_places(&mut self, answer: &mut Section<'_>) -> Places {
         Places {
             code: self.place(answer, "code"),
             reference: self.place(answer, "reference"),
@@ -241,7 +254,7 @@ impl Reader<'_, '_> {
         (statuses, codes)
     }
 
-    fn holding_rule(
+    pub(super) fn holding_rule(
         &mut self,
         rule: &mut Section<'_>,
         operation: Operation,

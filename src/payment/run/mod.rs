@@ -24,7 +24,9 @@ mod lookup;
 mod lost;
 mod merchants;
 mod messages;
+mod news;
 mod orders;
+pub mod outside_orders;
 pub mod passbook;
 mod pay;
 mod pool;
@@ -87,6 +89,7 @@ pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
 pub use stranger::{Claimed, Proved};
 pub use trust::Needs;
+pub use within::HELD_OUTSIDE;
 
 /// Changes that a slow listener may fall behind by; it then reads the rows.
 const CHANGES_MAX: usize = 1024;

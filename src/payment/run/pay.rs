@@ -319,20 +319,26 @@ impl Payments {
     async fn carry_out(&self, payment: PaymentRow) {
         match payment.provider {
             Some(_) => self.reserve_first(payment).await,
-            None => self.carry_to(payment, Vec::new()).await,
+            None => {
+                if !self.carry_to(payment, Vec::new()).await {
+                    tracing::warn!("nothing was sent: somebody else took the payment up");
+                }
+            }
         }
     }
 
-    /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves.
-    pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) {
-        let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
+    /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves. False when
+    /// something changed under it, and nothing was written.
+    pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) -> bool {
+        let Some(connector) = self.inner.connectors.get(&payment.connector) else { return true };
         let mut attempt = self.attempt(payment.id, 1, &payment.connector);
         crash_point("submit_before");
         let payment = match self.submit(&payment, &attempt, &with).await {
             Ok(payment) => payment,
+            Err(Error::Refused(Refusal::Stale)) => return false,
             Err(error) => {
                 tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
-                return;
+                return true;
             }
         };
         attempt.created_at = payment.updated_at;
@@ -343,6 +349,7 @@ impl Payments {
         };
         crash_point("answered");
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
+        true
     }
 
     pub(super) async fn submit(

@@ -107,6 +107,45 @@ pub const BALANCE_FAULTS: &[(&str, Wrong, &str)] = &[
     ("987", Wrong::Refuse("LATER"), "balance: not told now"),
 ];
 
+/// What goes wrong with the provider's own messages. Reservations of such accounts are answered "pending" and decided later.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WrongNews {
+    /// Only the message tells: whoever asks hears "pending" as long as it is reserved.
+    Only,
+    /// Each message three times.
+    Thrice,
+    /// After each message the one before it once more.
+    Reordered,
+    /// With a signature that does not hold.
+    Unsigned,
+    /// Each message also of a reference that nobody knows.
+    Stranger,
+    /// With another amount.
+    Amount,
+    /// None at all.
+    None,
+}
+
+/// Last three digits of an account, what goes wrong with messages about it, in words.
+pub const NEWS_FAULTS: &[(&str, WrongNews, &str)] = &[
+    ("990", WrongNews::Only, "callbacks: nothing but them tells that it is reserved"),
+    ("991", WrongNews::Thrice, "callbacks: each three times"),
+    ("992", WrongNews::Reordered, "callbacks: after each the one before it once more"),
+    ("993", WrongNews::Unsigned, "callbacks: with a signature that does not hold"),
+    ("994", WrongNews::Stranger, "callbacks: each also of a reference that nobody knows"),
+    ("995", WrongNews::Amount, "callbacks: with another amount"),
+    ("996", WrongNews::None, "callbacks: none"),
+];
+
+impl WrongNews {
+    /// What goes wrong with messages about an account.
+    #[must_use]
+    pub fn of(account: &str) -> Option<Self> {
+        let tail = account.get(account.len().saturating_sub(3)..).unwrap_or_default();
+        NEWS_FAULTS.iter().find(|(suffix, ..)| *suffix == tail).map(|(_, wrong, _)| *wrong)
+    }
+}
+
 const fn reserve(wrong: Wrong) -> Fault {
     first(Operation::Reserve, wrong, ALWAYS)
 }
@@ -161,6 +200,11 @@ mod tests {
         for (suffix, wrong, _) in BALANCE_FAULTS {
             assert_eq!(Wrong::of_balance(&format!("w-1000{suffix}")), Some(*wrong), "{suffix}");
             assert_eq!(Fault::of(&format!("w-1000{suffix}")), None, "{suffix} is taken twice");
+        }
+        for (suffix, wrong, _) in NEWS_FAULTS {
+            let account = format!("w-1000{suffix}");
+            assert_eq!(WrongNews::of(&account), Some(*wrong), "{suffix}");
+            assert_eq!((Fault::of(&account), Wrong::of_balance(&account)), (None, None), "{suffix}");
         }
         assert_eq!(Wrong::of_balance("w-1000001"), None);
         assert_eq!(Fault::of("w-1000001"), None);

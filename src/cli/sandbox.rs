@@ -126,6 +126,10 @@ pub(super) struct Provider {
     /// The file in which it remembers every reservation
     #[arg(long, default_value = "sandbox-provider.log", value_name = "FILE")]
     log: PathBuf,
+    /// Where its signed messages about reservations go, such as http://127.0.0.1:8080/callback/sandbox-wallet; none are sent without
+    /// it
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
     /// Print the table of faults by account and stop
     #[arg(long)]
     faults: bool,
@@ -234,7 +238,10 @@ async fn biller(biller: Biller) -> anyhow::Result<ExitCode> {
 
 async fn provider(provider: Provider) -> anyhow::Result<ExitCode> {
     if provider.faults {
-        for (suffix, _, what) in sandbox::provider::FAULTS {
+        let of_payments = sandbox::provider::FAULTS.iter().map(|(suffix, _, what)| (suffix, what));
+        let of_balances = sandbox::provider::BALANCE_FAULTS.iter().map(|(suffix, _, what)| (suffix, what));
+        let of_news = sandbox::provider::NEWS_FAULTS.iter().map(|(suffix, _, what)| (suffix, what));
+        for (suffix, what) in of_payments.chain(of_balances).chain(of_news) {
             say(format!("  …{suffix}  {what}"));
         }
         return Ok(ExitCode::SUCCESS);
@@ -246,7 +253,8 @@ async fn provider(provider: Provider) -> anyhow::Result<ExitCode> {
     let listener = tokio::net::TcpListener::bind(provider.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
     say_json(&json!({ "ready": true, "url": url, "log": format!("{url}/log") }))?;
-    let config = sandbox::provider::Config::new(provider.log, Clock::machine());
+    let mut config = sandbox::provider::Config::new(provider.log, Clock::machine());
+    config.callback_url = provider.callback;
     sandbox::provider::serve(config, listener, until_interrupted()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod bill;
 mod callback;
+mod news;
 mod provider;
 mod request;
 mod sale;
@@ -25,6 +26,7 @@ use crate::money::Currency;
 pub use auth::{Auth, Signing, TokenBody, TokenForm};
 pub use bill::Bills;
 pub use callback::{CallbackForm, CallbackSignature};
+pub use news::NewsForm;
 pub use provider::Holding;
 pub use request::{Request, method};
 
@@ -114,7 +116,8 @@ impl Definition {
                 status.is_some() || bills.as_ref().is_some_and(|b| b.status.is_some()) || holding.is_some();
             description.status_needs_theirs =
                 lookup.is_none() && status.as_ref().is_some_and(|s| s.holds(&Slot::CarrierReference));
-            description.callback = callback.is_some();
+            let tells = holding.as_ref().is_some_and(|h| h.news().is_some());
+            description.callback = callback.is_some() || tells;
             description.amounts = amounts;
             let keys = reader.keys;
             Some(Self {

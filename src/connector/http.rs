@@ -27,6 +27,8 @@ use crate::connector::token::{NoToken, Tokens};
 use crate::money::Currency;
 use crate::secret::Secret;
 
+pub use provider::News;
+
 /// An answer is read up to this many bytes; a longer one is unknown.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// A callback is read up to this many bytes.

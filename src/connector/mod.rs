@@ -7,6 +7,7 @@ pub mod contract;
 pub mod definition;
 pub mod document;
 pub mod form;
+pub mod funds;
 pub mod gate;
 pub mod http;
 pub mod key;

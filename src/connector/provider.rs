@@ -226,51 +226,59 @@ impl Asking {
     #[must_use]
     pub fn read(&self, status: u16, body: &[u8], order: &Order) -> Answer {
         let json: Option<Value> = serde_json::from_slice(body).ok();
-        let at = |place: &Option<String>| {
-            let text = scalar(json.as_ref()?, place.as_deref())?;
-            Some(text.chars().take(TEXT_MAX).collect::<String>())
-        };
-        let code = at(&self.places.code);
-        let unclear = |why, detail: String| Answer::from(Told::Unknown { why, detail });
-        let Some(rule) = self.rules.iter().find(|rule| rule.holds(status, code.as_deref())) else {
-            let code = code.unwrap_or_else(|| "none".to_owned());
-            let why = if json.is_none() && status < 500 { Unclear::Unreadable } else { Unclear::Unexpected };
-            return unclear(why, format!("status {status}, code {code}: no rule of the connector names it"));
-        };
-        let told = match rule.verdict {
-            Verdict::Pending => Told::Pending,
-            Verdict::Reserved => Told::Reserved,
-            Verdict::Captured => Told::Captured,
-            Verdict::Released => Told::Released,
-            Verdict::Refunded => Told::Refunded,
-            Verdict::Refused(class) => {
-                Told::Refused { class, code: code.unwrap_or_else(|| status.to_string()) }
-            }
-            // It repeats nothing of ours that could be compared.
-            Verdict::NotFound => return Answer::from(Told::NotFound),
-            Verdict::Unknown => {
-                return unclear(Unclear::Unexpected, format!("status {status}: declared unknown"));
-            }
-        };
-        if let Some(detail) = self.differs(&at, order) {
-            return unclear(Unclear::Mismatch, detail);
-        }
-        Answer { told, their_reference: at(&self.places.their_reference) }
+        read(&self.places, &self.rules, status, json.as_ref(), order)
     }
+}
 
-    fn differs(&self, at: &impl Fn(&Option<String>) -> Option<String>, order: &Order) -> Option<String> {
-        if at(&self.places.reference).is_some_and(|theirs| theirs != order.reference) {
-            return Some("the answer carries another reference".to_owned());
+/// What is told of `order`, in an answer or in a message of the provider's own.
+#[must_use]
+pub fn read(places: &Places, rules: &[Rule], status: u16, json: Option<&Value>, order: &Order) -> Answer {
+    let at = |place: &Option<String>| {
+        let text = scalar(json?, place.as_deref())?;
+        Some(text.chars().take(TEXT_MAX).collect::<String>())
+    };
+    let code = at(&places.code);
+    let unclear = |why, detail: String| Answer::from(Told::Unknown { why, detail });
+    let Some(rule) = rules.iter().find(|rule| rule.holds(status, code.as_deref())) else {
+        let code = code.unwrap_or_else(|| "none".to_owned());
+        let why = if json.is_none() && status < 500 { Unclear::Unreadable } else { Unclear::Unexpected };
+        return unclear(why, format!("status {status}, code {code}: no rule of the connector names it"));
+    };
+    let told = match rule.verdict {
+        Verdict::Pending => Told::Pending,
+        Verdict::Reserved => Told::Reserved,
+        Verdict::Captured => Told::Captured,
+        Verdict::Released => Told::Released,
+        Verdict::Refunded => Told::Refunded,
+        Verdict::Refused(class) => Told::Refused { class, code: code.unwrap_or_else(|| status.to_string()) },
+        // It repeats nothing of ours that could be compared.
+        Verdict::NotFound => return Answer::from(Told::NotFound),
+        Verdict::Unknown => {
+            return unclear(Unclear::Unexpected, format!("status {status}: declared unknown"));
         }
-        if at(&self.places.currency).is_some_and(|theirs| theirs != order.amount.currency.code()) {
-            return Some("the answer carries another currency".to_owned());
-        }
-        let theirs = at(&self.places.amount)?;
-        match read_money(&theirs, order.amount.currency, self.places.minor) {
-            Ok(amount) if amount == order.amount => None,
-            Ok(amount) => Some(format!("the answer carries {amount}, asked was {}", order.amount)),
-            Err(detail) => Some(detail),
-        }
+    };
+    if let Some(detail) = differs(places, &at, order) {
+        return unclear(Unclear::Mismatch, detail);
+    }
+    Answer { told, their_reference: at(&places.their_reference) }
+}
+
+fn differs(
+    places: &Places,
+    at: &impl Fn(&Option<String>) -> Option<String>,
+    order: &Order,
+) -> Option<String> {
+    if at(&places.reference).is_some_and(|theirs| theirs != order.reference) {
+        return Some("the answer carries another reference".to_owned());
+    }
+    if at(&places.currency).is_some_and(|theirs| theirs != order.amount.currency.code()) {
+        return Some("the answer carries another currency".to_owned());
+    }
+    let theirs = at(&places.amount)?;
+    match read_money(&theirs, order.amount.currency, places.minor) {
+        Ok(amount) if amount == order.amount => None,
+        Ok(amount) => Some(format!("the answer carries {amount}, asked was {}", order.amount)),
+        Err(detail) => Some(detail),
     }
 }
 

@@ -22,9 +22,9 @@ use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::charge;
 use crate::payment::charge::{Input, Side, Stage};
 use crate::payment::row::charge::ChargeRow;
-use crate::payment::run::Payments;
 use crate::payment::run::charges::{ChargeRequest, Charged};
 use crate::payment::run::charging::ChargeFilter;
+use crate::payment::run::{HELD_OUTSIDE, Payments};
 use crate::secret::Secret;
 
 /// Charges of a page unless the asker says otherwise.
@@ -198,6 +198,10 @@ fn unpaid(outcome: &PayOutcome, text: impl Fn(i64) -> String) -> Refused {
         | PayOutcome::DayLimit { left_minor: minor, .. }
         | PayOutcome::UserLimit { left_minor: minor, .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "over_limit", format!("{} is left", text(*minor)))
+        }
+        PayOutcome::Refused { class } if class == HELD_OUTSIDE => {
+            let words = "the account is held by an outside provider, and charges are of money in our books";
+            (StatusCode::CONFLICT, HELD_OUTSIDE, words.to_owned())
         }
         other => (StatusCode::FORBIDDEN, "suspended", format!("not now: {}", other.name())),
     };

@@ -14,7 +14,7 @@ pub fn plain(payment: &PaymentRow) -> Option<String> {
     let target = match &payment.target {
         Target::Phone(phone) => phone.as_str(),
         Target::Bill { number, .. } => return bill(payment, number),
-        Target::Deal(_) => return None,
+        Target::Deal(_) => return deal(payment),
     };
     let reference = &payment.reference;
     match payment.state {
@@ -26,6 +26,30 @@ pub fn plain(payment: &PaymentRow) -> Option<String> {
             "The carrier took back the recharge of {target} with {amount}. The money is on your account \
              again. Ref {reference}."
         )),
+        State::Created
+        | State::Authorised
+        | State::Submitting
+        | State::Submitted
+        | State::Unknown
+        | State::NeedsReview => None,
+    }
+}
+
+/// Of what stays in the house only the conversation tells, which is there when it is done. An account that is held outside may
+/// be answered for much later.
+fn deal(payment: &PaymentRow) -> Option<String> {
+    payment.provider.as_ref()?;
+    let amount = Money::new(payment.amount_minor, payment.currency);
+    let payee = payment.payee.as_deref().unwrap_or("the merchant");
+    let reference = &payment.reference;
+    match payment.state {
+        State::Delivered => Some(format!("Order of {payee}: {amount} is paid. Ref {reference}.")),
+        State::Refused => {
+            Some(format!("Order of {payee}: {amount} was not paid. Nothing was deducted. Ref {reference}."))
+        }
+        State::Reversed => {
+            Some(format!("Order of {payee}: {amount} goes back to your wallet or bank. Ref {reference}."))
+        }
         State::Created
         | State::Authorised
         | State::Submitting

@@ -196,6 +196,8 @@ pub enum Input<'a> {
     Look,
     /// The provider answered.
     Answer(Operation, &'a Answer),
+    /// The provider told something by itself: perhaps late, again, or in another order than it happened.
+    News(&'a Answer),
 }
 
 /// What may be said of a question alone: it refuses nothing of what was asked about.
@@ -356,6 +358,43 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether what the provider tells by itself settles what is to be done in this stage, however late it comes: what a
+    /// reservation cannot go back from. All else is as old as it likes, and is asked about.
+    const fn is_settled_by(&self, told: &Told) -> bool {
+        match self.stage {
+            Stage::Reserving => {
+                matches!(
+                    told,
+                    Told::Reserved | Told::Captured | Told::Released | Told::Refunded | Told::Refused { .. }
+                )
+            }
+            Stage::Capturing => matches!(told, Told::Captured),
+            Stage::Releasing => matches!(told, Told::Released | Told::Refunded | Told::Captured),
+            Stage::Refunding => matches!(told, Told::Refunded),
+            Stage::Reserved
+            | Stage::Captured
+            | Stage::Released
+            | Stage::Refused
+            | Stage::Refunded
+            | Stage::Owed => false,
+        }
+    }
+
+    fn told(&mut self, answer: &Answer) {
+        if self.is_settled_by(&answer.told) {
+            return self.hear(Operation::Status, answer);
+        }
+        match (self.stage, &answer.told) {
+            // What it kept it has given up, or what it took it has given back, and nobody asked for it.
+            (Stage::Reserved | Stage::Capturing, Told::Released | Told::Refunded)
+            | (Stage::Captured, Told::Released | Told::Refunded)
+            | (_, Told::Unknown { why: Unclear::Mismatch, .. }) => self.contradiction(&answer.told),
+            // Only here: elsewhere a request may be on its way that must not be asked about before it is answered.
+            (Stage::Reserving, _) => self.row.due_at = Some(self.now),
+            _ => {}
+        }
+    }
+
     fn reserving(&mut self, operation: Operation, told: &Told) {
         match told {
             Told::Reserved => {
@@ -488,12 +527,16 @@ pub fn step(
     };
     match input {
         Input::Look => draft.follow(standing),
-        Input::Answer(operation, answer) => {
+        Input::Answer(..) | Input::News(_) => {
             // A payment that ended meanwhile decides what the answer means; the time that has passed does not.
             if stage == Stage::Reserving && standing == Standing::Ended {
                 draft.follow(standing);
             }
-            draft.hear(*operation, answer);
+            match input {
+                Input::Answer(operation, answer) => draft.hear(*operation, answer),
+                Input::News(answer) => draft.told(answer),
+                Input::Look => {}
+            }
             if draft.meaning == Meaning::None {
                 draft.follow(standing);
             }

@@ -30,6 +30,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
+    (27, "reservation_references", include_str!("../../migrations/sqlite/0027_reservation_references.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -52,6 +53,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
+    (27, "reservation_references", include_str!("../../migrations/postgres/0027_reservation_references.sql")),
 ];
 
 /// One step and whether the database has it.

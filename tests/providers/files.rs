@@ -20,6 +20,10 @@ fn shipped_files_are_whole() {
             let asking = holding.asking(*operation).expect("asked for");
             assert!(!asking.rules.is_empty() && asking.places.code.is_some(), "{operation:?}");
         }
+        assert!(
+            holding.news().is_some_and(|form| form.signature.is_some() && form.places.reference.is_some())
+        );
+        assert!(holding.balance().is_some_and(|asking| !asking.rules.is_empty()));
         let description = &definition.description;
         assert!(definition.submit.is_none() && description.status_query && !description.idempotent_submit);
         assert!(description.not_found_after.is_some());
@@ -47,6 +51,18 @@ fn every_fault_of_a_file_is_named() {
     );
     let status = "[[reserve_status.rule]]\ncode = \"BLOCKED\"\n";
     assert!(faults(status, "[[reserve_status.rule]]\nhttp = \"403\"\n").contains("expected a code"));
+    let balance = "path = \"/v1/accounts/{external_id}/balance\"\n";
+    assert!(faults(balance, "path = \"/v1/balance\"\n").contains("{external_id}"));
+    assert!(faults(balance, "path = \"/v1/{external_id}/{amount}\"\n").contains("of no payment"));
+    assert!(faults("outcome = \"known\"", "outcome = \"captured\"").contains("expected one of"));
+    let news = "[[reserve_callback.rule]]\ncode = \"RESERVED\"\n";
+    assert!(faults(news, "[[reserve_callback.rule]]\n").contains("hides the rest"));
+    assert!(
+        faults(news, "[[reserve_callback.rule]]\ncode = \"X\"\noutcome = \"delivered\"\n\n[[reserve_callback.rule]]\ncode = \"RESERVED\"\n")
+            .contains("expected one of")
+    );
+    let signed = "[reserve_callback.signature]\nover = \"{timestamp}.{body}\"";
+    assert!(faults(signed, "[reserve_callback.signature]\nover = \"{body}\"").contains("replayed"));
     for name in ["capture", "release", "reserve_status"] {
         // All that stands under its name goes.
         let parts: Vec<&str> = text

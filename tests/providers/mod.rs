@@ -1,8 +1,11 @@
 //! Payments from accounts that an outside provider holds, on loopback with a sandbox wallet and a sandbox carrier that both do
 //! wrong: every fault of the one with every fault of the other, on both databases.
 
+mod balance;
 mod files;
 mod kill;
+mod news;
+mod orders;
 mod town;
 
 use std::time::Duration;
@@ -18,6 +21,19 @@ use keytone::payment::settings::Settings;
 use keytone::payment::staff::{Act, Movement};
 
 use crate::support::market::{Database, phone};
+use balance::{
+    a_balance_is_the_providers_word_of_now, a_balance_that_is_not_known_is_not_told,
+    a_provider_need_not_tell_balances,
+};
+use news::{
+    a_message_is_proved_matched_and_compared, an_unsigned_message_only_makes_us_ask,
+    messages_of_a_provider_are_news_only_when_they_cannot_be_old,
+};
+use orders::{
+    a_whole_return_goes_back_through_the_wallet, an_order_is_paid_exactly_if_its_money_is_taken,
+    an_order_is_taken_frozen_and_released, an_order_that_is_gone_takes_nothing,
+    what_comes_back_in_parts_stands_in_our_books, what_is_not_captured_of_an_order_blocks_the_account,
+};
 use town::{Town, WALLET};
 
 macro_rules! on_both_databases {
@@ -51,6 +67,19 @@ on_both_databases!(
     the_same_id_reserves_once,
     a_restart_takes_up_every_reservation,
     killed_at_every_point,
+    killed_at_every_point_of_an_order,
+    a_balance_is_the_providers_word_of_now,
+    a_balance_that_is_not_known_is_not_told,
+    a_provider_need_not_tell_balances,
+    an_order_is_taken_frozen_and_released,
+    an_order_is_paid_exactly_if_its_money_is_taken,
+    a_whole_return_goes_back_through_the_wallet,
+    what_comes_back_in_parts_stands_in_our_books,
+    an_order_that_is_gone_takes_nothing,
+    what_is_not_captured_of_an_order_blocks_the_account,
+    messages_of_a_provider_are_news_only_when_they_cannot_be_old,
+    a_message_is_proved_matched_and_compared,
+    an_unsigned_message_only_makes_us_ask,
 );
 
 /// Fault suffixes of the carrier that a payment may meet: none, refused, pending and delivered later, delivered but never
@@ -354,6 +383,10 @@ async fn a_restart_takes_up_every_reservation(database: Database) {
 
 async fn killed_at_every_point(database: Database) {
     kill::at_every_point(Town::open(database).await).await;
+}
+
+async fn killed_at_every_point_of_an_order(database: Database) {
+    kill::at_every_point_of_an_order(Town::open(database).await).await;
 }
 
 #[test]

@@ -90,11 +90,21 @@ fn quick(file: &str) -> String {
 
 impl Town {
     pub(super) async fn open(database: Database) -> Self {
-        Self::build(database, |_| {}, |file| file).await
+        Self::build(database, |_| {}, |file| file, false).await
     }
 
     pub(super) async fn open_with(database: Database, change: impl FnOnce(&mut Settings)) -> Self {
-        Self::build(database, change, |file| file).await
+        Self::build(database, change, |file| file, false).await
+    }
+
+    /// The wallet's file is another.
+    pub(super) async fn open_changed(database: Database, file: impl FnOnce(String) -> String) -> Self {
+        Self::build(database, |_| {}, file, false).await
+    }
+
+    /// The wallet tells by messages of its own too.
+    pub(super) async fn open_told(database: Database, file: impl FnOnce(String) -> String) -> Self {
+        Self::build(database, |_| {}, file, true).await
     }
 
     pub(super) async fn open_without_refunds(database: Database) -> Self {
@@ -103,13 +113,14 @@ impl Town {
             let (_, after) = rest.split_once("[reserve_status]").unwrap();
             format!("{before}[reserve_status]{after}")
         };
-        Self::build(database, |_| {}, without).await
+        Self::build(database, |_| {}, without, false).await
     }
 
     async fn build(
         database: Database,
         change: impl FnOnce(&mut Settings),
         wallet_file: impl FnOnce(String) -> String,
+        tells: bool,
     ) -> Self {
         provider();
         let dir = tempfile::tempdir().unwrap();
@@ -132,6 +143,7 @@ impl Town {
         let (listener, wallet_url) = listen().await;
         let mut config = wallet::Config::new(wallet_log.clone(), clock.clone());
         (config.slow, config.later, config.hang) = (millis(150), millis(150), Duration::from_secs(5));
+        config.callback_url = tells.then(|| format!("{http}/callbacks/{WALLET}"));
         let key = config.key.clone();
         tokio::spawn(wallet::serve(config, listener, wallet_stop.clone()));
         let file = wallet_file(quick(&wallet::definition_toml(&wallet_url)));
@@ -148,14 +160,12 @@ impl Town {
         config.hang = Duration::from_secs(5);
         tokio::spawn(biller::serve(config, listener, world.clone()));
         connectors.push(connector_of(&quick(&biller::definition_toml(&url)), &key, &clock));
-        let mut settings = settings();
-        settings.billers = billers();
+        let mut settings = Settings { billers: billers(), ..settings() };
         change(&mut settings);
         let (payments, writer, writing) = start(&store, &clock, &settings, &connectors).await;
         assert!(slot.set(payments.clone()).is_ok());
         let stop = CancellationToken::new();
         tokio::spawn(payments.clone().run(stop.clone()));
-        let customers = Arc::default();
         Self {
             payments,
             store,
@@ -172,7 +182,7 @@ impl Town {
             writing,
             stop,
             world,
-            customers,
+            customers: Arc::default(),
             dir,
         }
     }
@@ -195,6 +205,11 @@ impl Town {
         let stop = CancellationToken::new();
         tokio::spawn(payments.clone().run(stop.clone()));
         Self { payments, writer, writing, stop, ..self }
+    }
+
+    /// An id that nothing else has.
+    pub(super) fn id(&self) -> Id {
+        Id::new(self.clock.now().0)
     }
 
     /// A customer whose account at the wallet ends in `suffix`.
@@ -317,6 +332,12 @@ impl Town {
             act,
         };
         self.payments.ask_staff(&asked).await.unwrap().unwrap();
+    }
+
+    /// What a process of its own is to do between the same outsiders.
+    pub(super) fn role(&self, part: &str, of: &[String]) -> String {
+        let with = [part, &self.database_url, &self.wallet_url, &self.carrier_url].map(str::to_owned);
+        [with.as_slice(), of].concat().join(" ")
     }
 
     pub(super) async fn row(&self, id: Id) -> ReservationRow {

@@ -1,9 +1,12 @@
 //! The sections of a connector's file that are about customers' accounts which an outside provider holds: `[reserve]`,
-//! `[capture]`, `[release]`, `[reserve_status]`, and `[refund]` where there is one.
+//! `[capture]`, `[release]`, `[reserve_status]`, and where there are such `[refund]`, `[balance]` and
+//! `[reserve_callback]`.
 
 use crate::connector::contract::RefusalClass;
-use crate::connector::definition::{Reader, Request};
+use crate::connector::definition::news;
+use crate::connector::definition::{NewsForm, Reader, Request};
 use crate::connector::document::{Placed, Section};
+use crate::connector::funds::{AskFunds, FundsPlaces, FundsRule, FundsVerdict};
 use crate::connector::map::{Status, Table};
 use crate::connector::provider::{Asking, Operation, Places, Rule, Verdict};
 use crate::connector::template::Slot;
@@ -16,6 +19,8 @@ pub struct Holding {
     release: Asking,
     status: Asking,
     refund: Option<Asking>,
+    balance: Option<AskFunds>,
+    news: Option<NewsForm>,
 }
 
 impl Holding {
@@ -30,11 +35,28 @@ impl Holding {
             Operation::Refund => self.refund.as_ref(),
         }
     }
+
+    /// How its own messages about reservations are read; a provider need not send any.
+    #[must_use]
+    pub const fn news(&self) -> Option<&NewsForm> {
+        self.news.as_ref()
+    }
+
+    /// How a customer's balance is asked for; a provider need not tell it.
+    #[must_use]
+    pub const fn balance(&self) -> Option<&AskFunds> {
+        self.balance.as_ref()
+    }
 }
+
+/// The section of the balance.
+const BALANCE: &str = "balance";
 
 /// Whether the file has any section of a provider of accounts.
 pub(super) fn holds(root: &Section<'_>) -> bool {
-    Operation::ALL.iter().any(|operation| root.has(operation.section()))
+    root.has(BALANCE)
+        || root.has(news::SECTION)
+        || Operation::ALL.iter().any(|operation| root.has(operation.section()))
 }
 
 impl Reader<'_, '_> {
@@ -54,7 +76,87 @@ impl Reader<'_, '_> {
         let release = self.asking(root, Operation::Release, base.as_ref());
         let status = self.asking(root, Operation::Status, base.as_ref());
         let refund = self.asking(root, Operation::Refund, base.as_ref());
-        Some(Holding { reserve: reserve?, capture: capture?, release: release?, status: status?, refund })
+        let balance = self.funds(root);
+        let news = self.news(root, base.as_ref());
+        Some(Holding {
+            reserve: reserve?,
+            capture: capture?,
+            release: release?,
+            status: status?,
+            refund,
+            balance,
+            news,
+        })
+    }
+
+    fn funds(&mut self, root: &mut Section<'_>) -> Option<AskFunds> {
+        let mut section = root.section(BALANCE, self.faults)?;
+        let (verb, path) = self.line(&mut section, "GET");
+        let headers = self.headers(&mut section);
+        let body_text = section.text("body", self.faults);
+        let body = body_text.as_ref().and_then(|text| self.body(text));
+        let places = match section.section("answer", self.faults) {
+            Some(mut answer) => {
+                let places = self.funds_places(&mut answer);
+                answer.finish(self.faults);
+                places
+            }
+            None => {
+                section.missing("answer", self.faults);
+                FundsPlaces::default()
+            }
+        };
+        let mut rules = Vec::new();
+        let written = section.sections("rule", self.faults);
+        if written.is_empty() {
+            section.missing("rule", self.faults);
+        }
+        for mut rule in written {
+            rules.extend(self.funds_rule(&mut rule, &places));
+            rule.finish(self.faults);
+        }
+        let (span, key) = (section.span.clone(), section.key.clone());
+        section.finish(self.faults);
+        let request = Request { method: verb?, path: path?, headers, body, table: Table::default() };
+        if !request.holds(&Slot::ExternalId) {
+            self.faults.add(&span, &key, "expected {external_id} in the path, a header or the body");
+        }
+        // No payment is asked about.
+        let of_payments = [Slot::Amount, Slot::AmountMinor, Slot::Deduction, Slot::CarrierReference];
+        if of_payments.iter().any(|slot| request.holds(slot)) {
+            self.faults.add(
+                &span,
+                &key,
+                "a question about the balance is of no payment: it has no amount and no deduction",
+            );
+        }
+        Some(AskFunds { request, places, rules })
+    }
+
+    fn funds_places(&mut self, answer: &mut Section<'_>) -> FundsPlaces {
+        for needed in ["amount", "currency"] {
+            if !answer.has(needed) {
+                answer.missing(needed, self.faults);
+            }
+        }
+        FundsPlaces {
+            code: self.place(answer, "code"),
+            account: self.place(answer, "account"),
+            amount: self.place(answer, "amount"),
+            minor: self.is_minor(answer),
+            currency: self.place(answer, "currency"),
+        }
+    }
+
+    fn funds_rule(&mut self, rule: &mut Section<'_>, places: &FundsPlaces) -> Option<FundsRule> {
+        let (statuses, codes) = self.compared(rule, places.code.is_some());
+        let outcome = rule.need_text("outcome", self.faults)?;
+        let Some((_, verdict)) = FundsVerdict::WORDS.iter().find(|(word, _)| *word == outcome.value) else {
+            let words: Vec<&str> = FundsVerdict::WORDS.iter().map(|(word, _)| *word).collect();
+            self.faults.add(&outcome.span, &outcome.key, format!("expected one of {}", words.join(", ")));
+            return None;
+        };
+        Some(FundsRule { statuses, codes, verdict: *verdict })
     }
 
     fn asking(
@@ -101,39 +203,38 @@ impl Reader<'_, '_> {
         Some(Asking { request, places, rules })
     }
 
-    fn holding_places(&mut self, answer: &mut Section<'_>) -> Places {
-        let mut pointer = |key: &str| {
-            let Placed { value, span, key } = answer.text(key, self.faults)?;
-            if !value.starts_with('/') {
-                self.faults.add(&span, &key, "expected a JSON pointer such as /status");
-                return None;
-            }
-            Some(value)
-        };
-        let mut places = Places {
-            code: pointer("code"),
-            reference: pointer("reference"),
-            their_reference: pointer("carrier_reference"),
-            amount: pointer("amount"),
-            minor: false,
-            currency: pointer("currency"),
-        };
-        if let Some(Placed { value, span, key }) = answer.text("amount_unit", self.faults) {
-            match value.as_str() {
-                "minor" => places.minor = true,
-                "major" => {}
-                _ => self.faults.add(&span, &key, "expected \"major\" or \"minor\""),
-            }
+    /// A JSON pointer.
+    fn place(&mut self, answer: &mut Section<'_>, key: &str) -> Option<String> {
+        let Placed { value, span, key } = answer.text(key, self.faults)?;
+        if !value.starts_with('/') {
+            self.faults.add(&span, &key, "expected a JSON pointer such as /status");
+            return None;
         }
-        places
+        Some(value)
     }
 
-    fn holding_rule(
-        &mut self,
-        rule: &mut Section<'_>,
-        operation: Operation,
-        places: &Places,
-    ) -> Option<Rule> {
+    /// Whether amounts are in minor units.
+    fn is_minor(&mut self, answer: &mut Section<'_>) -> bool {
+        let Some(Placed { value, span, key }) = answer.text("amount_unit", self.faults) else { return false };
+        if !matches!(value.as_str(), "minor" | "major") {
+            self.faults.add(&span, &key, "expected \"major\" or \"minor\"");
+        }
+        value == "minor"
+    }
+
+    pub(super) fn holding_places(&mut self, answer: &mut Section<'_>) -> Places {
+        Places {
+            code: self.place(answer, "code"),
+            reference: self.place(answer, "reference"),
+            their_reference: self.place(answer, "carrier_reference"),
+            amount: self.place(answer, "amount"),
+            minor: self.is_minor(answer),
+            currency: self.place(answer, "currency"),
+        }
+    }
+
+    /// What a rule compares.
+    fn compared(&mut self, rule: &mut Section<'_>, has_code: bool) -> (Vec<Status>, Vec<String>) {
         let mut statuses = Vec::new();
         for text in rule.texts("http", self.faults) {
             match Status::parse(&text.value) {
@@ -146,10 +247,20 @@ impl Reader<'_, '_> {
             let wanted = "expected http or code: a rule for everything hides the rest";
             self.faults.add(&rule.span, &rule.key, wanted);
         }
-        if !codes.is_empty() && places.code.is_none() {
+        if !codes.is_empty() && !has_code {
             let wanted = "compares a code, but answer.code does not say where it is";
             self.faults.add(&rule.span, &rule.key, wanted);
         }
+        (statuses, codes)
+    }
+
+    pub(super) fn holding_rule(
+        &mut self,
+        rule: &mut Section<'_>,
+        operation: Operation,
+        places: &Places,
+    ) -> Option<Rule> {
+        let (statuses, codes) = self.compared(rule, places.code.is_some());
         let class = rule.text("class", self.faults);
         let outcome = rule.need_text("outcome", self.faults)?;
         let Some((_, verdict)) = Verdict::WORDS.iter().find(|(word, _)| *word == outcome.value) else {

@@ -1,9 +1,12 @@
 //! An account provider in a process of its own for trying and for tests: it keeps, takes and gives back money of accounts that
 //! it makes up, remembers every reservation on disk, and does wrong what it is told to do wrong (see [`FAULTS`]).
 //!
-//! Every account has as much money as is asked for. The last three digits of an account choose a fault.
+//! Every account has as much money as is asked for; as its balance it tells [`FUNDS_MINOR`] less what it keeps and has taken.
+//! The last three digits of an account choose a fault.
 
 mod fault;
+mod funds;
+mod news;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +36,8 @@ use crate::connector::sandbox::serving;
 use crate::connector::sandbox::serving::answer;
 use crate::connector::sandbox::wire::Breaker;
 
-pub use fault::{FAULTS, Fault, Wrong};
+pub use fault::{BALANCE_FAULTS, FAULTS, Fault, NEWS_FAULTS, Wrong, WrongNews};
+pub use funds::FUNDS_MINOR;
 
 /// The connector's id.
 pub const CONNECTOR: &str = "sandbox-wallet";
@@ -49,8 +53,10 @@ pub struct Config {
     pub log: PathBuf,
     /// The time.
     pub clock: Clock,
-    /// We sign with it.
+    /// Both sides sign with it.
     pub key: Key,
+    /// Where its messages go, whole URL; none are sent without it.
+    pub callback_url: Option<String>,
     /// How long a slow answer takes.
     pub slow: Duration,
     /// How long "later" is.
@@ -67,6 +73,7 @@ impl Config {
             log,
             clock,
             key: crate::connector::sandbox::key(),
+            callback_url: None,
             slow: Duration::from_millis(1_500),
             later: Duration::from_secs(2),
             hang: Duration::from_secs(60),
@@ -91,6 +98,7 @@ pub fn definition(base_url: &str) -> Result<Definition, Vec<FileFault>> {
 struct Holder {
     config: Config,
     book: Book,
+    client: reqwest::Client,
     /// Requests of each kind about each reference.
     asked: Mutex<BTreeMap<(String, &'static str), u32>>,
     tracker: TaskTracker,
@@ -100,16 +108,19 @@ struct Holder {
 /// Serves until `stop`; open requests end with it. What was pending when an earlier process ended stays so.
 ///
 /// # Errors
-/// When the log cannot be opened or the socket fails.
+/// When the log cannot be opened, the socket fails or messages cannot be sent.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
     let book = Book::open(&config.log)?;
     let tracker = TaskTracker::new();
     let asked = Mutex::new(BTreeMap::new());
-    let holder = Arc::new(Holder { config, book, asked, tracker: tracker.clone(), stop: stop.clone() });
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let holder =
+        Arc::new(Holder { config, book, client, asked, tracker: tracker.clone(), stop: stop.clone() });
     let app = Router::new()
         .route("/v1/reservations", post(reserve))
         .route("/v1/reservations/{reference}", get(status))
         .route("/v1/reservations/{reference}/{operation}", post(change))
+        .route("/v1/accounts/{account}/balance", get(funds::tell))
         .route("/log", get(log))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(holder);
@@ -135,6 +146,7 @@ async fn reserve(
         holder.clone().take_later(asked);
         return holder.mute(&breaker).await;
     }
+    let wrong = wrong.or_else(|| WrongNews::of(&asked.msisdn).map(|_| Wrong::Pending));
     let (state, code) = match wrong {
         Some(Wrong::Refuse(code)) => ("refused", code),
         Some(Wrong::Pending | Wrong::PendingRefused | Wrong::PendingForever) => ("pending", "PENDING"),
@@ -153,6 +165,7 @@ async fn reserve(
     };
     match taking.await.ok().flatten() {
         Some(Taken::New(record)) => {
+            holder.tell(&record);
             holder.clone().follow(wrong, &record);
             holder.reply(wrong, &breaker, &record).await
         }
@@ -195,7 +208,10 @@ async fn change(
     }
     let at = holder.config.clock.now().to_rfc3339();
     match holder.book.change(&reference, to, code, at).await {
-        Some(record) => holder.reply(wrong, &breaker, &record).await,
+        Some(record) => {
+            holder.tell(&record);
+            holder.reply(wrong, &breaker, &record).await
+        }
         None => answer(500, &json!({})),
     }
 }
@@ -215,7 +231,9 @@ async fn status(
             if wrong.is_some() {
                 return holder.reply(wrong, &breaker, &record).await;
             }
-            answer(200, &shown(&record))
+            let hides = WrongNews::of(&record.msisdn) == Some(WrongNews::Only) && record.state == "reserved";
+            let code = if hides { "PENDING".to_owned() } else { record.code.clone() };
+            answer(200, &shown(&Record { code, ..record }))
         }
         None => answer(404, &json!({ "status": "NOT_FOUND" })),
     }
@@ -266,8 +284,10 @@ impl Holder {
             let at = holder.config.clock.now().to_rfc3339();
             // What was released or captured meanwhile stays so.
             let now = holder.book.find(&reference).await.map(|record| record.state);
-            if now.as_deref().is_some_and(|state| matches!(state, "pending" | "reserved")) {
-                let _ = holder.book.change(&reference, state, code, at).await;
+            if now.as_deref().is_some_and(|state| matches!(state, "pending" | "reserved"))
+                && let Some(record) = holder.book.change(&reference, state, code, at).await
+            {
+                holder.tell(&record);
             }
         });
     }
@@ -275,7 +295,11 @@ impl Holder {
     fn take_later(self: Arc<Self>, asked: Record) {
         let record = Record { state: "reserved".to_owned(), code: "RESERVED".to_owned(), ..asked };
         let holder = Arc::clone(&self);
-        self.after(async move { drop(holder.book.take(record).await) });
+        self.after(async move {
+            if let Some(Taken::New(record)) = holder.book.take(record).await {
+                holder.tell(&record);
+            }
+        });
     }
 
     fn after(&self, what: impl Future<Output = ()> + Send + 'static) {
@@ -314,6 +338,7 @@ impl Holder {
             }
             Some(
                 Wrong::Refuse(_)
+                | Wrong::Currency
                 | Wrong::Pending
                 | Wrong::PendingRefused
                 | Wrong::PendingForever

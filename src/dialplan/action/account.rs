@@ -101,9 +101,9 @@ pub static ACTIONS: &[Action] = &[
     },
     Action {
         name: "account.balance",
-        about: "what may be spent, for who knows the PIN",
+        about: "what may be spent, for who knows the PIN; asked of the provider of an account that is held outside",
         parameters: &[PIN],
-        outcomes: &[plain("ok", &[LEFT]), WRONG_PIN, LOCKED],
+        outcomes: &[plain("ok", &[LEFT]), plain("not_now", &[]), WRONG_PIN, LOCKED],
         effect: Effect::Changes,
         performed: true,
     },

@@ -80,6 +80,7 @@ pub static ACTIONS: &[Action] = &[
         parameters: &[AGENT, AMOUNT, PRICE],
         outcomes: &[
             plain("requested", &[NUMBER]),
+            plain("outside", &[]),
             GONE,
             plain("too_many", &[]),
             plain("over_limit", &[LIMIT]),
@@ -97,6 +98,7 @@ pub static ACTIONS: &[Action] = &[
             plain("wrong_pin", &[field("left", Type::Int)]),
             plain("locked", &[]),
             plain("insufficient", &[LEFT]),
+            plain("outside", &[]),
             plain("over_limit", &[LEFT]),
             GONE,
             plain("suspended", &[]),

@@ -1,6 +1,8 @@
 //! Merchants' orders: listed, paid, confirmed and disputed by their customer.
 
-use crate::dialplan::action::{AMOUNT, Action, BACK, Effect, Field, LEFT, RECEIPT, WHY, field, plain};
+use crate::dialplan::action::{
+    AMOUNT, Action, BACK, Effect, Field, LEFT, RECEIPT, REFUSAL, WHY, field, plain,
+};
 use crate::dialplan::value::{Record, Type};
 
 const NUMBER: Field = field("number", Type::Digits);
@@ -42,6 +44,8 @@ pub static ACTIONS: &[Action] = &[
             plain("insufficient", &[LEFT]),
             plain("over_limit", &[LEFT]),
             plain("gone", &[]),
+            plain("pending", &[RECEIPT]),
+            plain("refused", &[field("class", Type::Choice(&REFUSAL))]),
             plain("suspended", &[WHY, BACK]),
         ],
         effect: Effect::MovesMoney { confirmed: &["number", "amount"] },

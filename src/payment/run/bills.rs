@@ -125,7 +125,7 @@ impl Payments {
     async fn pay_bill_through(&self, request: BillRequest) -> Result<PayOutcome, Error> {
         crash_point("received");
         // Before anything is written: what is resolved from now on is heard.
-        let mut news = self.inner.news.of(request.id);
+        let mut news = self.inner.changes.of(request.id);
         if let Some(known) = self.inner.store.payment(request.id).await? {
             return match self.is_same(&request, &known) {
                 true => self.wait(known, &mut news).await,

@@ -20,18 +20,12 @@ impl Payments {
         let Some(carrier) = self.inner.connectors.get(connector) else {
             return reply(404, "no such connector");
         };
+        if carrier.tells_reservations() {
+            return self.provider_callback(connector, carrier, headers, body).await;
+        }
         let received = match carrier.callback(headers, body) {
             Ok(received) => received,
-            Err(fault) => {
-                tracing::warn!(connector, %fault, "a callback was not taken");
-                let status = match fault {
-                    CallbackFault::NotExpected => 404,
-                    CallbackFault::TooLong => 413,
-                    CallbackFault::Signature => 401,
-                    CallbackFault::Unreadable => 400,
-                };
-                return reply(status, "not taken");
-            }
+            Err(fault) => return refused(connector, fault),
         };
         match self.take_callback(connector, received).await {
             Ok(true) => {
@@ -68,6 +62,18 @@ impl Payments {
     }
 }
 
-fn reply(status: u16, words: &str) -> CallbackReply {
+/// What a callback that is not taken is answered.
+pub(super) fn refused(connector: &str, fault: CallbackFault) -> CallbackReply {
+    tracing::warn!(connector, %fault, "a callback was not taken");
+    let status = match fault {
+        CallbackFault::NotExpected => 404,
+        CallbackFault::TooLong => 413,
+        CallbackFault::Signature => 401,
+        CallbackFault::Unreadable => 400,
+    };
+    reply(status, "not taken")
+}
+
+pub(super) fn reply(status: u16, words: &str) -> CallbackReply {
     CallbackReply { status, body: serde_json::json!({ "error": words }).to_string() }
 }

@@ -22,7 +22,7 @@ use crate::payment::run::agents::{SCOPE, price_minor};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::staff::between;
-use crate::payment::run::within::{Asked, Stopped, Within};
+use crate::payment::run::within::{Asked, HELD_OUTSIDE, Stopped, Within};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Posting, Refusal};
 use crate::secret::Secret;
@@ -122,6 +122,11 @@ impl Payments {
         }
         if self.maintained(&[("product".to_owned(), "charge".to_owned())]).await?.is_some() {
             return Ok(Charged::Suspended);
+        }
+        if self.held_outside(ask.buyer).await?.is_some() {
+            // What an agent sells stands in our books, where such an account cannot spend it.
+            let class = HELD_OUTSIDE.to_owned();
+            return Ok(Charged::Unpaid(PayOutcome::Refused { class }));
         }
         let Some(agent) = self.agent(ask.agent).await?.filter(|agent| sells(agent, &ask)) else {
             return Ok(Charged::NotOffered);

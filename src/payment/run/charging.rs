@@ -114,7 +114,13 @@ impl Payments {
     /// # Errors
     /// When the database does not answer.
     pub async fn order_outcome(&self, id: Id) -> Result<Option<OrderPayment>, Error> {
-        if let Some(deal) = self.inner.store.payment(id).await?.and_then(|payment| payment.deal) {
+        let known = self.inner.store.payment(id).await?;
+        if let Some(known) = &known
+            && let Some(outcome) = self.unpaid_outside(known).await?
+        {
+            return Ok(Some(outcome));
+        }
+        if let Some(deal) = known.and_then(|payment| payment.deal) {
             let order: Option<OrderRow> = self.inner.store.record(&[cell(&deal)]).await?;
             return match order {
                 Some(order) => self.paid_order(id, &order).await.map(Some),

@@ -10,8 +10,10 @@ pub mod agents;
 pub mod alarms;
 mod ask;
 pub mod audit;
+mod balance;
 mod bills;
 mod callback;
+mod changes;
 pub mod charges;
 pub mod charging;
 pub mod close;
@@ -25,6 +27,7 @@ mod merchants;
 mod messages;
 mod news;
 mod orders;
+pub mod outside_orders;
 pub mod passbook;
 mod pay;
 mod pool;
@@ -80,6 +83,7 @@ use crate::store::Store;
 
 pub use account::LimitSet;
 pub use admin::{AccountView, OpenAccount, PaymentView, Scope};
+pub use balance::Balance;
 pub use crash::crash_point;
 pub use identity::{Changed, CodeSent, PinSet};
 pub use lost::LostPin;
@@ -88,6 +92,7 @@ pub use orders::{Fault, NewOrder, OrderFilter, OrderPayment, PayOrder};
 pub use schedule::Recovered;
 pub use stranger::{Claimed, Proved};
 pub use trust::Needs;
+pub use within::HELD_OUTSIDE;
 
 /// The outbox's kind of an SMS.
 const SMS: &str = "sms";
@@ -212,7 +217,7 @@ struct Inner {
     turns: Turns,
     swaps: Swaps,
     tracker: TaskTracker,
-    news: news::News,
+    changes: changes::Changes,
     /// What stands in for HTTP to merchants in a simulation.
     hooks: OnceLock<Arc<dyn Wire>>,
 }
@@ -270,7 +275,7 @@ impl Payments {
             turns: Turns::default(),
             swaps: Swaps::default(),
             tracker: TaskTracker::new(),
-            news: news::News::new(),
+            changes: changes::Changes::new(),
             hooks: OnceLock::new(),
         };
         let payments = Self { inner: Arc::new(inner), acting: None, standing: None, language: None };
@@ -347,7 +352,7 @@ impl Payments {
     /// Every change of a payment from now on.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.inner.news.all()
+        self.inner.changes.all()
     }
 
     /// Waits until no payment of this process is under way; false when some still are after `within`.

@@ -7,7 +7,7 @@ use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg, Refusal as LedgerRefusal};
 use crate::money::AMOUNT_MAX_MINOR;
 use crate::msisdn::Msisdn;
-use crate::payment::answer::{Channel, PayOutcome};
+use crate::payment::answer::{Change, Channel, PayOutcome};
 use crate::payment::order;
 use crate::payment::order::{Input, Movement, OnTimeout, RefundState, State, Step};
 use crate::payment::pin;
@@ -20,7 +20,7 @@ use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::within::{Asked, Stopped, Within};
 use crate::payment::run::{Error, Needs, Payments};
 use crate::payment::share::{Fee, Sharers};
-use crate::payment::unit::{Op, Posting, Refusal};
+use crate::payment::unit::{Op, Refusal};
 use crate::payment::webhook;
 use crate::random;
 use crate::secret::Secret;
@@ -165,14 +165,14 @@ fn commands(step: &Step) -> Result<Vec<Op>, order::Refusal> {
 }
 
 /// Row, money and webhook.
-fn writes(step: &Step, merchant: &MerchantRow) -> Result<Vec<Op>, order::Refusal> {
+pub(super) fn writes(step: &Step, merchant: &MerchantRow) -> Result<Vec<Op>, order::Refusal> {
     let mut ops = vec![Op::set(&step.row)];
     ops.extend(commands(step)?);
     ops.push(Op::add(&webhook::row(step.event, &step.row, merchant.webhook_url.is_some())));
     Ok(ops)
 }
 
-fn fee_of(merchant: &MerchantRow) -> Result<Fee, order::Refusal> {
+pub(super) fn fee_of(merchant: &MerchantRow) -> Result<Fee, order::Refusal> {
     Fee::new(&merchant.fee_rate, merchant.fee_fixed_minor).map_err(|_| order::Refusal::Unsound)
 }
 
@@ -397,15 +397,19 @@ impl Payments {
                 Err(order::Refusal::Already) => return Ok(Ok(row)),
                 Err(refusal) => return Ok(Err(refusal.into())),
             };
-            let mut ops = match writes(&step, &merchant) {
+            let mut ops = match self.order_writes(&step, &merchant).await? {
                 Ok(ops) => ops,
                 Err(refusal) => return Ok(Err(refusal.into())),
             };
             ops.extend(with(&step.row));
             crash_point("order_step_before");
             match self.commit(ops).await? {
-                Ok(_) => {
+                Ok(done) => {
                     crash_point("order_step_after");
+                    if let Some(payment) = done.payment {
+                        // What was reserved outside follows. Nobody may be listening.
+                        let _ = self.inner.changes.send(Change { payment });
+                    }
                     return Ok(Ok(step.row));
                 }
                 Err(Refusal::Stale) => {}
@@ -541,6 +545,11 @@ impl Payments {
         if let Some(paid) = numbered.iter().find(|order| order.payment == Some(asked.id)) {
             return self.paid_order(asked.id, paid).await;
         }
+        if let Some(known) = self.inner.store.payment(asked.id).await?
+            && let Some(outcome) = self.unpaid_outside(&known).await?
+        {
+            return if known.account == asked.account { Ok(outcome) } else { Err(Error::IdReused) };
+        }
         let found = numbered.into_iter().find(|o| o.state == State::Created.number());
         let Some(row) = found.filter(|order| order.amount_minor == asked.amount_minor) else {
             return Ok(OrderPayment::Gone);
@@ -557,13 +566,10 @@ impl Payments {
         let Ok(step) = decided else { return Ok(OrderPayment::Gone) };
         let Ok(mut with) = writes(&step, &merchant) else { return Ok(OrderPayment::Gone) };
         with.insert(0, Op::Open(vec![(SCOPE.to_owned(), merchant.id.text())]));
-        let settings = &self.inner.settings;
-        let currency = settings.currency;
-        let day_limit_minor = self.order_day_limit(asked.account).await?;
         let draft = self.draft_within(Asked {
             id: asked.id,
             account: asked.account,
-            caller: asked.caller,
+            caller: asked.caller.clone(),
             channel: asked.channel,
             product: product::ORDER,
             target: Target::Deal(row.id),
@@ -572,17 +578,15 @@ impl Payments {
             payee: Some(row.merchant_name.clone()),
             deal: Some(row.id),
         });
+        if self.outside(asked.account).await?.is_some() {
+            return self.pay_order_outside(asked, draft).await;
+        }
         let within = Within {
             draft,
             pin: asked.pin,
-            payment_limit_minor: settings.order_limit_minor,
-            day_limit_minor,
-            posting: Posting {
-                counterparty: House::Intermediary.id(currency),
-                commission: House::Fee.id(currency),
-                fee: House::Fee.id(currency),
-                tax: House::Tax.id(currency),
-            },
+            payment_limit_minor: self.inner.settings.order_limit_minor,
+            day_limit_minor: self.order_day_limit(asked.account).await?,
+            posting: self.order_posting(),
             with,
         };
         crash_point("order_pay_before");

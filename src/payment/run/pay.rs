@@ -26,7 +26,7 @@ use crate::payment::posting;
 use crate::payment::reference;
 use crate::payment::row::{AttemptRow, Id, PaymentRow, State, Target};
 use crate::payment::run::crash::{crash_point, planted};
-use crate::payment::run::news::Listener;
+use crate::payment::run::changes::Listener;
 use crate::payment::run::providers::Outside;
 use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
@@ -84,7 +84,7 @@ impl Payments {
     async fn pay_through(&self, request: PayRequest) -> Result<PayOutcome, Error> {
         crash_point("received");
         // Before anything is written: what is resolved from now on is heard.
-        let mut news = self.inner.news.of(request.id);
+        let mut news = self.inner.changes.of(request.id);
         if let Some(known) = self.inner.store.payment(request.id).await? {
             return self.answer_again(&request, known, &mut news).await;
         }
@@ -341,14 +341,19 @@ impl Payments {
     async fn carry_out(&self, payment: PaymentRow) {
         match payment.provider {
             Some(_) => self.reserve_first(payment).await,
-            None => self.carry_to(payment, Vec::new()).await,
+            None => {
+                if !self.carry_to(payment, Vec::new()).await {
+                    tracing::warn!("nothing was sent: somebody else took the payment up");
+                }
+            }
         }
     }
 
     /// From the money that is kept to the carrier's answer; `with` is written in the commit before the request leaves. A payment
-    /// whose attempt was written with its hold may leave at once.
-    pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) {
-        let Some(connector) = self.inner.connectors.get(&payment.connector) else { return };
+    /// whose attempt was written with its hold may leave at once. False when something changed under it, and nothing was
+    /// written.
+    pub(super) async fn carry_to(&self, payment: PaymentRow, with: Vec<Op>) -> bool {
+        let Some(connector) = self.inner.connectors.get(&payment.connector) else { return true };
         let mut attempt = self.attempt(payment.id, 1, &payment.connector);
         crash_point("submit_before");
         let payment = if payment.state == State::Submitting && with.is_empty() {
@@ -356,9 +361,10 @@ impl Payments {
         } else {
             match self.submit(&payment, &attempt, &with).await {
                 Ok(payment) => payment,
+                Err(Error::Refused(Refusal::Stale)) => return false,
                 Err(error) => {
                     tracing::warn!(payment = %payment.id, %error, "nothing was sent; the hold ends by itself");
-                    return;
+                    return true;
                 }
             }
         };
@@ -370,6 +376,7 @@ impl Payments {
         };
         crash_point("answered");
         self.resolve_for_certain(payment, attempt, outcome, Source::Reply).await;
+        true
     }
 
     pub(super) async fn submit(
@@ -441,7 +448,7 @@ impl Payments {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn outcome_of(&self, id: Id) -> Result<Option<PayOutcome>, Error> {
-        let mut news = self.inner.news.of(id);
+        let mut news = self.inner.changes.of(id);
         match self.inner.store.payment(id).await? {
             Some(known) => self.wait(known, &mut news).await.map(Some),
             None => Ok(None),

@@ -31,7 +31,7 @@ use crate::payment::posting;
 use crate::payment::provider::{Provider, is_external_id};
 use crate::payment::row::provider::{ProviderAccountRow, ReservationRow};
 use crate::payment::row::record::{Select, cell};
-use crate::payment::row::{Id, PaymentRow, State};
+use crate::payment::row::{Id, PaymentRow, State, product};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::pay::MARGIN;
 use crate::payment::run::{Error, OpenAccount, Payments};
@@ -202,7 +202,7 @@ impl Payments {
         }
     }
 
-    fn holder(&self, provider: &str) -> Option<&Connector> {
+    pub(super) fn holder(&self, provider: &str) -> Option<&Connector> {
         self.inner.connectors.get(provider).filter(|connector| connector.holds_accounts())
     }
 
@@ -233,17 +233,7 @@ impl Payments {
     }
 
     async fn provide(&self, payment: &PaymentRow, row: &ReservationRow, operation: Operation) -> Answer {
-        let order = Order {
-            reference: row.reference.clone(),
-            msisdn: None,
-            bill: None,
-            external_id: Some(row.external_id.clone()),
-            amount: Money::new(row.amount_minor, row.currency),
-            deduction: payment.hold.text(),
-            state: DEDUCTION_RESERVED,
-            at: Timestamp(row.created_at),
-            carrier_reference: row.their_reference.clone(),
-        };
+        let order = asked_about(payment, row);
         match self.holder(&row.provider) {
             Some(connector) => connector.provide(operation, &order).await,
             None => {
@@ -271,16 +261,19 @@ impl Payments {
     }
 
     async fn bring(&self, id: Id, operation: Operation, answer: &Answer) -> Result<(), Error> {
+        let told = answer.told.name();
+        tracing::info!(payment = %id, operation = operation.name(), told, "reservation");
+        let misheard = misheard(operation, answer);
+        let (operation, answer) = misheard.as_ref().map_or((operation, answer), |(o, a)| (*o, a));
+        self.bring_in(id, &Input::Answer(operation, answer)).await
+    }
+
+    pub(super) async fn bring_in(&self, id: Id, input: &Input<'_>) -> Result<(), Error> {
         for _ in 0..STALE_MAX {
             let Some((payment, row)) = self.both(id).await? else { return Ok(()) };
             let standing = Standing::of(payment.state);
-            let misheard = misheard(operation, answer);
-            let (operation, answer) = misheard.as_ref().map_or((operation, answer), |(o, a)| (*o, a));
-            let input = Input::Answer(operation, answer);
-            let step = saga::step(&row, standing, self.now(), &input, &self.rules(&row.provider));
+            let step = saga::step(&row, standing, self.now(), input, &self.rules(&row.provider));
             let Some(step) = step else { return Ok(()) };
-            let told = answer.told.name();
-            tracing::info!(payment = %id, operation = operation.name(), told, "reservation");
             if self.write(payment, step).await? {
                 return Ok(());
             }
@@ -288,7 +281,7 @@ impl Payments {
         Err(Error::Busy)
     }
 
-    async fn both(&self, id: Id) -> Result<Option<(PaymentRow, ReservationRow)>, Error> {
+    pub(super) async fn both(&self, id: Id) -> Result<Option<(PaymentRow, ReservationRow)>, Error> {
         // The reservation first: a payment only moves on, so that an older reservation is never judged by an older payment.
         let Some(row) = self.reservation_of(id).await? else { return Ok(None) };
         Ok(self.inner.store.payment(id).await?.map(|payment| (payment, row)))
@@ -316,9 +309,11 @@ impl Payments {
         ops.extend(booked.map(|book| Op::Ledger(booking(*book, &row))));
         match meaning {
             Meaning::None => {}
+            Meaning::Proceed if payment.product == product::ORDER => {
+                return self.claim_order(&payment, ops).await;
+            }
             Meaning::Proceed => {
-                self.carry_to(payment, ops).await;
-                return Ok(true);
+                return Ok(self.carry_to(payment, ops).await);
             }
             Meaning::Refuse(class) => {
                 let detail = format!("the account's provider: {class}");
@@ -348,7 +343,7 @@ impl Payments {
                     tracing::info!(payment = %id, provider, stage, "reservation");
                 }
                 if let Some(payment) = done.payment {
-                    self.inner.news.tell(&payment);
+                    self.inner.changes.tell(&payment);
                 }
                 Ok(true)
             }
@@ -519,6 +514,21 @@ fn misheard(operation: Operation, answer: &Answer) -> Option<(Operation, Answer)
             Some((operation, released()))
         }
         _ => None,
+    }
+}
+
+/// What a provider is asked, or tells, about.
+pub(super) fn asked_about(payment: &PaymentRow, row: &ReservationRow) -> Order {
+    Order {
+        reference: row.reference.clone(),
+        msisdn: None,
+        bill: None,
+        external_id: Some(row.external_id.clone()),
+        amount: Money::new(row.amount_minor, row.currency),
+        deduction: payment.hold.text(),
+        state: DEDUCTION_RESERVED,
+        at: Timestamp(row.created_at),
+        carrier_reference: row.their_reference.clone(),
     }
 }
 

@@ -238,7 +238,7 @@ impl Payments {
             let outcome = outcome.name();
             tracing::info!(payment = %id, reference, ?state, class, outcome, "payment");
         }
-        self.inner.news.tell(payment);
+        self.inner.changes.tell(payment);
     }
 }
 

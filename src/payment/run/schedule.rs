@@ -264,7 +264,7 @@ impl Payments {
         match self.commit(ops).await? {
             Ok(done) => {
                 let payment = done.payment.ok_or(Error::IdReused)?;
-                self.inner.news.tell(&payment);
+                self.inner.changes.tell(&payment);
                 Ok(Some(payment))
             }
             Err(Refusal::Stale | Refusal::NotAllowed(_)) => Ok(None),

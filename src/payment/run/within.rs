@@ -15,6 +15,9 @@ use crate::secret::Secret;
 /// References drawn before a clash counts as a fault.
 const REFERENCE_TRIES: usize = 8;
 
+/// The class of what can only be done with money in our books, by somebody whose account an outside provider holds.
+pub const HELD_OUTSIDE: &str = "held_outside";
+
 /// A payment whose money stays in the house.
 pub(super) struct Within {
     /// The payment as [`Payments::draft_within`] makes it.
@@ -105,6 +108,11 @@ impl Payments {
         if self.under_maintenance(asked).await? || self.is_test(asked.account).await? {
             return Ok(Err(Stopped::Refused(Refusal::Suspended)));
         }
+        if self.held_outside(asked.account).await?.is_some() {
+            // It would find no money, which is not the reason.
+            let class = HELD_OUTSIDE.to_owned();
+            return Ok(Err(Stopped::Told(PayOutcome::Refused { class })));
+        }
         let rehash = match self.check_pin(asked.account, &within.pin).await? {
             PinVerdict::Right { rehash } => rehash,
             PinVerdict::Wrong { left } => return Ok(Err(Stopped::Told(PayOutcome::WrongPin { left }))),
@@ -145,7 +153,7 @@ impl Payments {
             match self.commit(ops).await? {
                 Ok(done) => {
                     let payment = done.payment.ok_or(Error::IdReused)?;
-                    self.inner.news.tell(&payment);
+                    self.inner.changes.tell(&payment);
                     return Ok(Ok(payment));
                 }
                 Err(Refusal::Exists("reference")) => {}

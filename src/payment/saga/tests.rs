@@ -298,6 +298,51 @@ fn stages_read_back_and_have_names_of_their_own() {
     assert_eq!(Stage::from_number(99), None);
 }
 
+/// A message may be as old as it likes: what a reservation can go back from is asked about, never taken from it.
+#[test]
+fn only_what_cannot_be_old_is_news() {
+    for stage in Stage::ALL {
+        for standing in STANDINGS {
+            for told in all_told() {
+                let row = ReservationRow { due_at: Some(60 * SECOND), ..row(*stage, true) };
+                let answer = Answer::from(told.clone());
+                let step = step(&row, standing, SECOND, &Input::News(&answer), &rules());
+                let asked = hear(&row, standing, SECOND, Operation::Status, told.clone());
+                let context = format!("{stage:?} {standing:?} {told:?} -> {step:?}");
+                let Some(step) = step else { continue };
+                let moved = stage_of(&step) != *stage;
+                let follows = {
+                    let look = super::step(&row, standing, SECOND, &Input::Look, &rules());
+                    look.map_or(*stage, |look| stage_of(&look))
+                };
+                if moved && stage_of(&step) != follows {
+                    assert_eq!(Some(stage_of(&step)), asked.as_ref().map(stage_of), "{context}");
+                }
+                // What is in doubt stays so, and a request that may be on its way is not asked about before its time.
+                if !moved && *stage != Stage::Reserving {
+                    assert!(
+                        step.row.doubt && step.row.due_at == row.due_at && step.books.is_empty(),
+                        "{context}"
+                    );
+                }
+                if step.meaning == Meaning::Proceed {
+                    assert_eq!(
+                        (*stage, standing, &told),
+                        (Stage::Reserving, Standing::Waiting, &Told::Reserved)
+                    );
+                }
+            }
+        }
+    }
+    let given_back = Answer::from(Told::Refunded);
+    let first =
+        step(&row(Stage::Captured, false), Standing::Delivered, SECOND, &Input::News(&given_back), &rules());
+    let first = first.unwrap();
+    assert!(first.alarm && first.books.is_empty() && first.row.due_at.is_none());
+    let again = step(&first.row, Standing::Delivered, SECOND, &Input::News(&given_back), &rules());
+    assert_eq!(again, None, "once for each kind");
+}
+
 /// Every stage, standing, question and answer: no step makes what must never be.
 #[test]
 fn no_step_takes_money_that_was_not_delivered_or_books_it_twice() {
@@ -368,6 +413,10 @@ fn way() -> impl Strategy<Value = Way> {
 
 /// A provider that keeps one reservation, and is right about it whenever its answer comes through.
 struct World {
+    /// What it has told by itself, oldest first: each may come in at any time, in any order, any number of times.
+    said: Vec<Told>,
+    /// Whether an order is paid: it is delivered, or gone, at the moment when the money is kept.
+    order: Option<Standing>,
     /// The answer on its way, and when (microseconds) nobody waits for it any more.
     coming: Option<(Operation, Told, i64)>,
     state: Option<&'static str>,
@@ -392,14 +441,25 @@ impl World {
             (Operation::Refund, Some("captured")) => self.state = Some("refunded"),
             _ => {}
         }
-        match self.state {
-            None => Told::NotFound,
+        let told = match self.state {
+            None => return Told::NotFound,
             Some("reserved") => Told::Reserved,
             Some("captured") => Told::Captured,
             Some("released") => Told::Released,
             Some("refunded") => Told::Refunded,
             Some(_) => refused(),
+        };
+        if self.said.last() != Some(&told) {
+            self.said.push(told.clone());
         }
+        told
+    }
+
+    /// Something that it told by itself comes in.
+    fn message(&mut self, which: usize) {
+        let Some(n) = which.checked_rem(self.said.len()) else { return };
+        let answer = Answer::from(self.said[n].clone());
+        self.hear(&Input::News(&answer));
     }
 
     /// What the one who asked hears.
@@ -441,7 +501,7 @@ impl World {
             Meaning::None => {}
             Meaning::Proceed => {
                 assert_eq!(self.payment, Standing::Waiting);
-                self.payment = Standing::Open;
+                self.payment = self.order.unwrap_or(Standing::Open);
             }
             Meaning::Refuse(_) => {
                 assert_eq!(self.payment, Standing::Waiting, "refused what had left for the carrier");
@@ -490,11 +550,13 @@ proptest! {
         carrier in prop::collection::vec((0_usize..30, 0_u8..5), 0..4),
         ways in prop::collection::vec((way(), any::<bool>(), any::<bool>(), any::<bool>(), 0_i64..12), 40),
         end in any::<bool>(),
+        order in prop::option::of(prop_oneof![3 => Just(Standing::Delivered), 1 => Just(Standing::Ended)]),
+        messages in prop::collection::vec((0_usize..40, 0_usize..8), 0..20),
     ) {
         let mut row = row(Stage::Reserving, true);
         row.due_at = Some(3 * SECOND);
         let mut world = World {
-            coming: None, state: None, takes, captures: 0, row, payment: Standing::Waiting, books: Vec::new(), now: 0,
+            said: Vec::new(), order, coming: None, state: None, takes, captures: 0, row, payment: Standing::Waiting, books: Vec::new(), now: 0,
         };
         world.ask(Operation::Reserve, first);
         for (n, (way, crash, late, heard, wait)) in ways.iter().enumerate() {
@@ -509,6 +571,9 @@ proptest! {
                     (Standing::Delivered, 1) => Standing::Open,
                     (same, _) => same,
                 };
+            }
+            for (_, which) in messages.iter().filter(|(at, _)| *at == n) {
+                world.message(*which);
             }
             // An answer may take a while: others look after the reservation before it is heard.
             world.tend(*way, *crash && *wait > 8, *late);

@@ -8,7 +8,7 @@ use crate::payment::answer::Identity;
 use crate::payment::code::Answered;
 use crate::payment::code::NotSent;
 use crate::payment::row::Id;
-use crate::payment::run::{Changed, CodeSent, LimitSet, PinSet};
+use crate::payment::run::{Balance, Changed, CodeSent, LimitSet, PinSet};
 use crate::session::Error;
 use crate::session::perform::given::Given;
 use crate::session::perform::identity;
@@ -60,8 +60,10 @@ async fn with_pin(desk: &Desk, action: &'static str, given: &mut Given) -> Resul
         "account.balance" => {
             let changed = payments.confirm_pin(account, &given.secret()?).await?;
             if changed == Changed::Done {
-                let view = payments.account(account).await?.ok_or(Error::Action(action))?;
-                return Ok(("ok", vec![desk.money(view.available_minor)]));
+                return Ok(match payments.balance(account).await? {
+                    Balance::Known { available_minor } => ("ok", vec![desk.money(available_minor)]),
+                    Balance::NotNow => ("not_now", Vec::new()),
+                });
             }
             changed
         }

@@ -6,8 +6,8 @@ use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::charge::{Input, Side, Stage};
 use crate::payment::row::Id;
 use crate::payment::row::charge::ChargeRow;
-use crate::payment::run::Payments;
 use crate::payment::run::charges::{ChargeRequest, Charged};
+use crate::payment::run::{HELD_OUTSIDE, Payments};
 use crate::secret::Secret;
 use crate::session::Error;
 use crate::session::perform::given::Given;
@@ -154,6 +154,7 @@ async fn request(desk: &Desk, account: Id, given: &mut Given) -> Result<Answer, 
     };
     Ok(match desk.payments.request_charge(ask).await? {
         Charged::Done(row) => ("requested", vec![Value::Digits(row.number)]),
+        Charged::Unpaid(PayOutcome::Refused { class }) if class == HELD_OUTSIDE => ("outside", Vec::new()),
         Charged::TooMany => ("too_many", Vec::new()),
         Charged::Limit { limit_minor } => ("over_limit", vec![desk.money(limit_minor)]),
         Charged::Suspended => ("suspended", Vec::new()),
@@ -214,6 +215,7 @@ fn moved(desk: &Desk, done: &'static str, charged: &Charged) -> Answer {
         Charged::Unpaid(PayOutcome::Insufficient { left_minor }) => {
             ("insufficient", vec![desk.money(*left_minor)])
         }
+        Charged::Unpaid(PayOutcome::Refused { class }) if class == HELD_OUTSIDE => ("outside", Vec::new()),
         Charged::Unpaid(PayOutcome::PaymentLimit { limit_minor: minor })
         | Charged::Unpaid(
             PayOutcome::DayLimit { left_minor: minor, .. } | PayOutcome::UserLimit { left_minor: minor, .. },

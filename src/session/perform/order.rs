@@ -8,9 +8,10 @@ use crate::money::Money;
 use crate::payment::answer::PayOutcome;
 use crate::payment::row::order::OrderRow;
 use crate::payment::run::{OrderPayment, PayOrder, Payments};
+use crate::payment::saga::PROVIDER;
 use crate::session::Error;
 use crate::session::perform::given::Given;
-use crate::session::perform::{Answer, Desk};
+use crate::session::perform::{Answer, Desk, spoken};
 
 pub(super) async fn perform(
     desk: &mut Desk,
@@ -76,6 +77,10 @@ pub(super) fn told(payments: &Payments, outcome: OrderPayment) -> Answer {
         OrderPayment::Told(
             PayOutcome::DayLimit { left_minor, .. } | PayOutcome::UserLimit { left_minor, .. },
         ) => ("over_limit", vec![money(left_minor)]),
+        OrderPayment::Told(PayOutcome::Pending { receipt }) => ("pending", vec![Value::Digits(receipt)]),
+        OrderPayment::Told(PayOutcome::Refused { class }) if class.starts_with(PROVIDER) => {
+            ("refused", vec![Value::Text(spoken(&class).to_owned())])
+        }
         OrderPayment::Told(_) => ("suspended", Vec::new()),
     }
 }

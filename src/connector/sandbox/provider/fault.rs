@@ -23,6 +23,8 @@ pub enum Wrong {
     Garbage,
     /// Done, answered with another amount.
     Amount,
+    /// Answered in another currency.
+    Currency,
     /// Never answered, and done later, when nobody waits any more.
     Late,
     /// Refused with this code.
@@ -93,6 +95,57 @@ pub const FAULTS: &[(&str, Fault, &str)] = &[
     ("971", first(Operation::Refund, Wrong::ErrorBefore, 3), "refund: three times not done, answered 500"),
 ];
 
+/// Last three digits of an account, how the question about its balance goes wrong, in words.
+pub const BALANCE_FAULTS: &[(&str, Wrong, &str)] = &[
+    ("980", Wrong::MuteBefore, "balance: never answered"),
+    ("981", Wrong::ErrorBefore, "balance: answered 500"),
+    ("982", Wrong::Garbage, "balance: answered with garbage"),
+    ("983", Wrong::Currency, "balance: told in another currency"),
+    ("984", Wrong::Slow, "balance: answered slowly but in time"),
+    ("985", Wrong::Refuse("NO_ACCOUNT"), "balance: no such account"),
+    ("986", Wrong::ResetBefore, "balance: connection reset"),
+    ("987", Wrong::Refuse("LATER"), "balance: not told now"),
+];
+
+/// What goes wrong with the provider's own messages. Reservations of such accounts are answered "pending" and decided later.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WrongNews {
+    /// Only the message tells: whoever asks hears "pending" as long as it is reserved.
+    Only,
+    /// Each message three times.
+    Thrice,
+    /// After each message the one before it once more.
+    Reordered,
+    /// With a signature that does not hold.
+    Unsigned,
+    /// Each message also of a reference that nobody knows.
+    Stranger,
+    /// With another amount.
+    Amount,
+    /// None at all.
+    None,
+}
+
+/// Last three digits of an account, what goes wrong with messages about it, in words.
+pub const NEWS_FAULTS: &[(&str, WrongNews, &str)] = &[
+    ("990", WrongNews::Only, "callbacks: nothing but them tells that it is reserved"),
+    ("991", WrongNews::Thrice, "callbacks: each three times"),
+    ("992", WrongNews::Reordered, "callbacks: after each the one before it once more"),
+    ("993", WrongNews::Unsigned, "callbacks: with a signature that does not hold"),
+    ("994", WrongNews::Stranger, "callbacks: each also of a reference that nobody knows"),
+    ("995", WrongNews::Amount, "callbacks: with another amount"),
+    ("996", WrongNews::None, "callbacks: none"),
+];
+
+impl WrongNews {
+    /// What goes wrong with messages about an account.
+    #[must_use]
+    pub fn of(account: &str) -> Option<Self> {
+        let tail = account.get(account.len().saturating_sub(3)..).unwrap_or_default();
+        NEWS_FAULTS.iter().find(|(suffix, ..)| *suffix == tail).map(|(_, wrong, _)| *wrong)
+    }
+}
+
 const fn reserve(wrong: Wrong) -> Fault {
     first(Operation::Reserve, wrong, ALWAYS)
 }
@@ -111,6 +164,13 @@ impl Fault {
 }
 
 impl Wrong {
+    /// How the question about an account's balance goes wrong.
+    #[must_use]
+    pub fn of_balance(account: &str) -> Option<Self> {
+        let tail = account.get(account.len().saturating_sub(3)..).unwrap_or_default();
+        BALANCE_FAULTS.iter().find(|(suffix, ..)| *suffix == tail).map(|(_, wrong, _)| *wrong)
+    }
+
     /// Whether what is asked is done before the answer.
     #[must_use]
     pub const fn is_done(self) -> bool {
@@ -137,6 +197,16 @@ mod tests {
         for (suffix, fault, _) in FAULTS {
             assert_eq!(Fault::of(&format!("w-1000{suffix}")), Some(*fault), "{suffix}");
         }
+        for (suffix, wrong, _) in BALANCE_FAULTS {
+            assert_eq!(Wrong::of_balance(&format!("w-1000{suffix}")), Some(*wrong), "{suffix}");
+            assert_eq!(Fault::of(&format!("w-1000{suffix}")), None, "{suffix} is taken twice");
+        }
+        for (suffix, wrong, _) in NEWS_FAULTS {
+            let account = format!("w-1000{suffix}");
+            assert_eq!(WrongNews::of(&account), Some(*wrong), "{suffix}");
+            assert_eq!((Fault::of(&account), Wrong::of_balance(&account)), (None, None), "{suffix}");
+        }
+        assert_eq!(Wrong::of_balance("w-1000001"), None);
         assert_eq!(Fault::of("w-1000001"), None);
         assert_eq!(Fault::of(""), None);
     }

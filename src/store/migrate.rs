@@ -30,6 +30,8 @@ pub(crate) const SQLITE: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
+    (23, "asks", include_str!("../../migrations/sqlite/0023_asks.sql")),
+    (24, "statement_days", include_str!("../../migrations/sqlite/0024_statement_days.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -52,6 +54,8 @@ pub(crate) const POSTGRES: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
+    (23, "asks", include_str!("../../migrations/postgres/0023_asks.sql")),
+    (24, "statement_days", include_str!("../../migrations/postgres/0024_statement_days.sql")),
 ];
 
 /// One step and whether the database has it.

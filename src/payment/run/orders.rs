@@ -8,6 +8,7 @@ use crate::ledger::command::{Act, Command, Leg, Refusal as LedgerRefusal};
 use crate::money::AMOUNT_MAX_MINOR;
 use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, PayOutcome};
+use crate::payment::ask;
 use crate::payment::order;
 use crate::payment::order::{Input, Movement, OnTimeout, RefundState, State, Step};
 use crate::payment::pin;
@@ -88,6 +89,9 @@ pub enum Fault {
     /// The order does not allow it.
     #[error("{0}")]
     Order(#[from] order::Refusal),
+    /// The customer is not asked.
+    #[error("{0}")]
+    Ask(#[from] ask::Refusal),
 }
 
 /// A customer's wish to pay an order, or to confirm its receipt.
@@ -604,7 +608,7 @@ impl Payments {
         self.numbered_of(asked.account, &asked.number).await
     }
 
-    async fn numbered_of(&self, account: Id, number: &str) -> Result<Vec<OrderRow>, Error> {
+    pub(super) async fn numbered_of(&self, account: Id, number: &str) -> Result<Vec<OrderRow>, Error> {
         let own: Vec<Msisdn> =
             self.inner.store.bindings_of(account).await?.into_iter().map(|b| b.msisdn).collect();
         let mut found: Vec<OrderRow> =

@@ -85,7 +85,7 @@ impl Payments {
                     }
                 }
             }
-            let mut ops = self.ops(&payment, &attempt, outcome, source, &step);
+            let mut ops = self.ops(&payment, &attempt, outcome, source, &step).await;
             ops.extend(self.goodwill(&payment, step.act).await?);
             let voucher = self.keep_voucher(&payment, outcome, &step)?;
             if !voucher.is_empty() {
@@ -142,7 +142,7 @@ impl Payments {
         })
     }
 
-    pub(super) fn ops(
+    pub(super) async fn ops(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
@@ -196,7 +196,7 @@ impl Payments {
         })));
         if step.to != payment.state {
             let resolved = PaymentRow { state: step.to, class: step.class.clone(), ..payment.clone() };
-            ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+            ops.extend(self.result_sms(&resolved).await.map(Op::Outbox));
         }
         ops
     }

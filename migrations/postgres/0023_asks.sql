@@ -19,6 +19,7 @@ create table ask_counts (
     day                bigint not null,
     subject            bytea not null check (length(subject) = 16),
     asks               bigint not null check (asks >= 0),
+    last               bytea not null check (length(last) = 16),
     version            bigint not null,
     primary key (day, subject)
 );

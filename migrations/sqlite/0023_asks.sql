@@ -19,6 +19,7 @@ create table ask_counts (
     day                integer not null,
     subject            blob not null check (length(subject) = 16),
     asks               integer not null check (asks >= 0),
+    last               blob not null check (length(last) = 16),
     version            integer not null,
     primary key (day, subject)
 ) strict, without rowid;

@@ -45,6 +45,8 @@ record! {
         }
         /// How often.
         asks: i64,
+        /// The asking that was counted last: two at the same moment are not taken for one.
+        last: Id,
         /// Counts changes.
         version: i64,
     }

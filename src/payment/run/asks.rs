@@ -92,7 +92,7 @@ impl Payments {
                 return Ok(if same { Ok(known) } else { Err(Fault::KeyReused) });
             }
             let now = self.now();
-            let seen = self.seen(&row, wanted, now).await?;
+            let seen = self.seen(&row, wanted, id, now).await?;
             let rules = &self.inner.settings.asks;
             let want = match ask::judge(&row, wanted, seen.seen(), rules, now) {
                 Ok(want) => want,
@@ -138,7 +138,7 @@ impl Payments {
         Ok(self.inner.store.records(&wanted).await?)
     }
 
-    async fn seen(&self, order: &OrderRow, wanted: Option<Want>, now: i64) -> Result<Known, Error> {
+    async fn seen(&self, order: &OrderRow, wanted: Option<Want>, id: Id, now: i64) -> Result<Known, Error> {
         let asks = self.asks_of(order.id).await?;
         let customer = self.asked_number(order).await?;
         let party = self.party(&customer);
@@ -154,6 +154,7 @@ impl Payments {
                 day,
                 subject,
                 asks: asks.saturating_add(1),
+                last: id,
                 version: known.as_ref().map_or(1, |row| row.version.saturating_add(1)),
             };
             counted.push(if known.is_some() { Op::set(&next) } else { Op::add(&next) });

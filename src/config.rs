@@ -9,6 +9,7 @@ mod charge;
 pub mod dayone;
 pub mod gateway;
 mod house;
+pub mod merchant;
 pub mod order;
 pub mod policy;
 mod provider;
@@ -29,7 +30,6 @@ use crate::payment::alarm::Rules as Alarms;
 use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
 use crate::payment::binding::IdentityRules;
-use crate::payment::charge::Terms;
 use crate::payment::provider::Providers;
 use crate::payment::tax::FeeTax;
 use crate::sip::config::Network;
@@ -63,10 +63,8 @@ pub struct Config {
     pub fee_tax: FeeTax,
     /// What staff are told of.
     pub alarms: Alarms,
-    /// Limits of orders, and where webhooks may go.
-    pub orders: order::Orders,
-    /// Times and limits of charging through the intermediary account.
-    pub charging: Terms,
+    /// Orders, charging, how merchants and agents may ask, and what the end of a day wants.
+    pub trade: merchant::Trade,
     /// Routes, beside the numbering plan.
     pub routes: routes::Routes,
     /// Tiers, maintenance, retention, restore.
@@ -282,10 +280,7 @@ impl Config {
         let alarms = within(root, "alarm", faults, |section, faults| {
             alarm::read(section, market.currency, faults, folder)
         });
-        let charging =
-            within(root, "charge", faults, |table, faults| charge::read(table, market.currency, faults));
-        let orders =
-            within(root, "orders", faults, |table, faults| order::read(table, market.currency, faults));
+        let trade = merchant::read(root, market.currency, faults);
         let routing = within(root, "routes", faults, |table, faults| routes::read(table, faults, folder));
         let mut day_one = dayone::read(root, market.currency, &market.zone, faults);
         day_one.beside(&node.database, folder);
@@ -315,8 +310,7 @@ impl Config {
             billers,
             fee_tax,
             alarms,
-            orders,
-            charging,
+            trade,
             routes: routing,
             day_one,
             providers,

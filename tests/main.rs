@@ -34,6 +34,7 @@ mod payments;
 mod prompts;
 mod proof;
 mod providers;
+mod receipts;
 mod reload;
 mod resume;
 mod routes;

@@ -9,6 +9,7 @@
 //! It starts and stops them in an order in which nothing is lost: what came in is answered before its link goes, and what is
 //! on its way out is settled before the database closes.
 
+mod asks;
 mod doors;
 mod figures;
 mod routes;
@@ -43,6 +44,7 @@ use crate::sms::dispatch::Dispatcher;
 use crate::ussd;
 use crate::voice::clips::Clips;
 
+pub use asks::Screens;
 pub use doors::password_hash;
 pub use figures::{LinkFigures, MessagingFigures};
 

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::control::Control;
-use crate::app::messaging::{Messaging, MessagingFigures};
+use crate::app::messaging::{Messaging, MessagingFigures, Screens};
 use crate::app::reload::{Dialplans, Loaded, Unloaded, Wanted};
 use crate::clock::Clock;
 use crate::config::{Config, Market};
@@ -35,6 +35,7 @@ use crate::money::Money as Amount;
 use crate::payment::alarm::Kind;
 use crate::payment::pin::{Peppers, Profile};
 use crate::payment::run::alarms::{Others, of_binds};
+use crate::payment::run::asks::Ways;
 use crate::payment::run::writer::Writer;
 use crate::payment::run::{Parts, Payments};
 use crate::payment::settings::{PinSettings, Settings, StaffSettings};
@@ -171,7 +172,7 @@ impl Money {
             payment_limit_minor: market.payment_limit_minor,
             duplicate_window: market.duplicate_window,
             billers: config.billers.clone(),
-            charging: config.charging,
+            charging: config.trade.charging,
             providers: config.providers.clone(),
             bill_day_limit_minor: market.bill_day_limit_minor,
             bill_payment_limit_minor: market.bill_payment_limit_minor,
@@ -186,9 +187,13 @@ impl Money {
                 sms_without_pin_day_minor: config.pin.sms_without_pin_day_minor,
                 ..PinSettings::default()
             },
-            webhooks_private: config.orders.webhooks_private,
-            order_limit_minor: config.orders.limit_minor,
-            order_day_limit_minor: config.orders.day_limit_minor,
+            webhooks_private: config.trade.orders.webhooks_private,
+            order_limit_minor: config.trade.orders.limit_minor,
+            order_day_limit_minor: config.trade.orders.day_limit_minor,
+            asks: config.trade.asks.clone(),
+            api: config.trade.api,
+            statements: config.trade.close,
+            language: market.language.clone(),
             fee_tax: config.fee_tax,
             alarms: config.alarms.clone(),
             identity: config.identity.clone(),
@@ -378,6 +383,8 @@ impl Daemon {
         let recovered = core.payments.recover().await?;
         tracing::info!(?recovered, "recovered");
         let (messaging, gateways) = Messaging::start(plant.messaging, &registry, &core.plan, clock).await?;
+        let screens = Arc::new(Screens(messaging.dialogues.clone()));
+        core.payments.ask_by(Ways { screens, ..Ways::default() });
 
         let (drain, close) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = vec![tokio::spawn(core.payments.clone().run(close.clone()))];

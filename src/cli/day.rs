@@ -59,6 +59,12 @@ pub(super) async fn show(common: &Common, text: &str) -> anyhow::Result<ExitCode
         for finding in &seen.unmatched {
             say(line(finding, &money));
         }
+        for (connector, minor) in &seen.unread {
+            say(format!(
+                "unread    {connector:<12} {:>14} delivered, no statement of the whole day",
+                money(*minor)
+            ));
+        }
         say(if seen.closed.is_some() { "closed" } else { "not closed" });
     }
     core.close().await;
@@ -113,12 +119,18 @@ pub(super) async fn close(
     let row = core.payments.close_day(day, &Closing { who, told }).await??;
     let swept = Money::new(row.swept_minor, core.payments.settings().currency);
     let date = day::date(day);
+    let totals: serde_json::Value = serde_json::from_str(&row.totals)?;
+    let unread = totals.get("unread").cloned().unwrap_or_default();
     if common.json {
         say_json(&serde_json::json!({
             "day": date, "open": row.open_payments, "swept": swept.amount_text(), "audit_hash": row.audit_hash,
+            "unread": unread,
         }))?;
     } else {
         say(format!("{date} is closed; {} payments are carried over", row.open_payments));
+        for connector in unread.as_array().into_iter().flatten().filter_map(|name| name.as_str()) {
+            say(format!("warning: no statement of {connector} that covers the whole day was read"));
+        }
         say(format!("to the trust account from the house's: {swept} (tell the bank)"));
         say(format!("the audit log stood at {}: keep it elsewhere", row.audit_hash));
     }

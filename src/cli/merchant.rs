@@ -8,6 +8,8 @@ use clap::Subcommand;
 use super::{Common, say, say_json};
 use crate::app::Core;
 use crate::money::Money;
+use crate::msisdn::Msisdn;
+use crate::payment::ask;
 use crate::payment::order::{Input, State};
 use crate::payment::row::Id;
 use crate::payment::row::order::MerchantRow;
@@ -62,6 +64,18 @@ Examples:
         #[arg(long)]
         lift: bool,
     },
+    /// Let a merchant ask a customer again who had said that he does not want it, and has changed his mind
+    #[command(after_help = "\
+Examples:
+  keytone merchant allow 0190f3a2-0000-7000-8000-000000000001 +8613800000001")]
+    Allow {
+        #[command(flatten)]
+        common: Common,
+        /// The merchant's id
+        merchant: String,
+        /// The customer's number
+        number: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,7 +94,7 @@ pub(super) enum OrderCommand {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// Show an order, its refunds, and what its merchant was told
+    /// Show an order, what its customer was asked, and what its merchant was told
     Show {
         #[command(flatten)]
         common: Common,
@@ -194,6 +208,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
             line(&core, &row, common.json).await?;
             core.close().await;
         }
+        Command::Allow { common, merchant, number } => {
+            let core = super::serve::core(&common.config).await?;
+            let merchant = id(&merchant)?;
+            let number = Msisdn::parse(&number)?;
+            let allowed = act(&core, "merchant allow", merchant).allow_asks(&number, merchant).await?;
+            say(if allowed {
+                "The merchant may ask the number again."
+            } else {
+                "The number had not said no."
+            });
+            core.close().await;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -262,10 +288,12 @@ async fn show(common: &Common, order: &str) -> anyhow::Result<()> {
             "id": webhook.id, "kind": webhook.kind, "state": state, "attempts": attempts,
         }));
     }
+    let asks: Vec<_> = core.payments.asks_of(order.id).await?.iter().map(ask::data).collect();
     let mut whole = webhook::data(&order);
     if let Some(map) = whole.as_object_mut() {
         map.insert("resolved_by".to_owned(), serde_json::json!(order.resolved_by));
         map.insert("webhooks".to_owned(), told.into());
+        map.insert("asks".to_owned(), asks.into());
     }
     say_json(&whole)?;
     core.close().await;

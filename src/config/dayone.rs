@@ -152,7 +152,8 @@ fn window(section: &mut Section<'_>, zone: &jiff::tz::TimeZone, faults: &mut Fau
     Some(Window { scope: scope?.value, key: key.map(|key| key.value).unwrap_or_default(), when: when? })
 }
 
-fn minutes(text: &str) -> Option<i64> {
+/// The minute of the day of `23:30`.
+pub(super) fn minutes(text: &str) -> Option<i64> {
     let (hour, minute) = text.trim().split_once(':')?;
     let part = |text: &str, below: i64| {
         text.parse::<i64>().ok().filter(|n| text.len() == 2 && (0..below).contains(n))

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroize;
 
 use crate::clock::Timestamp;
-use crate::http::orders::{Refused, answer, bearer, invalid, key, read, unauthorised};
+use crate::http::orders::{Refused, answer, bearer, in_turn, invalid, key, read, unauthorised};
 use crate::ledger::row::Id;
 use crate::money::{Currency, Money};
 use crate::payment::answer::{Channel, PayOutcome};
@@ -91,7 +91,9 @@ async fn account(payments: &Payments, headers: &HeaderMap) -> Result<Id, Refused
         Some(key) => payments.account_by_key(key).await?,
         None => None,
     };
-    known.ok_or_else(unauthorised)
+    let known = known.ok_or_else(unauthorised)?;
+    in_turn(payments, known)?;
+    Ok(known)
 }
 
 /// The id of what is done under an idempotency key: the same key of the same account is the same id, for ever.
@@ -113,11 +115,11 @@ fn money(name: &str, text: &str, currency: Currency) -> Result<i64, Refused> {
 }
 
 fn not_found() -> Refused {
-    Refused(StatusCode::NOT_FOUND, "not_found", "no such charge of this account".to_owned())
+    Refused::new(StatusCode::NOT_FOUND, "not_found", "no such charge of this account".to_owned())
 }
 
 fn conflict(code: &'static str, message: impl Into<String>) -> Refused {
-    Refused(StatusCode::CONFLICT, code, message.into())
+    Refused::new(StatusCode::CONFLICT, code, message.into())
 }
 
 /// A charge as one side sees it. Where to pay is the buyer's, and only while the amount is deposited.
@@ -165,17 +167,19 @@ fn told(charged: Charged, side: Side, currency: Currency) -> Result<Response, Re
             conflict("not_offered", "the agent does not sell this amount at this price now")
         }
         Charged::TooMany => conflict("too_many", "too many requests are open"),
-        Charged::Suspended => Refused(StatusCode::FORBIDDEN, "suspended", "this is shut for now".to_owned()),
+        Charged::Suspended => {
+            Refused::new(StatusCode::FORBIDDEN, "suspended", "this is shut for now".to_owned())
+        }
         Charged::WrongCertificate { left } => {
             let message = format!("the certificate is another; tries left: {left}");
-            Refused(StatusCode::UNPROCESSABLE_ENTITY, "wrong_certificate", message)
+            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_certificate", message)
         }
         Charged::CertificateLocked => {
             conflict("certificate_locked", "too many wrong certificates; staff must resolve it")
         }
         Charged::Limit { limit_minor } => {
             let message = format!("one charge can be {} at most", text(limit_minor));
-            Refused(StatusCode::UNPROCESSABLE_ENTITY, "over_limit", message)
+            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "over_limit", message)
         }
         Charged::NotJudged(charge::Refusal::Full) => conflict("full", "no more statements are taken"),
         Charged::NotJudged(_) => {
@@ -205,7 +209,7 @@ fn unpaid(outcome: &PayOutcome, text: impl Fn(i64) -> String) -> Refused {
         }
         other => (StatusCode::FORBIDDEN, "suspended", format!("not now: {}", other.name())),
     };
-    Refused(status, code, message)
+    Refused::new(status, code, message)
 }
 
 /// `GET /v1/offers?amount=100`: who sells it now, the cheapest first.
@@ -391,7 +395,7 @@ async fn say(
         "cancel" => Input::Cancel(side),
         "decline" => Input::Decline,
         "withdraw" => Input::Withdraw,
-        _ => return Err(Refused(StatusCode::NOT_FOUND, "not_found", "no such step".to_owned())),
+        _ => return Err(Refused::new(StatusCode::NOT_FOUND, "not_found", "no such step".to_owned())),
     };
     let charged = payments.say_charge(side, account, &number, input).await?;
     told(charged, side, payments.settings().currency)

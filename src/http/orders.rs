@@ -3,6 +3,7 @@
 //! decides.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 use crate::ledger::row::Id;
 use crate::money::Money;
 use crate::msisdn::Msisdn;
+use crate::payment::ask;
+use crate::payment::ask::Want;
 use crate::payment::order;
 use crate::payment::order::{Input, OnTimeout, RefundState};
 use crate::payment::row::order::{MerchantRow, OrderRow, RefundRow};
@@ -51,6 +54,13 @@ struct Refunding {
     amount: String,
 }
 
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asking {
+    #[serde(rename = "for")]
+    wanted: Option<String>,
+}
+
 /// The paths of the API.
 pub(super) fn router() -> Router<Payments> {
     Router::new()
@@ -59,16 +69,39 @@ pub(super) fn router() -> Router<Payments> {
         .route("/v1/orders/{id}/cancel", post(cancel))
         .route("/v1/orders/{id}/ship", post(ship))
         .route("/v1/orders/{id}/refund", post(refund))
+        .route("/v1/orders/{id}/ask", post(ask_customer))
         .route("/v1/balance", get(balance))
 }
 
 /// An error as the asker sees it.
-pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str, pub(super) String);
+pub(super) struct Refused {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// In how many seconds to ask again, where that is known.
+    retry_s: Option<u64>,
+}
+
+impl Refused {
+    pub(super) const fn new(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self { status, code, message, retry_s: None }
+    }
+
+    /// Too much at once: whoever waits so long is heard again.
+    fn wait(code: &'static str, message: String, wait: Duration) -> Self {
+        let retry_s = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        Self { retry_s: Some(retry_s), ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+    }
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Self(status, code, message) = self;
-        answer(status, &json!({ "error": { "code": code, "message": message } }))
+        let Self { status, code, message, retry_s } = self;
+        let mut response = answer(status, &json!({ "error": { "code": code, "message": message } }));
+        if let Some(retry_s) = retry_s {
+            response.headers_mut().insert(header::RETRY_AFTER, retry_s.into());
+        }
+        response
     }
 }
 
@@ -76,12 +109,12 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
             Error::Busy | Error::Stopped => {
-                Self(StatusCode::SERVICE_UNAVAILABLE, "busy", "ask again with the same key".to_owned())
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "ask again with the same key".to_owned())
             }
             error => {
                 tracing::error!(%error, "a request of the API failed");
                 let message = "something failed on our side; ask again with the same key".to_owned();
-                Self(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
             }
         }
     }
@@ -96,14 +129,22 @@ impl From<Fault> for Refused {
             Fault::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Fault::Order(order::Refusal::Amount) => (StatusCode::UNPROCESSABLE_ENTITY, "amount"),
             Fault::Order(order::Refusal::Expired) => (StatusCode::CONFLICT, "expired"),
-            Fault::Order(_) => (StatusCode::CONFLICT, "state"),
+            Fault::Order(_) | Fault::Ask(ask::Refusal::Nothing | ask::Refusal::Other) => {
+                (StatusCode::CONFLICT, "state")
+            }
+            Fault::Ask(ask::Refusal::Declined) => (StatusCode::CONFLICT, "declined"),
+            Fault::Ask(ask::Refusal::UnderWay) => (StatusCode::CONFLICT, "under_way"),
+            Fault::Ask(ask::Refusal::OrderLimit) => (StatusCode::CONFLICT, "ask_limit"),
+            Fault::Ask(ask::Refusal::TooSoon { .. } | ask::Refusal::DayLimit) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_soon")
+            }
         };
-        Self(status, code, fault.to_string())
+        Self::new(status, code, fault.to_string())
     }
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> Refused {
-    Refused(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message.into())
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message.into())
 }
 
 pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
@@ -120,7 +161,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The answer to a request without a key that somebody has.
 pub(super) fn unauthorised() -> Refused {
     let expected = "expected Authorization: Bearer with an API key";
-    Refused(StatusCode::UNAUTHORIZED, "unauthorised", expected.to_owned())
+    Refused::new(StatusCode::UNAUTHORIZED, "unauthorised", expected.to_owned())
 }
 
 async fn merchant(payments: &Payments, headers: &HeaderMap) -> Result<MerchantRow, Refused> {
@@ -128,13 +169,26 @@ async fn merchant(payments: &Payments, headers: &HeaderMap) -> Result<MerchantRo
         Some(key) => payments.merchant_by_key(key).await?,
         None => None,
     };
-    known.ok_or_else(unauthorised)
+    let known = known.ok_or_else(unauthorised)?;
+    in_turn(payments, known.id)?;
+    Ok(known)
+}
+
+/// Whether whoever is known asks no faster than he may.
+pub(super) fn in_turn(payments: &Payments, id: Id) -> Result<(), Refused> {
+    payments
+        .api_turn(id)
+        .map_err(|wait| Refused::wait("rate", "too many requests: wait as Retry-After says".to_owned(), wait))
 }
 
 pub(super) fn key(headers: &HeaderMap) -> Result<&str, Refused> {
     let key = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
     key.ok_or_else(|| {
-        Refused(StatusCode::BAD_REQUEST, "idempotency_key_missing", "expected Idempotency-Key".to_owned())
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key_missing",
+            "expected Idempotency-Key".to_owned(),
+        )
     })
 }
 
@@ -144,7 +198,7 @@ fn id(text: &str) -> Result<Id, Refused> {
 
 pub(super) fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| {
-        Refused(StatusCode::BAD_REQUEST, "body", format!("the body cannot be read: {error}"))
+        Refused::new(StatusCode::BAD_REQUEST, "body", format!("the body cannot be read: {error}"))
     })
 }
 
@@ -197,8 +251,10 @@ async fn show(
     let refunds: Vec<Value> =
         payments.refunds(Some(order.id)).await?.iter().map(|r| refund_json(r, &order)).collect();
     let mut data = webhook::data(&order);
+    let asks: Vec<Value> = payments.asks_of(order.id).await?.iter().map(ask::data).collect();
     if let Some(data) = data.as_object_mut() {
         data.insert("refunds".to_owned(), refunds.into());
+        data.insert("asks".to_owned(), asks.into());
     }
     Ok(answer(StatusCode::OK, &data))
 }
@@ -269,6 +325,30 @@ async fn refund(
     let done = refund.state == RefundState::Done.number();
     let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(answer(status, &json!({ "refund": refund_json(&refund, &order), "order": webhook::data(&order) })))
+}
+
+/// Has the customer asked to pay, or to confirm receipt. What comes of it is told by webhook, and stands in the order.
+async fn ask_customer(
+    State(payments): State<Payments>,
+    Path(order): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let merchant = merchant(&payments, &headers).await?;
+    let key = key(&headers)?;
+    let asked = if body.is_empty() { Asking::default() } else { read(&body)? };
+    let wanted = match asked.wanted.as_deref() {
+        None => None,
+        Some(name) => Some(Want::named(name).ok_or_else(|| invalid("for: expected pay or receipt"))?),
+    };
+    match payments.ask_customer(merchant.id, id(&order)?, key, wanted).await? {
+        Ok(row) => Ok(answer(StatusCode::ACCEPTED, &ask::data(&row))),
+        Err(Fault::Ask(refusal)) => Err(match payments.wait_to_ask(refusal) {
+            Some((code, wait)) => Refused::wait(code, refusal.to_string(), wait),
+            None => Fault::Ask(refusal).into(),
+        }),
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 fn refund_json(refund: &RefundRow, order: &OrderRow) -> Value {

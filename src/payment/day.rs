@@ -17,8 +17,48 @@ use crate::payment::row::day::DayProofRow;
 
 /// The hash before the first day.
 pub const NOTHING: [u8; 32] = [0; 32];
+/// The most days that one statement covers: more than a year.
+pub const COVERED_MAX: i32 = 400;
 /// Under which letter faults of the trust account are told: it is no invariant of a single commit, but of each close.
 pub const TRUST: &str = "TRUST";
+
+/// What the close of a day wants of the statements of those who were asked for something on it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Statements {
+    /// Nothing.
+    Ignore,
+    /// Whose was not read is named, and the day is closed.
+    #[default]
+    Warn,
+    /// The day is not closed, but by two persons.
+    Refuse,
+}
+
+impl Statements {
+    /// Of its name in the configuration.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "ignore" => Some(Self::Ignore),
+            "warn" => Some(Self::Warn),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
+}
+
+/// The days that lie wholly in a time, microseconds: from, and up to but without; [`COVERED_MAX`] at most, the first ones.
+#[must_use]
+pub fn whole_days(covers: (i64, i64), zone: &TimeZone) -> Vec<i32> {
+    let (from, until) = covers;
+    let first = crate::clock::Timestamp(from).business_day(zone);
+    let starts_at = |day: i32| day.checked_sub(1).and_then(|before| midnight_after(before, zone));
+    (0..COVERED_MAX)
+        .map_while(|n| first.checked_add(n))
+        .skip_while(|day| starts_at(*day).is_none_or(|start| start < from))
+        .take_while(|day| midnight_after(*day, zone).is_some_and(|end| end <= until))
+        .collect()
+}
 
 /// Whether money on accounts of this kind is not the house's own: the trust account must equal it.
 #[must_use]
@@ -243,6 +283,24 @@ mod tests {
     use crate::ledger::chart::customer;
     use crate::ledger::row::{Case, EntryRow};
     use crate::money::Currency;
+
+    #[test]
+    fn only_whole_days_are_covered() {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let at = |day: i32| midnight_after(day - 1, &zone).unwrap();
+        for (from, until, days) in [
+            (at(100), at(101), vec![100]),
+            (at(100), at(103), vec![100, 101, 102]),
+            (at(100) + 1, at(102), vec![101]),
+            (at(100), at(102) - 1, vec![100]),
+            (at(100) + 1, at(101), vec![]),
+            (at(100), at(100), vec![]),
+            (at(101), at(100), vec![]),
+        ] {
+            assert_eq!(whole_days((from, until), &zone), days, "{from} to {until}");
+        }
+        assert_eq!(whole_days((at(100), i64::MAX), &zone).len(), usize::try_from(COVERED_MAX).unwrap());
+    }
 
     fn cny() -> Currency {
         Currency::new("CNY").unwrap()

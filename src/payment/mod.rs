@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod answer;
 pub mod approval;
+pub mod ask;
 pub mod assurance;
 pub mod audit;
 pub mod bill;

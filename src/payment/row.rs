@@ -1,6 +1,7 @@
 //! The rows of payments as they are stored: plain values, no rules. `store` reads and writes them.
 
 pub mod alarm;
+pub mod ask;
 pub mod bill;
 pub mod charge;
 pub mod day;

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::connector::pace::Limits;
 use crate::money::{AMOUNT_MAX_MINOR, Currency};
 use crate::payment::alarm;
 use crate::payment::answer::Channel;
+use crate::payment::ask;
 use crate::payment::assurance::Policy;
 use crate::payment::bill::Directory;
 use crate::payment::binding::IdentityRules;
 use crate::payment::charge::Terms;
+use crate::payment::day::Statements;
 use crate::payment::pin::Profile;
 use crate::payment::provider::Providers;
 use crate::payment::receipt;
@@ -87,6 +90,14 @@ pub struct Settings {
     pub upkeep: Upkeep,
     /// Who holds accounts outside.
     pub providers: Providers,
+    /// How merchants may ask their customers.
+    pub asks: ask::Rules,
+    /// How many requests one key of the API may make.
+    pub api: Limits,
+    /// What the close of a day wants of statements.
+    pub statements: Statements,
+    /// The language of whoever chose none.
+    pub language: String,
 }
 
 /// Rules for staff.
@@ -183,6 +194,10 @@ impl Settings {
             identity: IdentityRules::default(),
             policy: Policy::default(),
             providers: Providers::default(),
+            asks: ask::Rules::default(),
+            api: Limits::default(),
+            statements: Statements::default(),
+            language: "en".to_owned(),
         }
     }
 }

@@ -248,6 +248,31 @@ pub fn row(kind: &str, order: &OrderRow, told: bool) -> WebhookRow {
     }
 }
 
+/// The row that tells of something about `order` that is not its own state: `more` stands in its data under `name`.
+#[must_use]
+pub fn about(
+    kind: &str,
+    order: &OrderRow,
+    name: &str,
+    more: &serde_json::Value,
+    id: Id,
+    at: i64,
+    told: bool,
+) -> WebhookRow {
+    let mut data = data(order);
+    if let Some(data) = data.as_object_mut() {
+        data.insert(name.to_owned(), more.clone());
+    }
+    let body = serde_json::json!({ "type": kind, "timestamp": Timestamp(at).to_rfc3339(), "data": data });
+    WebhookRow {
+        id,
+        body: body.to_string(),
+        due_at: told.then_some(at),
+        created_at: at,
+        ..row(kind, order, told)
+    }
+}
+
 /// An attempt begins: the row says so until `ANSWER_WITHIN` has passed twice, in case this process ends. `None` when none is
 /// due.
 #[must_use]

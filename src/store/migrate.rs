@@ -30,6 +30,8 @@ pub(crate) const SQLITE: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/sqlite/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/sqlite/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/sqlite/0022_restore.sql")),
+    (23, "asks", include_str!("../../migrations/sqlite/0023_asks.sql")),
+    (24, "statement_days", include_str!("../../migrations/sqlite/0024_statement_days.sql")),
     (27, "reservation_references", include_str!("../../migrations/sqlite/0027_reservation_references.sql")),
 ];
 
@@ -53,6 +55,8 @@ pub(crate) const POSTGRES: &[Step] = &[
     (20, "alarms", include_str!("../../migrations/postgres/0020_alarms.sql")),
     (21, "dayone", include_str!("../../migrations/postgres/0021_dayone.sql")),
     (22, "restore", include_str!("../../migrations/postgres/0022_restore.sql")),
+    (23, "asks", include_str!("../../migrations/postgres/0023_asks.sql")),
+    (24, "statement_days", include_str!("../../migrations/postgres/0024_statement_days.sql")),
     (27, "reservation_references", include_str!("../../migrations/postgres/0027_reservation_references.sql")),
 ];
 

@@ -13,6 +13,7 @@
 //! What moves money is committed with the payment's id before the network is answered, and begins after that. The end of a
 //! dialogue, whoever ends it, neither makes a payment nor undoes one: what was under way goes on and is told by text message.
 
+mod asking;
 mod dialogue;
 mod line;
 mod paying;

@@ -85,7 +85,7 @@ impl<M: Clone + Send + Sync + 'static> Desk<M> {
 
 impl<M: Clone + Send + Sync + 'static> Inner<M> {
     /// The routes that may begin dialogues, the one of this name first.
-    fn push_routes(&self, first: Option<&str>) -> Vec<(Route, Arc<dyn Pusher>)> {
+    pub(super) fn push_routes(&self, first: Option<&str>) -> Vec<(Route, Arc<dyn Pusher>)> {
         let pushers = self.pushers.get();
         let may = |route: &&Route| route.push;
         let with = |route: &Route| Some((route.clone(), pushers?.get(&route.name)?.clone()));

@@ -1,5 +1,6 @@
 //! The whole daemon on a mobile network: dialogues and texts over real SMPP sockets, from the handset to the books.
 
+mod asked;
 mod crash;
 mod dialogues;
 mod menu;

@@ -1,6 +1,7 @@
 //! Merchants' orders over real HTTP and on both databases: placed once, paid, frozen, released, returned, refunded,
 //! disputed; and a receiver of webhooks that misbehaves.
 
+pub(crate) mod asks;
 mod recall;
 
 use std::net::SocketAddr;
@@ -25,10 +26,15 @@ use keytone::secret::Secret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::orders::asks::{
+    a_customer_is_asked_by_text_in_his_language, a_days_limits_hold_whoever_asks_at_once, a_no_is_respected,
+    the_ways_are_gone_one_after_the_other, what_was_on_its_way_when_a_process_died_is_unknown,
+    who_asks_too_fast_is_told_to_wait,
+};
 use crate::orders::recall::what_was_paid_is_told_after_a_crash;
-use crate::support::market::{Database, Market, PIN, phone};
+use crate::support::market::{Database, Market, PIN, Plans, phone};
 
-const ME: &str = "+8613800000001";
+pub(crate) const ME: &str = "+8613800000001";
 
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
@@ -51,17 +57,23 @@ on_both_databases!(
     refunds_come_from_the_merchants_own_money,
     webhooks_reach_a_receiver_that_misbehaves,
     what_was_paid_is_told_after_a_crash,
+    a_customer_is_asked_by_text_in_his_language,
+    the_ways_are_gone_one_after_the_other,
+    what_was_on_its_way_when_a_process_died_is_unknown,
+    a_no_is_respected,
+    a_days_limits_hold_whoever_asks_at_once,
+    who_asks_too_fast_is_told_to_wait,
 );
 
 /// A shop: a market with its HTTP side, a customer and a merchant.
-struct Shop {
-    market: Market,
+pub(crate) struct Shop {
+    pub(crate) market: Market,
     http: reqwest::Client,
     base: String,
     merchant: Id,
     key: String,
     hook_key: Secret,
-    payer: Id,
+    pub(crate) payer: Id,
 }
 
 type Seen = Arc<Mutex<Vec<(HeaderMap, String)>>>;
@@ -76,8 +88,16 @@ async fn hook(Held(seen): Held<Seen>, headers: HeaderMap, body: Bytes) -> Status
 }
 
 impl Shop {
-    async fn open(database: Database, webhook_url: Option<String>) -> Self {
-        let market = Market::open_with(database, |plans| plans.settings.webhooks_private = true).await;
+    pub(crate) async fn open(database: Database, webhook_url: Option<String>) -> Self {
+        Self::open_with(database, webhook_url, |plans| plans.settings.webhooks_private = true).await
+    }
+
+    pub(crate) async fn open_with(
+        database: Database,
+        webhook_url: Option<String>,
+        change: impl FnOnce(&mut Plans),
+    ) -> Self {
+        let market = Market::open_with(database, change).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let payments = market.payments.clone();
@@ -91,7 +111,7 @@ impl Shop {
         Self { market, http, base, merchant: row.id, key, hook_key, payer }
     }
 
-    async fn ask(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
         request = request.header("idempotency-key", key);
@@ -103,7 +123,7 @@ impl Shop {
         (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
     }
 
-    async fn place(&self, key: &str, more: Value) -> Value {
+    pub(crate) async fn place(&self, key: &str, more: Value) -> Value {
         let mut body =
             json!({ "customer": ME, "amount": "100.01", "currency": "CNY", "description": "a kettle" });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -129,7 +149,7 @@ impl Shop {
         self.ask("GET", &path, "", None).await.1["state"].as_str().unwrap().to_owned()
     }
 
-    async fn until(&self, order: &Value, wanted: &str) {
+    pub(crate) async fn until(&self, order: &Value, wanted: &str) {
         let waited = tokio::time::timeout(Duration::from_secs(10), async {
             while self.state(order).await != wanted {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -143,7 +163,7 @@ impl Shop {
     }
 }
 
-fn id(order: &Value) -> Id {
+pub(crate) fn id(order: &Value) -> Id {
     Id::parse(order["id"].as_str().unwrap()).unwrap()
 }
 

@@ -56,6 +56,7 @@ pub(super) async fn a_code_is_sent_and_told_and_gone_when_it_is_delivered(databa
     let carriers = Carriers::new(|asked, _| sold(asked));
     let town = sell(database, &carriers).await;
     let account = town.account(ME, 500_000).await;
+    town.payments.set_language(account, "sw").await.unwrap();
     let stranger = town.account("+8613800000009", 1).await;
     let (id, outcome) = town.pay(account, OTHER, 5_000).await;
     assert_eq!(outcome.name(), "delivered");
@@ -77,6 +78,7 @@ pub(super) async fn a_code_is_sent_and_told_and_gone_when_it_is_delivered(databa
     let leaving = town.payments.outbox_claim(Duration::from_secs(60), 10).await.unwrap();
     let text = leaving.iter().find(|t| t.id == row.text).unwrap();
     assert!(text.body.contains("7319-0973-5512") && text.body.contains(&reference), "{}", text.body);
+    assert!(text.body.starts_with("Namba "), "in his language: {}", text.body);
 
     if matches!(database, Database::Sqlite) {
         let bytes = on_disk(&town);

@@ -81,7 +81,7 @@ fn settings() -> Settings {
     settings.poll_every = seconds(3);
     settings.hold_expiry = seconds(60);
     settings.status_schedule = [2, 3, 5, 10, 15, 20, 30, 40, 60, 80].map(seconds).to_vec();
-    settings.receipt = |payment| payment.state.is_definite().then(|| format!("{:?}", payment.state));
+    settings.receipt = |payment, _| payment.state.is_definite().then(|| format!("{:?}", payment.state));
     settings.pin.profile = Profile::Trifling;
     settings.pin.pool = 0;
     settings.pin.tries_max = TRIES;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use keytone::clock::{Clock, Timestamp};
 use keytone::ledger::chart::House;
+use keytone::ledger::row::Id;
 use keytone::payment::approval::{Decision, Stage};
+use keytone::payment::day::{Statements, midnight_after};
 use keytone::payment::row::State;
 use keytone::payment::row::record::cell;
 use keytone::payment::row::staff::ClosedDayRow;
 use keytone::payment::run::audit;
 use keytone::payment::run::close::{Closing, NotClosed};
+use keytone::payment::run::reconcile::Compared;
 use keytone::payment::run::staff::Refused;
 use keytone::payment::staff::Act;
 
@@ -35,6 +38,7 @@ macro_rules! on_both_databases {
 on_both_databases!(
     a_day_is_closed_once_and_the_trust_account_fits,
     what_is_open_stops_a_close_but_for_two_persons,
+    a_day_waits_for_the_statements_of_those_who_were_asked,
 );
 
 /// Ten in the morning of 2026-05-03 in Shanghai.
@@ -144,4 +148,74 @@ async fn what_is_open_stops_a_close_but_for_two_persons(database: Database) {
     assert_eq!(said, Err(Refused::Day(Box::new(NotClosed::Closed))));
     assert_eq!(market.payment(open).await.state, State::Unknown, "carried over, not decided");
     market.close().await;
+}
+
+/// Reads an empty statement of the sandbox for so many days from `DAY` on, without what our books have: findings of it are open.
+async fn read_statement(market: &Market, from: i64, until: i64) {
+    let compared = Compared {
+        id: Id([7; 16]),
+        connector: "sandbox",
+        lines: &[],
+        unreadable: &[],
+        covers: (from, until),
+        costs: false,
+        drift_us: 0,
+    };
+    market.payments.reconcile(&compared, "ana").await.unwrap().unwrap();
+}
+
+async fn a_day_waits_for_the_statements_of_those_who_were_asked(database: Database) {
+    let open = async |statements: Statements| {
+        let market = Market::open_at(Clock::manual(MORNING), database, |plans| {
+            plans.settings.statements = statements;
+        })
+        .await;
+        let account = market.account(ME, 50_000).await;
+        (market, account)
+    };
+    let unread = || Err(NotClosed::Unread(vec!["sandbox".to_owned()]));
+    let (market, account) = open(Statements::Refuse).await;
+    // Nobody was asked for anything yesterday: nobody's statement is wanted.
+    market.payments.close_day(DAY - 1, &closing()).await.unwrap().unwrap();
+    delivered(&market, account, 5_000).await;
+    market.clock.advance(15 * HOUR);
+    assert_eq!(market.payments.close_day(DAY, &closing()).await.unwrap(), unread());
+    let zone = &market.payments.settings().zone;
+    let (begins, ends) = (midnight_after(DAY - 1, zone).unwrap(), midnight_after(DAY, zone).unwrap());
+    // A statement that begins after midnight does not cover the day. What it lacks is dealt with by staff.
+    read_statement(&market, ends - 1, ends).await;
+    assert_eq!(market.payments.close_day(DAY, &closing()).await.unwrap(), unread());
+    // Two persons may close it even so.
+    let wanted = asked(&market, "ana", Act::CloseDay { day: DAY, told: [].into() });
+    let row = market.payments.ask_staff(&wanted).await.unwrap().unwrap();
+    assert_eq!((row.state, row.amount_minor), (Stage::Proposed.number(), 5_000));
+    market.payments.decide_staff(wanted.id, "bo", Decision::Approve).await.unwrap().unwrap();
+    let closed: ClosedDayRow = market.store.record(&[cell(&DAY)]).await.unwrap().unwrap();
+    assert!(closed.totals.contains(r#""unread":["sandbox"]"#), "{}", closed.totals);
+    market.close().await;
+
+    // Read whole, it stands in the way no more; where only a warning is wanted it never did.
+    for (statements, reads, named) in [
+        (Statements::Refuse, true, "[]"),
+        (Statements::Warn, false, r#"["sandbox"]"#),
+        (Statements::Ignore, false, "[]"),
+    ] {
+        let (market, account) = open(statements).await;
+        delivered(&market, account, 5_000).await;
+        market.clock.advance(15 * HOUR);
+        if reads {
+            read_statement(&market, begins, ends).await;
+            let findings =
+                market.payments.findings(keytone::payment::finding::Standing::Open, 10).await.unwrap();
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            let said = market.payments.close_day(DAY, &closing()).await.unwrap();
+            assert_eq!(said, Err(NotClosed::Unmatched(1)));
+            let seen = market.payments.day(DAY).await.unwrap();
+            assert!(seen.unread.is_empty(), "{:?}", seen.unread);
+        } else {
+            let row = market.payments.close_day(DAY, &closing()).await.unwrap().unwrap();
+            assert!(row.totals.contains(&format!(r#""unread":{named}"#)), "{statements:?}: {}", row.totals);
+        }
+        market.close().await;
+    }
 }

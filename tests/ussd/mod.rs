@@ -1,5 +1,6 @@
 //! USSD dialogues over the real payment core, on both databases: a telephone that dials and answers, and what it is shown.
 
+mod asks;
 mod dialogues;
 mod doubles;
 mod gateway;
@@ -33,14 +34,27 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn edition() -> Edition<()> {
     let flow = include_str!("../../dialplans/recharge.flow");
     let flow = flow.replace("  visits 6 then goodbye\n", "  visits 6 then goodbye\n  resume 10m\n");
+    let flows = [
+        ("recharge.flow", flow.as_str()),
+        ("stranger.flow", include_str!("../../dialplans/stranger.flow")),
+        ("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+    ];
+    edition_of(&flows, &["en"])
+}
+
+/// These flows, in these languages.
+pub(crate) fn edition_of(flows: &[(&str, &str)], languages: &[&str]) -> Edition<()> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file =
+        |name: String, path: String| SourceFile::new(name, std::fs::read_to_string(root.join(path)).unwrap());
+    let messages =
+        languages.iter().map(|tag| file(format!("{tag}.msg"), format!("dialplans/messages/{tag}.msg")));
+    let numbers =
+        languages.iter().map(|tag| file(format!("{tag}/numbers.say"), format!("prompts/{tag}/numbers.say")));
     let sources = Sources {
-        flows: vec![
-            SourceFile::new("recharge.flow", flow),
-            SourceFile::new("stranger.flow", include_str!("../../dialplans/stranger.flow")),
-            SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
-        ],
-        messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
-        numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
+        flows: flows.iter().map(|(name, text)| SourceFile::new(*name, *text)).collect(),
+        messages: messages.collect(),
+        numbers: numbers.collect(),
         clips: None,
     };
     let settings = Settings { country: "86".into(), national_digits: (11, 11), ..Settings::of(cny()) };

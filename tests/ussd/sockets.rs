@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use keytone::session::kept::Reach;
+use keytone::session::registry::Registry;
 use keytone::smpp::io::{Client, ClientSettings, Handle, What};
 use keytone::smpp::link::settings::{Esme, Password, Settings, Side as LinkSide};
 use keytone::smpp::pdu::{Address, Body, MessageResp, Role};
@@ -26,17 +27,21 @@ use crate::ussd::pushes::thread;
 use crate::ussd::{AIR, ME, PATIENCE, close, on_both_databases, registry, says, until_texts};
 
 /// A network, and a desk that is bound to it.
-struct Town {
+pub(crate) struct Town {
     http: String,
     client: reqwest::Client,
-    desk: Desk<()>,
+    pub(crate) desk: Desk<()>,
     handle: Handle,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
 }
 
 impl Town {
-    async fn new(market: &Market, name: &str) -> Self {
+    pub(crate) async fn new(market: &Market, name: &str) -> Self {
+        Self::with(market, name, registry(market, 100)).await
+    }
+
+    pub(crate) async fn with(market: &Market, name: &str, registry: Registry<()>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (smpp, http) = (listen().await, listen().await);
@@ -46,7 +51,7 @@ impl Town {
         let config = smsc::Config::new(dir.path().join("smsc.log"), market.clock.clone());
         let stopped = stop.clone();
         tokio::spawn(async move { smsc::serve(config, smpp, http, stopped).await.unwrap() });
-        let (desk, handle) = bind(market, name, address);
+        let (desk, handle) = bind(market, name, address, registry);
         let client = reqwest::Client::builder().build().unwrap();
         let town = Self { http: control, client, desk, handle, stop, _dir: dir };
         town.post("settings", json!({ "profile": name, "again_ms": 50 })).await;
@@ -54,12 +59,12 @@ impl Town {
         town
     }
 
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let answer = self.client.post(format!("{}/{path}", self.http)).json(&body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let answer = self.client.get(format!("{}/{path}", self.http)).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
@@ -71,15 +76,15 @@ impl Town {
         (shown["screen"].as_str().unwrap_or_default().to_owned(), shown["open"] == json!(true))
     }
 
-    async fn dial(&self, code: &str) -> (String, bool) {
+    pub(crate) async fn dial(&self, code: &str) -> (String, bool) {
         self.shows("dial", "code", code).await
     }
 
-    async fn reply(&self, text: &str) -> (String, bool) {
+    pub(crate) async fn reply(&self, text: &str) -> (String, bool) {
         self.shows("reply", "text", text).await
     }
 
-    async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.handle.close(Duration::from_secs(5)).await;
         tokio::time::timeout(PATIENCE, self.desk.idle()).await.unwrap();
         self.stop.cancel();
@@ -87,10 +92,10 @@ impl Town {
 }
 
 /// A desk on a bind, as the daemon has it.
-fn bind(market: &Market, name: &str, address: String) -> (Desk<()>, Handle) {
+fn bind(market: &Market, name: &str, address: String, registry: Registry<()>) -> (Desk<()>, Handle) {
     let profile = Profile::named(name).unwrap();
     let route = Route::of(AIR, true, &profile);
-    let desk = Desk::new(registry(market, 100), vec![route], market.clock.clone());
+    let desk = Desk::new(registry, vec![route], market.clock.clone());
     let gateway = Gateway {
         profile,
         side: Side::Esme,

@@ -1,4 +1,4 @@
-//! Merchants' orders: listed, paid, confirmed and disputed by their customer.
+//! Merchants' orders: listed, paid, confirmed, disputed and declined by their customer.
 
 use crate::dialplan::action::{
     AMOUNT, Action, BACK, Effect, Field, LEFT, RECEIPT, REFUSAL, WHY, field, plain,
@@ -71,6 +71,34 @@ pub static ACTIONS: &[Action] = &[
             plain("suspended", &[WHY, BACK]),
         ],
         effect: Effect::MovesMoney { confirmed: &["number", "amount"] },
+        performed: true,
+    },
+    Action {
+        name: "order.asked",
+        about: "what an order asks of the caller: to be paid, or its receipt to be confirmed",
+        parameters: &[NUMBER],
+        outcomes: &[
+            plain("pay", &[field("merchant", Type::Text), AMOUNT]),
+            plain("receipt", &[field("merchant", Type::Text), AMOUNT]),
+            plain("gone", &[]),
+        ],
+        effect: Effect::Reads,
+        performed: true,
+    },
+    Action {
+        name: "order.decline",
+        about: "keeps the merchant from asking the caller about this order again",
+        parameters: &[NUMBER],
+        outcomes: &[plain("declined", &[field("merchant", Type::Text)]), plain("gone", &[])],
+        effect: Effect::Changes,
+        performed: true,
+    },
+    Action {
+        name: "order.decline_merchant",
+        about: "keeps the merchant of this order from asking the caller about any order",
+        parameters: &[NUMBER],
+        outcomes: &[plain("declined", &[field("merchant", Type::Text)]), plain("gone", &[])],
+        effect: Effect::Changes,
         performed: true,
     },
     Action {

@@ -61,3 +61,19 @@ record! {
         hash: Vec<u8>,
     }
 }
+
+record! {
+    /// That a statement which was read covers a whole day.
+    pub struct StatementDayRow in "statement_days" {
+        key { /// Whose statement: a connector's, a provider's, or the bank's.
+            connector: String,
+            /// Days since 1970-01-01 in the market's zone.
+            day: i32, }
+        /// The statement; the last one that was read, when there are several.
+        statement: Id,
+        /// Who read it.
+        read_by: String,
+        /// When, microseconds.
+        read_at: i64,
+    }
+}

@@ -131,7 +131,8 @@ impl Payments {
         if self.send_voucher_again(&payment).await? {
             return Ok(true);
         }
-        let Some(plain) = (self.inner.settings.receipt)(&payment) else { return Ok(false) };
+        let language = self.tongue(Some(account)).await;
+        let Some(plain) = (self.inner.settings.receipt)(&payment, &language) else { return Ok(false) };
         let told = self.inner.store.outbox_of(payment.id).await?.into_iter().rev().find(|text| {
             let replaced = text.code.as_deref() == Some(REPLACED);
             let of_the_end = text.created_at >= payment.updated_at && text.recipient == to.as_str();

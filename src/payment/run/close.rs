@@ -1,7 +1,7 @@
 //! The end of a business day: what was paid, what is still open, whether the bank's side equals what customers have.
 //!
-//! Nothing is closed over an open payment, an unmatched finding or a float that differs, unless two persons want it and say
-//! why. The figures are those of the day's midnight, whenever it is closed: see [`crate::payment::day`].
+//! Nothing is closed over an open payment, an unmatched finding, a float that differs or, if the market wants it so, a statement
+//! that was not read, unless two persons want it and say why. The figures are those of the day's midnight, whenever it is closed: see [`crate::payment::day`].
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::ledger::command::{Act, Command, Leg};
 use crate::ledger::row::{Id, Kind};
 use crate::payment::audit::{Entry, hexadecimal};
 use crate::payment::day;
-use crate::payment::day::{NOTHING, Seal};
+use crate::payment::day::{NOTHING, Seal, Statements};
 use crate::payment::finding::Standing;
-use crate::payment::row::day::{DayProofRow, FindingRow};
+use crate::payment::row::day::{DayProofRow, FindingRow, StatementDayRow};
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::staff::{AuditHeadRow, ClosedDayRow, HEAD};
 use crate::payment::row::{PaymentRow, State};
@@ -71,6 +71,9 @@ pub struct Day {
     pub floats: BTreeMap<String, i64>,
     /// What did not agree in statements and is not settled, the oldest first.
     pub unmatched: Vec<FindingRow>,
+    /// Who was asked for something on this day and whose statement of it was not read, with what was delivered through them on
+    /// it, minor units; empty when the market does not care.
+    pub unread: BTreeMap<String, i64>,
     /// What was booked before the day's midnight, by house account.
     pub booked: BTreeMap<String, i64>,
     /// The row, when the day is closed.
@@ -97,6 +100,12 @@ pub enum NotClosed {
         "{0} findings of statements are open: settle them, or let two persons carry them over and say why"
     )]
     Unmatched(usize),
+    /// Statements were not read.
+    #[error(
+        "no statement that covers the whole day was read of {}: read it with `keytone reconcile --from DAY --days 1 --apply`, \
+         or let two persons close the day and say why", .0.join(", ")
+    )]
+    Unread(Vec<String>),
     /// A connector tells another balance than the books.
     #[error("{connector} has {told_minor} by its own word and {booked_minor} by the books, minor units")]
     Float {
@@ -129,7 +138,9 @@ impl Payments {
     pub async fn day(&self, day: i32) -> Result<Day, Error> {
         let store = &self.inner.store;
         let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
-        for payment in self.payments_of_day(day).await? {
+        let payments = self.payments_of_day(day).await?;
+        let unread = self.unread_statements(day, &payments).await?;
+        for payment in payments {
             let sum = sums.entry((payment.product.clone(), payment.connector.clone())).or_default();
             match payment.state {
                 State::Delivered => {
@@ -175,6 +186,7 @@ impl Payments {
             trust_minor: later.saturating_sub(trust),
             floats,
             unmatched: self.findings(Standing::Open, FINDINGS_MAX).await?,
+            unread,
             booked: books
                 .iter()
                 .filter(|sum| !sum.name.is_empty())
@@ -182,6 +194,45 @@ impl Payments {
                 .collect(),
             closed: store.record(&[cell(&day)]).await?,
         })
+    }
+
+    /// Whose statement of a day is missing.
+    async fn unread_statements(
+        &self,
+        day: i32,
+        payments: &[PaymentRow],
+    ) -> Result<BTreeMap<String, i64>, Error> {
+        let (store, settings) = (&self.inner.store, &self.inner.settings);
+        let mut unread = BTreeMap::new();
+        if settings.statements == Statements::Ignore {
+            return Ok(unread);
+        }
+        let starts = day.checked_sub(1).and_then(|before| day::midnight_after(before, &settings.zone));
+        let from = starts.unwrap_or(0);
+        let until = day::midnight_after(day, &settings.zone).unwrap_or(i64::MAX);
+        for connector in self.inner.connectors.keys() {
+            if settings.upkeep.test_connector.as_ref() == Some(connector) {
+                continue;
+            }
+            let read: Option<StatementDayRow> = store.record(&[cell(connector), cell(&day)]).await?;
+            if read.is_some() {
+                continue;
+            }
+            let of = |payment: &&PaymentRow| {
+                payment.connector == *connector || payment.provider.as_ref() == Some(connector)
+            };
+            let charged = |payment: &PaymentRow| {
+                payment.provider.as_ref() == Some(connector) && payment.state != State::Created
+            };
+            let asked = payments.iter().any(charged)
+                || !store.attempts_with(connector, from, until).await?.is_empty();
+            if asked {
+                let delivered = payments.iter().filter(of).filter(|p| p.state == State::Delivered);
+                let minor = delivered.fold(0_i64, |all, payment| all.saturating_add(payment.amount_minor));
+                unread.insert(connector.clone(), minor);
+            }
+        }
+        Ok(unread)
     }
 
     /// What the closes of earlier days moved into the trust account after a day's midnight, minor units.
@@ -221,8 +272,8 @@ impl Payments {
 
     /// Closes a day: moves between the house's bank account and the trust account what makes the trust account equal to what
     /// customers, merchants and the intermediary account had at midnight, writes the day's row, and seals its commands. What is
-    /// found later belongs to a later day. With open payments, unmatched findings or a differing float it is refused; two persons
-    /// may close it even so, by [`crate::payment::staff::Act::CloseDay`].
+    /// found later belongs to a later day. With open payments, unmatched findings, a differing float or, where statements are wanted,
+    /// one that was not read, it is refused; two persons may close it even so, by [`crate::payment::staff::Act::CloseDay`].
     ///
     /// # Errors
     /// When the database does not answer.
@@ -239,7 +290,7 @@ impl Payments {
             let seen = self.day(day).await?;
             let no = match self.may_close(&seen).await? {
                 Some(no) => Some(no),
-                None => stops(&seen, &closing.told),
+                None => stops(&seen, &closing.told, self.inner.settings.statements),
             };
             if let Some(no) = no {
                 return Ok(Err(no));
@@ -274,8 +325,9 @@ impl Payments {
         };
         let open = seen.open.iter().map(|payment| payment.amount_minor);
         let unmatched = seen.unmatched.iter().map(crate::payment::finding::differs_minor);
-        let amount_minor =
-            open.chain(unmatched).chain(told.iter().map(differs)).fold(0_i64, i64::saturating_add);
+        let unread = seen.unread.values().copied();
+        let all = open.chain(unmatched).chain(unread).chain(told.iter().map(differs));
+        let amount_minor = all.fold(0_i64, i64::saturating_add);
         Ok(Ok(Ready { subject: subject(row.day), amount_minor, ops, news: None }))
     }
 
@@ -356,12 +408,15 @@ fn details(row: &ClosedDayRow) -> serde_json::Value {
     serde_json::json!({ "open": row.open_payments, "swept_minor": row.swept_minor })
 }
 
-fn stops(day: &Day, told: &BTreeMap<String, i64>) -> Option<NotClosed> {
+fn stops(day: &Day, told: &BTreeMap<String, i64>, statements: Statements) -> Option<NotClosed> {
     if !day.open.is_empty() {
         return Some(NotClosed::Open(day.open.len()));
     }
     if !day.unmatched.is_empty() {
         return Some(NotClosed::Unmatched(day.unmatched.len()));
+    }
+    if statements == Statements::Refuse && !day.unread.is_empty() {
+        return Some(NotClosed::Unread(day.unread.keys().cloned().collect()));
     }
     told.iter().find_map(|(connector, told_minor)| {
         let booked_minor = day.floats.get(connector).copied().unwrap_or(0);
@@ -386,5 +441,6 @@ pub fn totals(day: &Day) -> serde_json::Value {
     serde_json::json!({
         "sums": sums, "owed_minor": day.owed_minor, "trust_minor": day.trust_minor, "floats": day.floats,
         "booked": day.booked, "unmatched": day.unmatched.len(),
+        "unread": day.unread.keys().collect::<Vec<_>>(),
     })
 }

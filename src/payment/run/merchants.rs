@@ -1,10 +1,14 @@
 //! Merchants: opened with an account, keys and a fee; found by their key; suspended.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::connector::pace::Pace;
 use crate::ledger::chart;
 use crate::payment::pin;
 use crate::payment::row::order::MerchantRow;
@@ -89,6 +93,21 @@ pub(super) fn read_key(key: &str) -> Option<(Id, [u8; 32])> {
 }
 
 impl Payments {
+    /// Takes a turn of a merchant's or an account's at the API of this node.
+    ///
+    /// # Errors
+    /// How long to wait, when it asks faster than `[api]` allows.
+    pub fn api_turn(&self, key: Id) -> Result<(), Duration> {
+        let limits = &self.inner.settings.api;
+        if limits.rate.is_none() {
+            return Ok(());
+        }
+        // Keys that nobody has get no turn, so that there are no more of them than merchants and accounts.
+        let mut paces = self.inner.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = paces.entry(key).or_insert_with(|| Pace::new(limits));
+        pace.turn(self.inner.clock.instant(), Duration::ZERO).map(|_| ())
+    }
+
     /// Opens a merchant with its account. Its API key and the key of its webhooks' signatures are told once.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod admin;
 pub mod agents;
 pub mod alarms;
 mod ask;
+pub mod asks;
 pub mod audit;
 mod balance;
 mod bills;
@@ -52,7 +53,7 @@ mod within;
 pub mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -62,6 +63,7 @@ use crate::clock::Clock;
 use crate::connector::contract::Description;
 use crate::connector::http::{Connector, Wire};
 use crate::connector::numbering::Plan;
+use crate::connector::pace::Pace;
 use crate::ledger::chart::House;
 use crate::ledger::row::Id;
 use crate::msisdn::{Assurance, Msisdn};
@@ -70,6 +72,7 @@ use crate::payment::audit::Entry;
 use crate::payment::pin;
 use crate::payment::pin::Peppers;
 use crate::payment::row::{OutboxRow, OutboxState, PaymentRow, Target};
+use crate::payment::run::asks::Ways;
 use crate::payment::run::lookup::Lookups;
 use crate::payment::run::pool::Pool;
 use crate::payment::run::trust::Swaps;
@@ -220,6 +223,10 @@ struct Inner {
     changes: changes::Changes,
     /// What stands in for HTTP to merchants in a simulation.
     hooks: OnceLock<Arc<dyn Wire>>,
+    /// Ways to customers beside texts.
+    ways: OnceLock<Ways>,
+    /// How fast each key of the API may be used.
+    paces: Mutex<BTreeMap<Id, Pace>>,
 }
 
 impl Payments {
@@ -277,6 +284,8 @@ impl Payments {
             tracker: TaskTracker::new(),
             changes: changes::Changes::new(),
             hooks: OnceLock::new(),
+            ways: OnceLock::new(),
+            paces: Mutex::default(),
         };
         let payments = Self { inner: Arc::new(inner), acting: None, standing: None, language: None };
         payments.test_book_fits()?;
@@ -441,9 +450,10 @@ impl Payments {
     }
 
     /// The plain result SMS of a payment in its final state, to the caller or else to no one.
-    fn result_sms(&self, payment: &PaymentRow) -> Option<OutboxRow> {
+    async fn result_sms(&self, payment: &PaymentRow) -> Option<OutboxRow> {
         let recipient = payment.caller.as_ref()?;
-        let body = (self.inner.settings.receipt)(payment)?;
+        let language = self.tongue(Some(payment.account)).await;
+        let body = (self.inner.settings.receipt)(payment, &language)?;
         let now = self.inner.clock.now();
         let settings = &self.inner.settings;
         let conversation = settings.answer_within.saturating_add(settings.sms_grace);

@@ -7,7 +7,8 @@ use crate::ledger::chart::House;
 use crate::ledger::command::{Act, Command, Leg, Refusal as LedgerRefusal};
 use crate::money::AMOUNT_MAX_MINOR;
 use crate::msisdn::Msisdn;
-use crate::payment::answer::{Change, Channel, PayOutcome};
+use crate::payment::answer::{Channel, PayOutcome};
+use crate::payment::ask;
 use crate::payment::order;
 use crate::payment::order::{Input, Movement, OnTimeout, RefundState, State, Step};
 use crate::payment::pin;
@@ -88,6 +89,9 @@ pub enum Fault {
     /// The order does not allow it.
     #[error("{0}")]
     Order(#[from] order::Refusal),
+    /// The customer is not asked.
+    #[error("{0}")]
+    Ask(#[from] ask::Refusal),
 }
 
 /// A customer's wish to pay an order, or to confirm its receipt.
@@ -407,8 +411,8 @@ impl Payments {
                 Ok(done) => {
                     crash_point("order_step_after");
                     if let Some(payment) = done.payment {
-                        // What was reserved outside follows. Nobody may be listening.
-                        let _ = self.inner.changes.send(Change { payment });
+                        // What was reserved outside follows.
+                        self.inner.changes.tell(&payment);
                     }
                     return Ok(Ok(step.row));
                 }
@@ -608,7 +612,7 @@ impl Payments {
         self.numbered_of(asked.account, &asked.number).await
     }
 
-    async fn numbered_of(&self, account: Id, number: &str) -> Result<Vec<OrderRow>, Error> {
+    pub(super) async fn numbered_of(&self, account: Id, number: &str) -> Result<Vec<OrderRow>, Error> {
         let own: Vec<Msisdn> =
             self.inner.store.bindings_of(account).await?.into_iter().map(|b| b.msisdn).collect();
         let mut found: Vec<OrderRow> =

@@ -18,12 +18,11 @@
 //! in our books, from where staff pay it out; so does everything of a provider that gives nothing back.
 
 use crate::ledger::chart::House;
-use crate::payment::answer::{Change, PayOutcome};
+use crate::payment::answer::PayOutcome;
 use crate::payment::order;
 use crate::payment::order::{Input, Movement, Step};
 use crate::payment::posting;
 use crate::payment::row::order::{MerchantRow, OrderRow};
-use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::record::cell;
 use crate::payment::row::{Id, PaymentRow, State, product};
 use crate::payment::run::crash::crash_point;
@@ -32,7 +31,6 @@ use crate::payment::run::orders::{OrderPayment, PayOrder, fee_of, writes};
 use crate::payment::run::pay::{Intent, PinVerdict};
 use crate::payment::run::within::Stopped;
 use crate::payment::run::{Error, Payments};
-use crate::payment::saga::Stage;
 use crate::payment::unit::{Move, Op, Posting, Refusal};
 use crate::payment::webhook;
 use crate::store::PaymentFilter;
@@ -64,7 +62,7 @@ impl Payments {
         draft: PaymentRow,
     ) -> Result<OrderPayment, Error> {
         // Before anything is written: what is resolved from now on is heard.
-        let mut changes = self.changes();
+        let mut news = self.inner.changes.of(draft.id);
         if self.under_maintenance(&draft).await? || self.is_test(asked.account).await? {
             return Ok(OrderPayment::Told(PayOutcome::Suspended));
         }
@@ -94,7 +92,7 @@ impl Payments {
             }
         };
         let id = payment.id;
-        let outcome = self.carry_on(payment, &mut changes).await?;
+        let outcome = self.carry_on(payment, &mut news).await?;
         self.order_told(id, outcome).await
     }
 
@@ -135,8 +133,8 @@ impl Payments {
         if payment.provider.is_none() || payment.product != product::ORDER {
             return Ok(None);
         }
-        let mut changes = self.changes();
-        let outcome = self.wait(payment.clone(), &mut changes).await?;
+        let mut news = self.inner.changes.of(payment.id);
+        let outcome = self.wait(payment.clone(), &mut news).await?;
         self.order_told(payment.id, outcome).await.map(Some)
     }
 
@@ -158,8 +156,7 @@ impl Payments {
             Ok(done) => {
                 crash_point("order_claim_after");
                 if let Some(payment) = done.payment {
-                    // Nobody may be listening.
-                    let _ = self.inner.changes.send(Change { payment });
+                    self.inner.changes.tell(&payment);
                 }
                 Ok(true)
             }
@@ -191,7 +188,7 @@ impl Payments {
         ];
         ops.extend(paid);
         let resolved = PaymentRow { state: State::Delivered, ..payment.clone() };
-        ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+        ops.extend(self.result_sms(&resolved).await.map(Op::Outbox));
         Ok(Some(ops))
     }
 
@@ -201,12 +198,12 @@ impl Payments {
         ops.push(Op::Move(Box::new(step)));
         let class = Some(ORDER_GONE.to_owned());
         let resolved = PaymentRow { state: State::Refused, class, ..payment.clone() };
-        ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+        ops.extend(self.result_sms(&resolved).await.map(Op::Outbox));
         match self.commit(ops).await? {
             Ok(done) => {
                 tracing::info!(payment = %payment.id, "an order was gone when its money was reserved");
                 if let Some(payment) = done.payment {
-                    let _ = self.inner.changes.send(Change { payment });
+                    self.inner.changes.tell(&payment);
                 }
                 Ok(true)
             }
@@ -242,17 +239,9 @@ impl Payments {
             })),
             Op::add(&webhook::row(step.event, &step.row, merchant.webhook_url.is_some())),
         ];
-        ops.extend(self.result_sms(&told).map(Op::Outbox));
-        ops.extend(self.reservation_of(payment.id).await?.and_then(|row| self.woken(row)));
+        ops.extend(self.result_sms(&told).await.map(Op::Outbox));
+        ops.extend(self.ended(&payment, State::Reversed).await?);
         Ok(Ok(ops))
-    }
-
-    /// Has a reservation looked after, whoever listens to this process: what is captured is not looked at by itself.
-    fn woken(&self, row: ReservationRow) -> Option<Op> {
-        // In other stages a request may be under way, and its answer brings the reservation on.
-        let rests = matches!(Stage::from_number(row.stage)?, Stage::Reserved | Stage::Captured);
-        let version = row.version.saturating_add(1);
-        rests.then(|| Op::set(&ReservationRow { due_at: Some(self.now()), version, ..row }))
     }
 }
 

@@ -332,7 +332,7 @@ impl Payments {
                 };
                 ops.push(Op::Move(Box::new(step)));
                 let resolved = PaymentRow { state: State::Refused, class: Some(class), ..payment };
-                ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+                ops.extend(self.result_sms(&resolved).await.map(Op::Outbox));
             }
         }
         match self.commit(ops).await? {

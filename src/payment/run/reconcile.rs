@@ -9,10 +9,11 @@ use std::collections::HashMap;
 
 use crate::ledger::row::Id;
 use crate::payment::approval::Stage;
+use crate::payment::day;
 use crate::payment::decision::{LATE_DELIVERED, LATE_REVERSED};
 use crate::payment::finding;
 use crate::payment::finding::Read;
-use crate::payment::row::day::{DayProofRow, FindingRow};
+use crate::payment::row::day::{DayProofRow, FindingRow, StatementDayRow};
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::staff::{ProposalRow, StatementRow};
 use crate::payment::row::{AttemptRow, PaymentRow, State, Target};
@@ -21,6 +22,7 @@ use crate::payment::run::{Error, Payments};
 use crate::payment::staff::{Act, Movement};
 use crate::payment::statement;
 use crate::payment::statement::{Class, Finding, Line, Ours};
+use crate::payment::unit::Op;
 use crate::store::PaymentFilter;
 
 /// Payments made so long before or after a statement's time are found too, so that a line near its edge is not theirs alone.
@@ -140,9 +142,23 @@ impl Payments {
             "asked": found.asked.len(), "done": done.count(),
         });
         let subject = format!("statement {}", asked.id);
-        let written =
-            self.note_staff(vec![crate::payment::unit::Op::put(&row)], who, "reconcile", subject, details);
+        let mut ops = vec![Op::put(&row)];
+        ops.extend(self.covered(asked, &row).iter().map(Op::put));
+        let written = self.note_staff(ops, who, "reconcile", subject, details);
         Ok(written.await?.map(|()| found))
+    }
+
+    /// The days that are read with a statement.
+    fn covered(&self, asked: &Compared<'_>, row: &StatementRow) -> Vec<StatementDayRow> {
+        let days = day::whole_days(asked.covers, &self.inner.settings.zone);
+        let of = |day| StatementDayRow {
+            connector: row.connector.clone(),
+            day,
+            statement: row.id,
+            read_by: row.read_by.clone(),
+            read_at: row.read_at,
+        };
+        days.into_iter().map(of).collect()
     }
 
     /// Payments of which a request was made to a carrier or biller, and those that an account provider was charged for.
@@ -209,7 +225,7 @@ impl Payments {
             }
             if transfer.at < until {
                 let minor = proof.owed_minor.saturating_sub(proof.trust_minor).saturating_abs();
-                let name = format!("sweep {}", crate::payment::day::date(proof.day));
+                let name = format!("sweep {}", day::date(proof.day));
                 ours.push(moved(sweep, vec![sweep.text(), name], minor, transfer.at, asked));
             }
         }

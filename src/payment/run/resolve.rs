@@ -84,7 +84,7 @@ impl Payments {
                     }
                 }
             }
-            let mut ops = self.ops(&payment, &attempt, outcome, source, &step);
+            let mut ops = self.ops(&payment, &attempt, outcome, source, &step).await;
             ops.extend(self.goodwill(&payment, step.act).await?);
             ops.extend(self.ended(&payment, step.to).await?);
             let voucher = self.keep_voucher(&payment, outcome, &step)?;
@@ -143,7 +143,7 @@ impl Payments {
         })
     }
 
-    pub(super) fn ops(
+    pub(super) async fn ops(
         &self,
         payment: &PaymentRow,
         attempt: &AttemptRow,
@@ -197,7 +197,7 @@ impl Payments {
         })));
         if step.to != payment.state {
             let resolved = PaymentRow { state: step.to, class: step.class.clone(), ..payment.clone() };
-            ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+            ops.extend(self.result_sms(&resolved).await.map(Op::Outbox));
         }
         ops
     }

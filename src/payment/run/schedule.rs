@@ -104,6 +104,7 @@ impl Payments {
         let at_once = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         let telling = tokio::spawn(self.clone().tell_merchants(stop.clone()));
         let tending = tokio::spawn(self.clone().tend_reservations(stop.clone()));
+        let asking = tokio::spawn(self.clone().ask_customers(stop.clone()));
         let mut rounds: u32 = 0;
         while !stop.is_cancelled() {
             if rounds.is_multiple_of(FORGET_ROUNDS)
@@ -154,6 +155,9 @@ impl Payments {
                 () = tokio::time::sleep(self.inner.settings.poll_every) => {}
                 () = stop.cancelled() => {}
             }
+        }
+        if asking.await.is_err() {
+            tracing::error!("asking customers has stopped");
         }
         if telling.await.is_err() {
             tracing::error!("the task that tells merchants has ended");
@@ -260,7 +264,7 @@ impl Payments {
         };
         let mut ops = vec![Op::Move(Box::new(step))];
         let resolved = PaymentRow { state: to, class: Some(class.to_owned()), ..payment };
-        ops.extend(self.result_sms(&resolved).map(Op::Outbox));
+        ops.extend(self.result_sms(&resolved).await.map(Op::Outbox));
         match self.commit(ops).await? {
             Ok(done) => {
                 let payment = done.payment.ok_or(Error::IdReused)?;

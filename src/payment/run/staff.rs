@@ -494,7 +494,7 @@ impl Payments {
             };
             return Ok(Err(no.into()));
         };
-        let mut ops = self.ops(payment, &attempt, &news, Source::Staff, &step);
+        let mut ops = self.ops(payment, &attempt, &news, Source::Staff, &step).await;
         ops.extend(self.goodwill(payment, step.act).await?);
         ops.extend(self.ended(payment, step.to).await?);
         let subject = payment.reference.clone();

@@ -291,6 +291,17 @@ impl Payments {
         Ok(row.map(|row| row.language))
     }
 
+    /// The language of texts to the owner of an account: the one that he chose, else that of whoever asks by this handle, else
+    /// the market's. When it cannot be read now, the text goes in one of those: no payment waits for it.
+    pub(super) async fn tongue(&self, account: Option<Id>) -> String {
+        let chosen = match account {
+            Some(account) => self.language_of(account).await.ok().flatten(),
+            None => None,
+        };
+        let heard = || self.language.as_deref().unwrap_or(&self.inner.settings.language).to_owned();
+        chosen.unwrap_or_else(heard)
+    }
+
     /// How many paths are locked now, 1,000 at most: strangers who guess codes or PINs are seen here.
     ///
     /// # Errors

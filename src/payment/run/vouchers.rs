@@ -102,7 +102,16 @@ impl Payments {
         };
         let Some(paid) = self.inner.store.payment(payment).await? else { return Ok(row) };
         let code = self.code_of(payment).await?;
-        let body = receipt::voucher(&paid, code.as_ref().and_then(|c| std::str::from_utf8(c.expose()).ok()));
+        let code = code.as_ref().and_then(|code| std::str::from_utf8(code.expose()).ok());
+        // It may go to the number that is recharged, whose owner is another customer or nobody's.
+        let reader = match &paid.caller {
+            Some(_) => Some(paid.account),
+            None => match paid.target.phone() {
+                Some(phone) => self.account_of(phone).await?,
+                None => None,
+            },
+        };
+        let body = receipt::voucher(&paid, code, &self.tongue(reader).await);
         Ok(OutboxRow { body, ..row })
     }
 

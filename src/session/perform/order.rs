@@ -7,6 +7,7 @@ use crate::dialplan::value::Value;
 use crate::money::Money;
 use crate::payment::answer::PayOutcome;
 use crate::payment::row::order::OrderRow;
+use crate::payment::run::asks::Asked;
 use crate::payment::run::{OrderPayment, PayOrder, Payments};
 use crate::payment::saga::PROVIDER;
 use crate::session::Error;
@@ -18,8 +19,21 @@ pub(super) async fn perform(
     action: &'static str,
     given: &mut Given,
 ) -> Result<Answer, Error> {
+    if let "order.decline" | "order.decline_merchant" = action {
+        // Whoever has no account may be asked too, and say no.
+        return declined(desk, action, &given.digits()?).await;
+    }
     let account = desk.account.ok_or(Error::Action(action))?;
     match action {
+        "order.asked" => Ok(match desk.payments.asked_order(account, &given.digits()?).await? {
+            Asked::Pay(order) => {
+                ("pay", vec![Value::Text(order.merchant_name), desk.money(order.amount_minor)])
+            }
+            Asked::Receipt(order) => {
+                ("receipt", vec![Value::Text(order.merchant_name), desk.money(order.frozen_minor)])
+            }
+            Asked::Gone => ("gone", Vec::new()),
+        }),
         "order.list" => {
             let orders = desk.payments.unpaid_orders(account).await?;
             Ok(listed(desk, orders, |order| (order.amount_minor, order.expires_at)))
@@ -83,6 +97,12 @@ pub(super) fn told(payments: &Payments, outcome: OrderPayment) -> Answer {
         }
         OrderPayment::Told(_) => ("suspended", Vec::new()),
     }
+}
+
+async fn declined(desk: &Desk, action: &'static str, number: &str) -> Result<Answer, Error> {
+    let Some(caller) = &desk.caller else { return Ok(("gone", Vec::new())) };
+    let merchant = desk.payments.decline_asks(caller, number, action == "order.decline_merchant").await?;
+    Ok(merchant.map_or(("gone", Vec::new()), |name| ("declined", vec![Value::Text(name)])))
 }
 
 fn listed(desk: &Desk, orders: Vec<OrderRow>, of: impl Fn(&OrderRow) -> (i64, i64)) -> Answer {

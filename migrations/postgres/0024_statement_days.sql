@@ -1,0 +1,10 @@
+-- Which days of a carrier or biller a statement that was read covers, each whole.
+
+create table statement_days (
+    connector          text not null,
+    day                bigint not null,
+    statement          bytea not null check (length(statement) = 16),
+    read_by            text not null,
+    read_at            bigint not null,
+    primary key (connector, day)
+);

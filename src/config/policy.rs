@@ -158,11 +158,15 @@ fn channel(line: &mut Section<'_>, faults: &mut Faults<'_>) -> Option<Channel> {
     word(line, "channel", faults, wanted, |name| ALL.into_iter().find(|channel| channel.name() == name))
 }
 
-/// An action that moves money: of others the policy is not asked.
+/// What moves no money, and the policy is asked of all the same: it binds an agent's offer.
+const ALSO_JUDGED: &[&str] = &["charge.request"];
+
+/// An action that moves money, or asks an agent to: of others the policy is not asked.
 fn action(line: &mut Section<'_>, faults: &mut Faults<'_>) -> Option<String> {
     let wanted = "an action that moves money, such as \"recharge.pay\"";
     word(line, "action", faults, wanted, |name| {
-        Action::find(name).filter(|action| action.moves_money()).map(|action| action.name.to_owned())
+        let judged = |action: &&Action| action.moves_money() || ALSO_JUDGED.contains(&action.name);
+        Action::find(name).filter(judged).map(|action| action.name.to_owned())
     })
 }
 

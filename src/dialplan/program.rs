@@ -56,6 +56,20 @@ pub enum PinOnSms {
     None,
 }
 
+impl PinOnSms {
+    /// Whether what another flow promises about the PIN of its payments is kept when this holds in it: a PIN is never in a text
+    /// message that was not to be in one, nothing is paid without one that was to be asked for, and nothing is paid at all that
+    /// was not to be paid there.
+    #[must_use]
+    pub fn keeps(self, promised: Self) -> bool {
+        match self {
+            Self::Refuse => true,
+            Self::Callback => promised != Self::Refuse,
+            Self::Reply | Self::None => promised == self,
+        }
+    }
+}
+
 /// A variable of a program.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Variable {

@@ -22,9 +22,9 @@ use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::charge;
 use crate::payment::charge::{Input, Side, Stage};
 use crate::payment::row::charge::ChargeRow;
-use crate::payment::run::charges::{ChargeRequest, Charged};
+use crate::payment::run::charges::{Asker, ChargeRequest, Charged};
 use crate::payment::run::charging::ChargeFilter;
-use crate::payment::run::{HELD_OUTSIDE, Payments};
+use crate::payment::run::{HELD_OUTSIDE, Needs, Payments};
 use crate::secret::Secret;
 
 /// Charges of a page unless the asker says otherwise.
@@ -66,7 +66,7 @@ struct Disputing {
 }
 
 /// A PIN in a body: wiped where it was read.
-fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+pub(super) fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
     let mut text = String::deserialize(from)?;
     let secret = Secret::from(text.as_str());
     text.zeroize();
@@ -86,7 +86,7 @@ pub(super) fn router() -> Router<Payments> {
         .route("/v1/charges/{number}/{step}", post(say))
 }
 
-async fn account(payments: &Payments, headers: &HeaderMap) -> Result<Id, Refused> {
+pub(super) async fn account(payments: &Payments, headers: &HeaderMap) -> Result<Id, Refused> {
     let known = match bearer(headers) {
         Some(key) => payments.account_by_key(key).await?,
         None => None,
@@ -94,6 +94,17 @@ async fn account(payments: &Payments, headers: &HeaderMap) -> Result<Id, Refused
     let known = known.ok_or_else(unauthorised)?;
     in_turn(payments, known)?;
     Ok(known)
+}
+
+/// The core as whoever has an API key is believed in it.
+pub(super) fn heard(payments: &Payments) -> Payments {
+    payments.heard(payments.settings().policy.key_level(), LANGUAGE)
+}
+
+/// Who asks with an account's key: the number that the account is told at, should a code be needed, is the first that is bound.
+async fn asker(payments: &Payments, account: Id) -> Result<Asker, Refused> {
+    let caller = payments.phones_of(account).await?.into_iter().next();
+    Ok(Asker { account, caller, channel: Channel::Http })
 }
 
 /// The id of what is done under an idempotency key: the same key of the same account is the same id, for ever.
@@ -186,7 +197,18 @@ fn told(charged: Charged, side: Side, currency: Currency) -> Result<Response, Re
             invalid(format!("statement: expected {} characters at least", charge::EVIDENCE_MIN))
         }
         Charged::Unpaid(outcome) => unpaid(&outcome, text),
+        Charged::Doubted(needs) => doubted(&needs),
     })
+}
+
+/// What the policy wants besides the key and the PIN.
+fn doubted(needs: &Needs) -> Refused {
+    let (code, message) = match needs {
+        Needs::Code(_) => ("code_needed", "a code is needed first: POST /v1/codes, then /v1/codes/check"),
+        Needs::Swapped => ("sim_swapped", "the SIM of the account's number was changed lately"),
+        Needs::Pin | Needs::Refused => ("refused", "the operator does not allow this over HTTP"),
+    };
+    Refused::new(StatusCode::FORBIDDEN, code, message.to_owned())
 }
 
 fn unpaid(outcome: &PayOutcome, text: impl Fn(i64) -> String) -> Refused {
@@ -251,11 +273,12 @@ async fn request(
         agent: Id::parse(&asked.agent).ok_or_else(|| invalid("agent: expected what an offer said"))?,
         buyer,
         phone,
+        channel: Channel::Http,
         language: asked.language.unwrap_or_else(|| LANGUAGE.to_owned()),
         amount_minor: money("amount", &asked.amount, currency)?,
         price_minor: money("price", &asked.price, currency)?,
     };
-    match payments.request_charge(ask).await {
+    match heard(&payments).request_charge(ask).await {
         Ok(Charged::Done(row)) => Ok(answer(StatusCode::CREATED, &shown(&row, Side::Buyer))),
         other => told(reused(other)?, Side::Buyer, currency),
     }
@@ -344,7 +367,8 @@ async fn deposit(
     let agent = account(&payments, &headers).await?;
     let id = id(agent, "deposit", &headers)?;
     let asked: Depositing = read(&body)?;
-    let charged = payments.deposit_charge(id, agent, &number, Channel::Http, asked.pin).await;
+    let agent = asker(&payments, agent).await?;
+    let charged = heard(&payments).deposit_charge(id, &agent, &number, asked.pin).await;
     told(reused(charged)?, Side::Agent, payments.settings().currency)
 }
 
@@ -357,7 +381,8 @@ async fn confirm(
     let agent = account(&payments, &headers).await?;
     let id = id(agent, "confirm", &headers)?;
     let asked: Confirming = read(&body)?;
-    let charged = payments.confirm_charge(id, agent, &number, &asked.certificate, asked.pin).await;
+    let agent = asker(&payments, agent).await?;
+    let charged = heard(&payments).confirm_charge(id, &agent, &number, &asked.certificate, asked.pin).await;
     told(reused(charged)?, Side::Agent, payments.settings().currency)
 }
 

@@ -2,6 +2,7 @@
 //! to a caller from a desk; nothing is decided here.
 
 mod charges;
+mod codes;
 pub mod form;
 pub mod guard;
 mod incoming;
@@ -57,6 +58,7 @@ pub fn router<M: Clone + Send + Sync + 'static>(payments: Payments, gateways: Ga
         .route("/readyz", get(ready))
         .merge(orders::router())
         .merge(charges::router())
+        .merge(codes::router())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(payments)
         .merge(of_gateways.layer(DefaultBodyLimit::max(incoming::BODY_BYTES_MAX)))

@@ -12,6 +12,9 @@ use crate::payment::answer::Channel;
 
 pub use crate::msisdn::Assurance;
 
+/// The name of the way by which requests with an account's API key come, of the channel `http`.
+pub const API: &str = "api";
+
 /// What an action needs besides the money.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Demand {
@@ -155,6 +158,17 @@ impl Policy {
         )
     }
 
+    /// How far the account is believed that an API key names: as the configuration says of `http` and [`API`], else as a
+    /// number on a way that is trusted, since staff gave the key to the account's own.
+    #[must_use]
+    pub fn key_level(&self) -> Assurance {
+        let said = self.ways.iter().any(|way| {
+            way.channel.is_none_or(|wanted| wanted == Channel::Http)
+                && way.name.as_deref().is_none_or(|wanted| wanted == API)
+        });
+        if said { self.level(Channel::Http, API) } else { Assurance::Medium }
+    }
+
     /// Whether a number of this level tells whose account is meant.
     #[must_use]
     pub fn believes(&self, assurance: Assurance) -> bool {
@@ -235,6 +249,68 @@ mod tests {
             assert_eq!(policy.level(channel, name), wanted, "{name}");
         }
         assert!(!policy.believes(Assurance::Low) && policy.believes(Assurance::Medium));
+    }
+
+    #[test]
+    fn an_api_key_is_believed_like_a_number_unless_something_is_said_of_it() {
+        let way = |channel, name: Option<&str>, assurance| Way {
+            channel,
+            name: name.map(str::to_owned),
+            assurance,
+        };
+        for (ways, wanted) in [
+            (vec![], Assurance::Medium),
+            (vec![way(Some(Channel::Voice), None, Assurance::Low)], Assurance::Medium),
+            (vec![way(Some(Channel::Http), Some("web"), Assurance::None)], Assurance::Medium),
+            (vec![way(Some(Channel::Http), Some(API), Assurance::Low)], Assurance::Low),
+            (vec![way(Some(Channel::Http), None, Assurance::High)], Assurance::High),
+            (
+                vec![
+                    way(Some(Channel::Http), Some("web"), Assurance::High),
+                    way(None, None, Assurance::None),
+                ],
+                Assurance::None,
+            ),
+        ] {
+            assert_eq!(Policy { ways, ..Policy::default() }.key_level(), wanted);
+        }
+    }
+
+    #[test]
+    fn charging_is_judged_by_its_own_lines() {
+        use Assurance::{High, Low, Medium};
+        let rule = |action: Option<&str>, up_to_minor, channel, assurance, demand| Rule {
+            action: action.map(str::to_owned),
+            up_to_minor,
+            assurance,
+            channel,
+            demand,
+        };
+        let medium = Some(Medium);
+        let policy = Policy {
+            rules: vec![
+                rule(Some("charge.request"), None, Some(Channel::Sms), None, Demand::Refuse),
+                rule(Some("charge.request"), Some(10_000), None, medium, Demand::Allow),
+                rule(Some("charge.deposit"), Some(20_000), None, Some(High), Demand::Pin),
+                rule(Some("charge.confirm"), None, Some(Channel::Http), None, Demand::PinAndCode),
+                rule(None, None, None, medium, Demand::Pin),
+                rule(None, None, None, None, Demand::PinAndCode),
+            ],
+            ..Policy::default()
+        };
+        for (action, amount, level, channel, wanted) in [
+            ("charge.request", 10_000, Medium, Channel::Voice, Demand::Allow),
+            ("charge.request", 10_001, Medium, Channel::Voice, Demand::Pin),
+            ("charge.request", 100, High, Channel::Sms, Demand::Refuse),
+            ("charge.request", 100, Low, Channel::Ussd, Demand::PinAndCode),
+            ("charge.deposit", 20_000, High, Channel::Ussd, Demand::Pin),
+            ("charge.deposit", 20_001, Low, Channel::Ussd, Demand::PinAndCode),
+            ("charge.confirm", 1, High, Channel::Http, Demand::PinAndCode),
+            ("charge.confirm", 1, Medium, Channel::Voice, Demand::Pin),
+            ("order.pay", 1, Low, Channel::Voice, Demand::PinAndCode),
+        ] {
+            assert_eq!(policy.judge(action, amount, level, channel), wanted, "{action} {amount} {channel:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,10 @@ use crate::support::market::{Database, PIN, cny, phone};
 
 fn catalog() -> Catalog {
     let sources = Sources {
-        flows: vec![SourceFile::new("charge.flow", include_str!("../../dialplans/charge.flow"))],
+        flows: vec![
+            SourceFile::new("charge.flow", include_str!("../../dialplans/charge.flow")),
+            SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+        ],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
         numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
         clips: None,
@@ -30,7 +33,7 @@ fn catalog() -> Catalog {
 }
 
 /// One caller's conversation.
-struct Talk<'s> {
+pub(super) struct Talk<'s> {
     store: &'s Store,
     session: Session,
     turn: Option<Turn>,
@@ -38,7 +41,7 @@ struct Talk<'s> {
 }
 
 impl<'s> Talk<'s> {
-    async fn begin(store: &'s Store, who: &str, channel: Channel, command: &str) -> Self {
+    pub(super) async fn begin(store: &'s Store, who: &str, channel: Channel, command: &str) -> Self {
         let catalog = catalog();
         let found = match channel {
             Channel::Voice => catalog.find_voice(command, false).map(|program| (program, Default::default())),
@@ -87,15 +90,19 @@ impl<'s> Talk<'s> {
         &self.said
     }
 
-    async fn key(&mut self, key: char) -> &str {
+    pub(super) async fn key(&mut self, key: char) -> &str {
         self.answer(Answer::Key(key)).await
     }
 
-    async fn digits(&mut self, digits: &str) -> &str {
+    pub(super) async fn digits(&mut self, digits: &str) -> &str {
         self.answer(Answer::Digits(digits.to_owned())).await
     }
 
-    async fn pin(&mut self, pin: &str) -> &str {
+    pub(super) async fn money(&mut self, minor: i64) -> &str {
+        self.digits(&(minor / 100).to_string()).await
+    }
+
+    pub(super) async fn pin(&mut self, pin: &str) -> &str {
         self.answer(Answer::Secret(Secret::from(pin))).await
     }
 }
@@ -108,7 +115,7 @@ impl Store {
     }
 
     /// The number of the only open charge.
-    async fn number(&self) -> String {
+    pub(super) async fn number(&self) -> String {
         let open = self.market.payments.open_charges(Side::Buyer, self.buyer).await.unwrap();
         assert_eq!(open.len(), 1);
         open[0].number.clone()

@@ -9,15 +9,15 @@ use tokio::net::TcpListener;
 use super::{HOUR, Store, open};
 use crate::support::market::{Database, PIN};
 
-struct Api {
+pub(super) struct Api {
     http: reqwest::Client,
     base: String,
-    buyer: String,
-    agent: String,
+    pub(super) buyer: String,
+    pub(super) agent: String,
 }
 
 impl Api {
-    async fn open(store: &Store) -> Self {
+    pub(super) async fn open(store: &Store) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let payments = store.market.payments.clone();
@@ -30,12 +30,18 @@ impl Api {
         Self { http: reqwest::Client::builder().no_proxy().build().unwrap(), base, buyer, agent }
     }
 
-    async fn get(&self, key: &str, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, key: &str, path: &str) -> (u16, Value) {
         let response = self.http.get(format!("{}{path}", self.base)).bearer_auth(key).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
-    async fn post(&self, key: &str, path: &str, idempotency: &str, body: Option<Value>) -> (u16, Value) {
+    pub(super) async fn post(
+        &self,
+        key: &str,
+        path: &str,
+        idempotency: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let mut request = self.http.post(format!("{}{path}", self.base)).bearer_auth(key);
         if !idempotency.is_empty() {
             request = request.header("idempotency-key", idempotency);
@@ -48,7 +54,7 @@ impl Api {
     }
 
     /// A charge that the buyer asked for, by its number.
-    async fn request(&self, store: &Store, idempotency: &str) -> String {
+    pub(super) async fn request(&self, store: &Store, idempotency: &str) -> String {
         let body = json!({ "agent": store.agent, "amount": "100", "price": "98" });
         let (status, charge) = self.post(&self.buyer, "/v1/charges", idempotency, Some(body)).await;
         assert_eq!((status, charge["state"].as_str()), (201, Some("requested")), "{charge}");
@@ -56,7 +62,7 @@ impl Api {
     }
 }
 
-fn code(answer: &(u16, Value)) -> (u16, &str) {
+pub(super) fn code(answer: &(u16, Value)) -> (u16, &str) {
     (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
 }
 

@@ -4,6 +4,7 @@
 mod commands;
 mod conversations;
 mod http;
+mod trust;
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use keytone::payment::answer::{Channel, PayOutcome};
 use keytone::payment::charge::{Input, Side, Stage};
 use keytone::payment::row::charge::ChargeRow;
 use keytone::payment::run::agents::NewAgent;
-use keytone::payment::run::charges::{ChargeRequest, Charged};
+use keytone::payment::run::charges::{Asker, ChargeRequest, Charged};
 use keytone::secret::Secret;
 
 use crate::charges::conversations::{
@@ -22,6 +23,11 @@ use crate::charges::conversations::{
     a_process_that_dies_with_money_moving, what_each_side_may_say_by_text,
 };
 use crate::charges::http::{keys_are_of_accounts, the_api_takes_a_charge_through};
+use crate::charges::trust::{
+    a_changed_sim_neither_asks_nor_deposits_nor_confirms, a_code_is_asked_for_in_every_conversation,
+    a_key_that_is_believed_little_locks_nothing, over_http_a_code_goes_to_the_accounts_number,
+    the_policy_judges_each_step,
+};
 use crate::support::market::{Database, Market, PIN, Plans, phone};
 
 macro_rules! on_both_databases {
@@ -53,6 +59,11 @@ on_both_databases!(
     a_process_that_dies_with_money_moving,
     the_api_takes_a_charge_through,
     keys_are_of_accounts,
+    the_policy_judges_each_step,
+    a_code_is_asked_for_in_every_conversation,
+    a_changed_sim_neither_asks_nor_deposits_nor_confirms,
+    over_http_a_code_goes_to_the_accounts_number,
+    a_key_that_is_believed_little_locks_nothing,
 );
 
 const BUYER: &str = "+8613800000001";
@@ -104,10 +115,16 @@ impl Store {
             agent: self.agent,
             buyer: self.buyer,
             phone: phone(BUYER),
+            channel: Channel::Ussd,
             language: "en".to_owned(),
             amount_minor: 10_000,
             price_minor: 9_800,
         }
+    }
+
+    /// The agent, on the agent's own telephone.
+    fn selling(&self, channel: Channel) -> Asker {
+        Asker { account: self.agent, caller: Some(phone(AGENT)), channel }
     }
 
     async fn request(&self) -> ChargeRow {
@@ -116,12 +133,13 @@ impl Store {
 
     async fn deposit(&self, number: &str) -> Charged {
         let (id, pin) = (self.market.id(), Secret::from(PIN));
-        self.market.payments.deposit_charge(id, self.agent, number, Channel::Ussd, pin).await.unwrap()
+        self.market.payments.deposit_charge(id, &self.selling(Channel::Ussd), number, pin).await.unwrap()
     }
 
     async fn confirm(&self, number: &str, certificate: &str) -> Charged {
         let (id, pin) = (self.market.id(), Secret::from(PIN));
-        self.market.payments.confirm_charge(id, self.agent, number, certificate, pin).await.unwrap()
+        let agent = self.selling(Channel::Ussd);
+        self.market.payments.confirm_charge(id, &agent, number, certificate, pin).await.unwrap()
     }
 
     async fn say(&self, side: Side, number: &str, input: Input) -> Charged {
@@ -286,8 +304,8 @@ async fn a_certificate_is_tried_a_few_times(database: Database) {
     let pin = Secret::from("000111");
     let other = store.claimed().await;
     let id = store.market.id();
-    let told =
-        store.market.payments.confirm_charge(id, store.agent, &other.number, &right, pin).await.unwrap();
+    let agent = store.selling(Channel::Ussd);
+    let told = store.market.payments.confirm_charge(id, &agent, &other.number, &right, pin).await.unwrap();
     assert_eq!(told, Charged::Unpaid(PayOutcome::WrongPin { left: 4 }));
     store.market.close().await;
 }
@@ -302,7 +320,8 @@ async fn what_is_done_twice_or_at_once_is_done_once(database: Database) {
     assert_eq!(charge, row(two.unwrap()));
     let number = charge.number.as_str();
     let id = store.market.id();
-    let deposit = |id| payments.deposit_charge(id, store.agent, number, Channel::Voice, Secret::from(PIN));
+    let agent = store.selling(Channel::Voice);
+    let deposit = |id| payments.deposit_charge(id, &agent, number, Secret::from(PIN));
     let (one, two) = tokio::join!(deposit(id), deposit(id));
     assert_eq!(row(one.unwrap()).deposit, Some(id));
     assert_eq!(row(two.unwrap()).deposit, Some(id));
@@ -314,7 +333,7 @@ async fn what_is_done_twice_or_at_once_is_done_once(database: Database) {
     assert_eq!(first.due_at, again.due_at, "saying it again gains no time");
     let certificate = store.certificate(number).await;
     let id = store.market.id();
-    let confirm = |id| payments.confirm_charge(id, store.agent, number, &certificate, Secret::from(PIN));
+    let confirm = |id| payments.confirm_charge(id, &agent, number, &certificate, Secret::from(PIN));
     let (one, other, withdrawn) = tokio::join!(
         confirm(id),
         confirm(store.market.id()),
@@ -365,20 +384,20 @@ async fn a_stop_between_steps_loses_nothing(database: Database) {
     let store = open(database, |_| {}).await;
     let charge = store.request().await;
     let number = charge.number.as_str();
-    let id = store.market.id();
+    let (id, agent) = (store.market.id(), store.selling(Channel::Sms));
     let (node, stop) = store.market.second_node().await;
-    row(node.deposit_charge(id, store.agent, number, Channel::Sms, Secret::from(PIN)).await.unwrap());
+    row(node.deposit_charge(id, &agent, number, Secret::from(PIN)).await.unwrap());
     stop.cancel();
     let (node, stop) = store.market.second_node().await;
-    row(node.deposit_charge(id, store.agent, number, Channel::Sms, Secret::from(PIN)).await.unwrap());
+    row(node.deposit_charge(id, &agent, number, Secret::from(PIN)).await.unwrap());
     assert_eq!(store.money().await, [89_950, 10_000, 0]);
     row(node.say_charge(Side::Buyer, store.buyer, number, Input::Claim).await.unwrap());
     let certificate = store.certificate(number).await;
     let id = store.market.id();
-    row(node.confirm_charge(id, store.agent, number, &certificate, Secret::from(PIN)).await.unwrap());
+    row(node.confirm_charge(id, &agent, number, &certificate, Secret::from(PIN)).await.unwrap());
     stop.cancel();
     let pin = Secret::from(PIN);
-    row(store.market.payments.confirm_charge(id, store.agent, number, &certificate, pin).await.unwrap());
+    row(store.market.payments.confirm_charge(id, &agent, number, &certificate, pin).await.unwrap());
     assert_eq!(store.money().await, [89_950, 0, 10_000]);
     store.market.close().await;
 }

@@ -19,7 +19,7 @@ use keytone::payment::row::order::{MerchantRow, WebhookRow};
 use keytone::payment::row::record::Select;
 use keytone::payment::run::agents::NewAgent;
 use keytone::payment::run::audit;
-use keytone::payment::run::charges::{ChargeRequest, Charged};
+use keytone::payment::run::charges::{Asker, ChargeRequest, Charged};
 use keytone::payment::run::crash::{CHARGE_POINTS, ORDER_POINTS};
 use keytone::payment::run::{NewMerchant, NewOrder, OrderPayment, PayOrder};
 use keytone::payment::share::Fee;
@@ -221,6 +221,7 @@ impl Round {
             agent: self.seller,
             buyer: self.buyer,
             phone: phone(ME),
+            channel: Channel::Sms,
             language: "en".to_owned(),
             amount_minor: CHARGE,
             price_minor: CHARGE,
@@ -229,8 +230,9 @@ impl Round {
             panic!("no charge")
         };
         let (number, pin) = (row.number.as_str(), Secret::from(PIN));
+        let agent = Asker { account: self.seller, caller: Some(phone(AGENT)), channel: Channel::Sms };
         let id = self.id.derived("deposit");
-        let told = self.payments.deposit_charge(id, self.seller, number, Channel::Sms, pin).await.unwrap();
+        let told = self.payments.deposit_charge(id, &agent, number, pin).await.unwrap();
         assert!(matches!(told, Charged::Done(_)), "{told:?}");
         // The second time it may be over already.
         let _ = self.payments.say_charge(Side::Buyer, self.buyer, number, Say::Claim).await.unwrap();
@@ -238,7 +240,7 @@ impl Round {
         let certificate = shown.map(|(_, certificate)| certificate).unwrap_or_default();
         let id = self.id.derived("confirm charge");
         let pin = Secret::from(PIN);
-        let told = self.payments.confirm_charge(id, self.seller, number, &certificate, pin).await.unwrap();
+        let told = self.payments.confirm_charge(id, &agent, number, &certificate, pin).await.unwrap();
         assert!(matches!(told, Charged::Done(_)), "{told:?}");
         println!("\n@charged {}", self.id);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keytone::dialplan::catalog::{Catalog, SourceFile, Sources, compile};
+use keytone::dialplan::catalog::{Catalog, Settings, SourceFile, Sources, compile};
 use keytone::dialplan::civil::{Date, Moment, Time};
 use keytone::dialplan::diff::{What, diff};
 use keytone::dialplan::event::{Answer, Channel, Effect, Event, Start};
@@ -13,6 +13,7 @@ use keytone::dialplan::state::State;
 use keytone::dialplan::step::step;
 use keytone::dialplan::syntax::format;
 use keytone::dialplan::value::Value;
+use keytone::money::Money;
 
 use super::{Dice, golden, good, read, reports, settings, source};
 
@@ -319,14 +320,29 @@ fn nothing_secret_goes_over_and_an_unknown_payment_leads_to_no_other() {
         "{:?}",
         with(&reads, &asks)
     );
-    // What is said about a PIN by text message is the same on both sides.
+    // What the other flow promises about a PIN by text message is kept.
     let by_sms = |policy: &str, flow: &str| {
         flow.replacen('\n', &format!("\n  serve sms \"{policy}\"\n  pin on sms {policy}\n"), 1)
     };
     assert_eq!(with(&by_sms("refuse", &safe), &by_sms("callback", menu)).len(), 1);
     assert!(with(&by_sms("refuse", &safe), &by_sms("callback", menu))[0].contains("F081"));
-    let same = |policy: &str| policy.replace("serve sms \"callback\"", "serve sms \"other\"");
-    assert_eq!(with(&same(&by_sms("callback", &safe)), &by_sms("callback", menu)), [""; 0]);
+    let kept = [
+        ("refuse", "refuse callback reply none"),
+        ("callback", "callback reply none"),
+        ("reply", "reply"),
+        ("none", "none"),
+    ];
+    let market = Settings { no_pin_cap: Some(Money::new(2_000, settings().currency)), ..settings() };
+    for (ours, keeps) in kept {
+        for theirs in ["refuse", "callback", "reply", "none"] {
+            let buy = by_sms(theirs, &safe).replace(&format!("serve sms \"{theirs}\""), "serve sms \"BUY\"");
+            let main = by_sms(ours, menu).replace(&format!("serve sms \"{ours}\""), "serve sms \"MENU\"");
+            let found = faults(compile(&sources(&[("buy", &buy), ("menu", &main)]), &market));
+            let told = found.iter().any(|fault| fault.contains("F081 `buy` is more careful"));
+            assert_eq!(told, !keeps.contains(theirs), "{ours} leads to {theirs}: {found:?}");
+            assert_eq!(found.is_empty(), !told, "{ours} leads to {theirs}: {found:?}");
+        }
+    }
 }
 
 #[test]

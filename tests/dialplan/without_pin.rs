@@ -11,7 +11,7 @@ use keytone::dialplan::value::Value;
 use keytone::money::Money;
 use keytone::msisdn::Msisdn;
 
-use super::{recharge_alone, reports, settings};
+use super::{in_every_language, recharge_alone, reports, settings};
 
 fn money(minor: i64) -> Money {
     Money::new(minor, settings().currency)
@@ -206,6 +206,42 @@ fn what_the_payment_core_wants_a_pin_for_is_asked_elsewhere() {
         .iter()
         .any(|effect| matches!(effect, Effect::SendSms { text, .. } if text.contains("nothing was paid")));
     assert!(sent, "{:?}", thread.effects);
+}
+
+#[test]
+fn the_menu_may_lead_to_a_flow_that_takes_small_payments_without_a_pin() {
+    let mut sources = in_every_language();
+    let recharge = sources.flows.iter_mut().find(|flow| flow.name == "recharge.flow").unwrap();
+    recharge.text = recharge.text.replace("pin on sms callback", "pin on sms none");
+    let found = compile(&sources, &market(5_050));
+    let catalog = found.unwrap_or_else(|faults| panic!("{}", reports(&sources, &faults)));
+    let transcripts = [
+        (
+            "recharge",
+            "test \"its own command\" on sms \"RC 50\"\n  given caller +8613800000001\n  given payment.quote -> ok(0.50, 50.50)\n  < @pin.confirm\n  > 1  < @recharged; end\n",
+        ),
+        (
+            "main",
+            "test \"by the menu the PIN is asked\" on sms \"MENU\"\n  given caller +8613800000001\n  > 1\n  > 1\n  > 50  < @pin.callback; @enter-pin\n  > secret  < @recharged; end\n",
+        ),
+    ];
+    for (flow, text) in transcripts {
+        let (scripts, faults) = flowtest::parse("t.flowtest", text, &market(5_050));
+        assert!(faults.is_empty(), "{faults:?}");
+        let (_, failures) = flowtest::run(&catalog, flow, &scripts);
+        let told: Vec<String> = failures
+            .iter()
+            .map(|f| format!("{}: {}\n{}", f.line, f.reason, f.transcript.join("\n")))
+            .collect();
+        assert!(told.is_empty(), "{}", told.join("\n"));
+    }
+    // What the menu does not do for any other flow, it cannot do for this one.
+    let main = sources.flows.iter_mut().find(|flow| flow.name == "main.flow").unwrap();
+    main.text = main.text.replace("pin on sms callback", "pin on sms none");
+    let faults = compile(&sources, &market(5_050)).unwrap_err();
+    assert!(faults.iter().all(|fault| fault.to_string().contains("F081")), "{}", reports(&sources, &faults));
+    let led_to = faults.iter().filter(|fault| fault.to_string().contains("is more careful")).count();
+    assert_eq!(led_to, 4, "bill, orders, account and charge: {}", reports(&sources, &faults));
 }
 
 #[test]

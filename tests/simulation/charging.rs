@@ -12,7 +12,7 @@ use keytone::payment::charge::{Input, Side, Stage, Terms};
 use keytone::payment::row::charge::ChargeRow;
 use keytone::payment::row::record::Select;
 use keytone::payment::run::agents::NewAgent;
-use keytone::payment::run::charges::{ChargeRequest, Charged};
+use keytone::payment::run::charges::{Asker, ChargeRequest, Charged};
 use keytone::payment::run::{Error, Payments};
 use keytone::secret::Secret;
 use keytone::store::Store;
@@ -215,6 +215,7 @@ async fn once(
 ) -> Result<Option<Charged>, Error> {
     let (agent, buyer) = (accounts[AGENT], accounts[deal.buyer]);
     let number = deal.number.clone().unwrap_or_default();
+    let selling = Asker { account: agent, caller: Some(phone(NUMBERS[AGENT])), channel: Channel::Ussd };
     let say = async |side: Side, input: Input| {
         let account = if side == Side::Buyer { buyer } else { agent };
         payments.say_charge(side, account, &number, input).await.map(Some)
@@ -226,6 +227,7 @@ async fn once(
                 agent,
                 buyer,
                 phone: phone(NUMBERS[deal.buyer]),
+                channel: Channel::Ussd,
                 language: "en".to_owned(),
                 amount_minor: deal.amount_minor,
                 price_minor: deal.amount_minor,
@@ -238,7 +240,7 @@ async fn once(
         }
         Deed::Deposit { right_pin } => {
             let pin = Secret::from(if right_pin { PIN } else { "918273" });
-            payments.deposit_charge(act.id, agent, &number, Channel::Ussd, pin).await.map(Some)
+            payments.deposit_charge(act.id, &selling, &number, pin).await.map(Some)
         }
         Deed::Claim => say(Side::Buyer, Input::Claim).await,
         Deed::Withdraw => say(Side::Buyer, Input::Withdraw).await,
@@ -248,10 +250,13 @@ async fn once(
             // The buyer shows the certificate while there is one; without it the agent asks with none.
             let shown = payments.charge_details(buyer, &number).await?;
             let certificate = shown.map(|(_, certificate)| certificate).unwrap_or_default();
-            payments.confirm_charge(act.id, agent, &number, &certificate, Secret::from(PIN)).await.map(Some)
+            payments
+                .confirm_charge(act.id, &selling, &number, &certificate, Secret::from(PIN))
+                .await
+                .map(Some)
         }
         Deed::Guess => {
-            payments.confirm_charge(act.id, agent, &number, "000000", Secret::from(PIN)).await.map(Some)
+            payments.confirm_charge(act.id, &selling, &number, "000000", Secret::from(PIN)).await.map(Some)
         }
         Deed::Judge { staff, to } => {
             payments.judge_charge(&number, staff, to, "a bank statement").await.map(Some)

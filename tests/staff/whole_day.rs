@@ -16,7 +16,7 @@ use keytone::payment::order::OnTimeout;
 use keytone::payment::pin::Peppers;
 use keytone::payment::row::{PaymentRow, State};
 use keytone::payment::run::agents::NewAgent;
-use keytone::payment::run::charges::{ChargeRequest, Charged};
+use keytone::payment::run::charges::{Asker, ChargeRequest, Charged};
 use keytone::payment::run::close::Closing;
 use keytone::payment::run::reconcile::{BANK, Compared};
 use keytone::payment::run::staff::{Asked, Refused};
@@ -57,6 +57,10 @@ on_both_databases!(every_product_is_where_a_hand_computes_it);
 const ME: &str = "+8613800000001";
 const BUYER: &str = "+8613800000002";
 const AGENT: &str = "+8613800000003";
+
+fn selling(account: Id) -> Asker {
+    Asker { account, caller: Some(phone(AGENT)), channel: Channel::Ussd }
+}
 const MORNING: Timestamp = Timestamp(1_777_773_600_000_000);
 const DAY: i32 = 20_576;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -251,6 +255,7 @@ impl Town {
             agent,
             buyer,
             phone: phone(BUYER),
+            channel: Channel::Ussd,
             language: "en".to_owned(),
             amount_minor: 10_000,
             price_minor: 9_800,
@@ -259,7 +264,7 @@ impl Town {
             panic!("it is asked for");
         };
         let (id, pin) = (self.id(), Secret::from(PIN));
-        let done = self.payments.deposit_charge(id, agent, &charge.number, Channel::Ussd, pin).await.unwrap();
+        let done = self.payments.deposit_charge(id, &selling(agent), &charge.number, pin).await.unwrap();
         assert!(matches!(done, Charged::Done(_)), "{done:?}");
         charge.number.clone()
     }
@@ -371,7 +376,7 @@ async fn every_product_is_where_a_hand_computes_it(database: Database) {
     town.payments.say_charge(Side::Buyer, buyer, &number, Input::Claim).await.unwrap();
     let certificate = town.payments.charge_details(buyer, &number).await.unwrap().unwrap().1;
     let (id, pin) = (town.id(), Secret::from(PIN));
-    let done = town.payments.confirm_charge(id, agent, &number, &certificate, pin).await.unwrap();
+    let done = town.payments.confirm_charge(id, &selling(agent), &number, &certificate, pin).await.unwrap();
     assert!(matches!(done, Charged::Done(_)), "{done:?}");
     town.deposit(agent, buyer).await;
     // The afternoon: staff's work.

@@ -16,6 +16,8 @@ const CHARGE_TYPE_OF_ONE: Type = Type::Record(&CHARGE);
 /// How an action ends that needs no PIN.
 const NOT_FOUND: Outcome = plain("not_found", &[]);
 const GONE: Outcome = plain("gone", &[]);
+/// The policy wants more of the caller than was given.
+const REFUSED: Outcome = plain("refused", &[]);
 
 /// Where an open charge stands; `other` is one that is over.
 pub static CHARGE_STAGE: Family =
@@ -84,6 +86,7 @@ pub static ACTIONS: &[Action] = &[
             GONE,
             plain("too_many", &[]),
             plain("over_limit", &[LIMIT]),
+            REFUSED,
             plain("suspended", &[]),
         ],
         effect: Effect::Changes,
@@ -101,6 +104,7 @@ pub static ACTIONS: &[Action] = &[
             plain("outside", &[]),
             plain("over_limit", &[LEFT]),
             GONE,
+            REFUSED,
             plain("suspended", &[]),
         ],
         effect: Effect::MovesMoney { confirmed: &["number", "amount", "fee"] },
@@ -132,6 +136,7 @@ pub static ACTIONS: &[Action] = &[
             plain("wrong_pin", &[field("left", Type::Int)]),
             plain("locked", &[]),
             GONE,
+            REFUSED,
             plain("suspended", &[]),
         ],
         effect: Effect::MovesMoney { confirmed: &["number", "amount"] },

@@ -77,7 +77,8 @@ fn allow(diagnostics: &mut Vec<Diagnostic>, written: &Written<'_>) {
             let before = diagnostics.len();
             diagnostics
                 .retain(|diagnostic| diagnostic.code != code || !stands_in(diagnostic, file, allow.line));
-            if diagnostics.len() == before {
+            // What a sub-flow allows may only come up in one of the flows that call it.
+            if diagnostics.len() == before && flow.sub.is_none() {
                 let text = format!("`{code:?}` {WITHOUT_EFFECT}");
                 without.push(fault(file, allow, text, "remove it, or write it at the line that is reported"));
             }

@@ -3,7 +3,9 @@
 //! ```text
 //! true  7  "$5000 CNY"  "+8613800000001"  "#204813"  "=City Water"  "@2026-12-31"  "@18:05"  [list]  {"r":[record]}
 //! ```
-//! Amounts are in minor units. A telephone number begins with its own plus.
+//! Amounts are in minor units. A telephone number begins with its own plus. Among variables, `"-12"` stands for twelve in a row
+//! that are not set; in the log, a number alone for a variable that was not set, `[7]` for one that was as it was logged before. What was written before there were such
+//! signs is read as well.
 
 use std::fmt;
 
@@ -122,39 +124,130 @@ fn read(text: &str) -> Option<Value> {
 
 /// For the variables of a state.
 pub(super) mod variables {
+    use serde::de::Error;
+    use serde::ser::SerializeSeq;
+
     use super::{Deserialize, Deserializer, Reading, Serializer, Value, Writing};
+
+    /// A variable, or so many that are not set.
+    struct Run(Result<Value, usize>);
+
+    impl<'de> Deserialize<'de> for Run {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            #[derive(serde::Deserialize)]
+            #[serde(untagged)]
+            enum Either {
+                Text(String),
+                Other(Option<Reading>),
+            }
+            match Either::deserialize(from)? {
+                Either::Other(None) => Ok(Self(Err(1))),
+                Either::Other(Some(Reading(value))) => Ok(Self(Ok(value))),
+                Either::Text(text) => match text.strip_prefix('-') {
+                    Some(unset) => unset.parse().map(|unset| Self(Err(unset))).map_err(D::Error::custom),
+                    None => super::read(&text)
+                        .map(|value| Self(Ok(value)))
+                        .ok_or_else(|| D::Error::custom("text without its sign")),
+                },
+            }
+        }
+    }
 
     pub(in crate::dialplan::state) fn serialize<S: Serializer>(
         variables: &[Option<Value>],
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(variables.iter().map(|value| value.as_ref().map(Writing::of)))
+        let mut out = to.serialize_seq(None)?;
+        for run in variables.chunk_by(|one, next| one.is_none() && next.is_none()) {
+            match run {
+                [Some(value)] => out.serialize_element(&Writing::of(value))?,
+                [None] => out.serialize_element(&None::<bool>)?,
+                unset => out.serialize_element(&format_args!("-{}", unset.len()))?,
+            }
+        }
+        out.end()
     }
 
     pub(in crate::dialplan::state) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<Option<Value>>, D::Error> {
-        let read: Vec<Option<Reading>> = Vec::deserialize(from)?;
-        Ok(read.into_iter().map(|value| value.map(|Reading(value)| value)).collect())
+        let mut out = Vec::new();
+        for Run(run) in Vec::<Run>::deserialize(from)? {
+            match run {
+                Ok(value) => out.push(Some(value)),
+                Err(unset) => {
+                    let all = out.len().saturating_add(unset).min(usize::from(u16::MAX));
+                    out.resize(all.max(out.len()), None);
+                }
+            }
+        }
+        Ok(out)
     }
 }
 
 /// For the log of former values.
 pub(super) mod log {
-    use super::{Deserialize, Deserializer, Reading, Serializer, Value, Writing};
+    use std::collections::BTreeMap;
+
+    use serde::de::Error;
+
+    use super::{Deserialize, Deserializer, Reading, Serialize, Serializer, Value, Writing};
+
+    enum Former<'v> {
+        Unset(u16),
+        Again(u16),
+        Was(u16, &'v Value),
+    }
+
+    impl Serialize for Former<'_> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Unset(variable) => to.serialize_u16(*variable),
+                Self::Again(variable) => (*variable,).serialize(to),
+                Self::Was(variable, value) => (*variable, Writing::of(value)).serialize(to),
+            }
+        }
+    }
 
     pub(in crate::dialplan::state) fn serialize<S: Serializer>(
         log: &[(u16, Option<Value>)],
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(log.iter().map(|(variable, value)| (variable, value.as_ref().map(Writing::of))))
+        let mut before = BTreeMap::new();
+        to.collect_seq(log.iter().map(|(variable, value)| match value {
+            None => Former::Unset(*variable),
+            // Who went back and forth has the same lists in it many times.
+            Some(value) if before.insert(*variable, value) == Some(value) => Former::Again(*variable),
+            Some(value) => Former::Was(*variable, value),
+        }))
     }
 
     pub(in crate::dialplan::state) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<(u16, Option<Value>)>, D::Error> {
-        let read: Vec<(u16, Option<Reading>)> = Vec::deserialize(from)?;
-        Ok(read.into_iter().map(|(index, value)| (index, value.map(|Reading(value)| value))).collect())
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Logged {
+            Unset(u16),
+            Was(u16, Option<Reading>),
+            Again((u16,)),
+        }
+        let mut before = BTreeMap::new();
+        let read = Vec::<Logged>::deserialize(from)?.into_iter().map(|logged| match logged {
+            Logged::Unset(index) => Ok((index, None)),
+            Logged::Was(index, value) => {
+                let value = value.map(|Reading(value)| value);
+                if let Some(value) = &value {
+                    before.insert(index, value.clone());
+                }
+                Ok((index, value))
+            }
+            Logged::Again((index,)) => match before.get(&index) {
+                Some(value) => Ok((index, Some(value.clone()))),
+                None => Err(D::Error::custom("nothing was logged of this variable before")),
+            },
+        });
+        read.collect()
     }
 }
 
@@ -243,6 +336,62 @@ mod tests {
         ] {
             let read = variables::deserialize(&mut serde_json::Deserializer::from_str(rubbish));
             assert!(read.is_err(), "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn variables_that_are_not_set_take_no_room() {
+        let written = |values: &[Option<Value>]| {
+            let mut out = Vec::new();
+            variables::serialize(values, &mut serde_json::Serializer::new(&mut out)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let read = |text: &str| variables::deserialize(&mut serde_json::Deserializer::from_str(text));
+        let (yes, list) = (Some(Value::Bool(true)), Some(Value::List(vec![Value::Int(-3)])));
+        for values in [
+            vec![],
+            vec![None],
+            vec![None; 300],
+            vec![None, None, yes.clone(), None, list.clone(), list.clone(), None, None, None],
+        ] {
+            assert_eq!(read(&written(&values)).unwrap(), values);
+        }
+        assert_eq!(written(&[None, None, yes.clone(), None, list]), r#"["-2",true,null,[-3]]"#);
+        // As they were written before.
+        assert_eq!(read("[null,null,true]").unwrap(), [None, None, yes]);
+        for rubbish in [r#"["-"]"#, r#"["--2"]"#, r#"["-x"]"#, r#"["-99999999999999999999"]"#] {
+            assert!(read(rubbish).is_err(), "{rubbish}");
+        }
+        let most = usize::from(u16::MAX);
+        assert!(read(r#"["-4000000000","-4000000000",true]"#).unwrap().len() <= most + 1);
+    }
+
+    #[test]
+    fn what_was_logged_before_is_not_written_again() {
+        let written = |log: &[(u16, Option<Value>)]| {
+            let mut out = Vec::new();
+            log::serialize(log, &mut serde_json::Serializer::new(&mut out)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let read = |text: &str| log::deserialize(&mut serde_json::Deserializer::from_str(text));
+        let (one, two) = (Some(Value::Int(1)), Some(Value::Text("two".into())));
+        let log = vec![
+            (3, None),
+            (3, one.clone()),
+            (4, two.clone()),
+            (3, None),
+            (3, one.clone()),
+            (4, one.clone()),
+            (4, one.clone()),
+            (4, two.clone()),
+            (3, two),
+        ];
+        assert_eq!(written(&log), r#"[3,[3,1],[4,"=two"],3,[3],[4,1],[4],[4,"=two"],[3,"=two"]]"#);
+        assert_eq!(read(&written(&log)).unwrap(), log);
+        // As it was written before.
+        assert_eq!(read("[[3,null],[3,1]]").unwrap(), [(3, None), (3, one)]);
+        for rubbish in ["[[3]]", "[[4,1],[3]]", "[[]]", "[[3,1,2]]", "[-1]", "[70000]", "[null]"] {
+            assert!(read(rubbish).is_err(), "{rubbish}");
         }
     }
 

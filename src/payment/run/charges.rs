@@ -22,6 +22,7 @@ use crate::payment::run::agents::{SCOPE, price_minor};
 use crate::payment::run::crash::{crash_point, planted};
 use crate::payment::run::pay::PinVerdict;
 use crate::payment::run::staff::between;
+use crate::payment::run::trust::Needs;
 use crate::payment::run::within::{Asked, HELD_OUTSIDE, Stopped, Within};
 use crate::payment::run::{Error, Payments};
 use crate::payment::unit::{Op, Posting, Refusal};
@@ -33,10 +34,25 @@ const DUE_MAX: u32 = 200;
 const LISTED_MAX: u32 = 50;
 /// How often a decision is made anew because the row changed in between.
 const ANEW_MAX: usize = 8;
-/// Under which name the answer to a confirmation is kept.
+/// What the policy calls a request.
+const REQUEST: &str = "charge.request";
+/// What it calls a deposit.
+const DEPOSIT: &str = "charge.deposit";
+/// What it calls a confirmation, and the name under which the answer to one is kept.
 pub(super) const CONFIRM: &str = "charge.confirm";
 /// What the MAC of a certificate is of.
 const CERTIFICATE: &[u8] = b"charge certificate";
+
+/// Who says something about a charge.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The account that is spoken for.
+    pub account: Id,
+    /// The number that it came from; over HTTP, the number that the account is told at.
+    pub caller: Option<Msisdn>,
+    /// How it came.
+    pub channel: Channel,
+}
 
 /// What a buyer asks for.
 #[derive(Clone, Debug)]
@@ -47,8 +63,10 @@ pub struct ChargeRequest {
     pub agent: Id,
     /// The account to be charged.
     pub buyer: Id,
-    /// The buyer's number, where texts go.
+    /// The buyer's number, where texts go: the caller's own, where there is a caller.
     pub phone: Msisdn,
+    /// How it was asked for.
+    pub channel: Channel,
     /// The language of those texts.
     pub language: String,
     /// Balance, minor units.
@@ -86,6 +104,8 @@ pub enum Charged {
     },
     /// The agent's PIN, money or day's limit.
     Unpaid(PayOutcome),
+    /// The policy wants more of who asks, or the SIM was changed lately.
+    Doubted(Needs),
     /// The word of staff, or of a side of a dispute, was not taken.
     NotJudged(charge::Refusal),
 }
@@ -131,6 +151,11 @@ impl Payments {
         let Some(agent) = self.agent(ask.agent).await?.filter(|agent| sells(agent, &ask)) else {
             return Ok(Charged::NotOffered);
         };
+        let (buyer, phone) = (ask.buyer, Some(&ask.phone));
+        let needs = self.doubted(REQUEST, ask.amount_minor, buyer, phone, ask.channel).await?;
+        if needs != Needs::Pin {
+            return Ok(Charged::Doubted(needs));
+        }
         let requested = Stage::Requested.number();
         let open = Select::<ChargeRow>::new().equal("buyer", &ask.buyer).equal("state", &requested);
         if self.inner.store.records(&open).await?.len() >= terms.open_max {
@@ -293,13 +318,14 @@ impl Payments {
     pub async fn deposit_charge(
         &self,
         id: Id,
-        agent: Id,
+        agent: &Asker,
         number: &str,
-        channel: Channel,
         typed: Secret,
     ) -> Result<Charged, Error> {
         for _ in 0..ANEW_MAX {
-            let Some(row) = self.of(Side::Agent, agent, number).await? else { return Ok(Charged::NotFound) };
+            let Some(row) = self.of(Side::Agent, agent.account, number).await? else {
+                return Ok(Charged::NotFound);
+            };
             if row.deposit == Some(id) && !planted("deposit_not_recognised") {
                 return Ok(Charged::Done(Box::new(row)));
             }
@@ -312,14 +338,18 @@ impl Payments {
                 Ok(step) => step,
                 Err(refusal) => return Ok(refused(refusal, &row)),
             };
+            let needs = self.asked_of(agent, DEPOSIT, row.amount_minor).await?;
+            if needs != Needs::Pin {
+                return Ok(Charged::Doubted(needs));
+            }
             step.row.deposit = Some(id);
             let mut with = vec![Op::Open(doors(&row)), Op::set(&step.row)];
             self.tell_both(&step.row, &mut with);
             let draft = self.draft_within(Asked {
                 id,
-                account: agent,
-                caller: Some(row.agent_phone.clone()),
-                channel,
+                account: agent.account,
+                caller: agent.caller.clone(),
+                channel: agent.channel,
                 product: product::DEPOSIT,
                 target: Target::Deal(row.id),
                 amount_minor: row.amount_minor,
@@ -363,18 +393,25 @@ impl Payments {
     pub async fn confirm_charge(
         &self,
         id: Id,
-        agent: Id,
+        agent: &Asker,
         number: &str,
         certificate: &str,
         typed: Secret,
     ) -> Result<Charged, Error> {
-        let Some(row) = self.of(Side::Agent, agent, number).await? else { return Ok(Charged::NotFound) };
+        let Some(row) = self.of(Side::Agent, agent.account, number).await? else {
+            return Ok(Charged::NotFound);
+        };
         let charge = row.id;
-        match self.confirm_through(id, row, certificate, typed).await? {
+        match self.confirm_through(id, agent, row, certificate, typed).await? {
             Charged::Done(row) => Ok(Charged::Done(row)),
             // Asked twice at once: the other one may have done it meanwhile.
             told => Ok(self.confirmed(id, charge).await?.unwrap_or(told)),
         }
+    }
+
+    /// What is needed of who asks, before a PIN try counts.
+    async fn asked_of(&self, asker: &Asker, action: &str, amount_minor: i64) -> Result<Needs, Error> {
+        self.doubted(action, amount_minor, asker.account, asker.caller.as_ref(), asker.channel).await
     }
 
     /// The charge, if this id has confirmed it.
@@ -390,6 +427,7 @@ impl Payments {
     async fn confirm_through(
         &self,
         id: Id,
+        agent: &Asker,
         row: ChargeRow,
         certificate: &str,
         typed: Secret,
@@ -397,13 +435,16 @@ impl Payments {
         if let Some(done) = self.confirmed(id, row.id).await? {
             return Ok(done);
         }
-        let agent = row.agent;
         let terms = self.inner.settings.charging;
         if let Err(refusal) = charge::decide(&row, self.now(), &terms, Input::Confirm) {
             return Ok(refused(refusal, &row));
         }
-        let passed = match self.check_pin(agent, &typed).await? {
-            PinVerdict::Right { rehash } => Op::PinPassed { account: agent, rehash },
+        let needs = self.asked_of(agent, CONFIRM, row.amount_minor).await?;
+        if needs != Needs::Pin {
+            return Ok(Charged::Doubted(needs));
+        }
+        let passed = match self.check_pin(row.agent, &typed).await? {
+            PinVerdict::Right { rehash } => Op::PinPassed { account: row.agent, rehash },
             PinVerdict::Wrong { left } => return Ok(Charged::Unpaid(PayOutcome::WrongPin { left })),
             PinVerdict::Locked => return Ok(Charged::Unpaid(PayOutcome::Locked)),
         };

@@ -92,8 +92,9 @@ impl Payments {
                         return Ok(Needs::Code(caller.clone()));
                     }
                 } else if !self.is_proved(caller, account).await? {
-                    // His code is too old: he begins again.
-                    return Ok(Needs::Refused);
+                    // His code is too old: he begins again. Over HTTP nothing was begun.
+                    let begun = channel != Channel::Http;
+                    return Ok(if begun { Needs::Refused } else { Needs::Code(caller.clone()) });
                 }
             }
             Demand::CallBack | Demand::Refuse => return Ok(Needs::Refused),
@@ -114,18 +115,31 @@ impl Payments {
         caller: Option<&Msisdn>,
         channel: Channel,
     ) -> Result<Option<&'static str>, Error> {
-        match self.needs(action, amount_minor, account, caller, channel).await? {
-            Needs::Pin => {}
-            Needs::Swapped => return Ok(Some(SIM_SWAPPED)),
-            Needs::Code(_) | Needs::Refused => return Ok(Some(NOT_BELIEVED)),
-        }
-        let Some(caller) = caller.filter(|_| channel != Channel::Http) else { return Ok(None) };
+        Ok(match self.doubted(action, amount_minor, account, caller, channel).await? {
+            Needs::Pin => None,
+            Needs::Swapped => Some(SIM_SWAPPED),
+            Needs::Code(_) | Needs::Refused => Some(NOT_BELIEVED),
+        })
+    }
+
+    /// The same, with what is needed: [`Payments::needs`], and that the number is the account's own.
+    pub(super) async fn doubted(
+        &self,
+        action: &str,
+        amount_minor: i64,
+        account: Id,
+        caller: Option<&Msisdn>,
+        channel: Channel,
+    ) -> Result<Needs, Error> {
+        let needs = self.needs(action, amount_minor, account, caller, channel).await?;
+        let Some(caller) = caller.filter(|_| needs == Needs::Pin && channel != Channel::Http) else {
+            return Ok(needs);
+        };
         let bound = self.inner.store.binding(caller).await?;
-        if bound.is_none_or(|bound| bound.account != account) {
-            return Ok(Some(NOT_BELIEVED));
-        }
         // Somebody else may have the number now: it passes a code first, whichever way the payment came here.
-        Ok(self.may_be_recycled(caller).await?.then_some(NOT_BELIEVED))
+        let his =
+            bound.is_some_and(|bound| bound.account == account) && !self.may_be_recycled(caller).await?;
+        Ok(if his { Needs::Pin } else { Needs::Refused })
     }
 
     /// Whether the SIM behind a number was changed lately, for a payment of so much (minor units). Without an answer it is as

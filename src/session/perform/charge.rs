@@ -6,7 +6,7 @@ use crate::payment::answer::{Channel, PayOutcome};
 use crate::payment::charge::{Input, Side, Stage};
 use crate::payment::row::Id;
 use crate::payment::row::charge::ChargeRow;
-use crate::payment::run::charges::{ChargeRequest, Charged};
+use crate::payment::run::charges::{Asker, ChargeRequest, Charged};
 use crate::payment::run::{HELD_OUTSIDE, Payments};
 use crate::secret::Secret;
 use crate::session::Error;
@@ -38,7 +38,7 @@ pub(super) async fn perform(
                 return Ok(("gone", Vec::new()));
             }
             let id = desk.payment;
-            let charged = desk.payments.deposit_charge(id, account, &number, desk.channel, pin).await?;
+            let charged = desk.payments.deposit_charge(id, &asker(desk, account), &number, pin).await?;
             Ok(moved(desk, "deposited", &charged))
         }
         "charge.confirm" => {
@@ -48,7 +48,8 @@ pub(super) async fn perform(
                 return Ok(("gone", Vec::new()));
             }
             let id = desk.payment;
-            let charged = desk.payments.confirm_charge(id, account, &number, &certificate, pin).await?;
+            let agent = asker(desk, account);
+            let charged = desk.payments.confirm_charge(id, &agent, &number, &certificate, pin).await?;
             Ok(moved(desk, "completed", &charged))
         }
         _ => say(desk, account, action, &given.digits()?).await,
@@ -63,6 +64,10 @@ pub(super) async fn recalled(
 ) -> Result<Option<Answer>, crate::payment::run::Error> {
     let done = if action == "charge.deposit" { "deposited" } else { "completed" };
     Ok(payments.charge_outcome(id).await?.map(|_| (done, Vec::new())))
+}
+
+fn asker(desk: &Desk, account: Id) -> Asker {
+    Asker { account, caller: desk.caller.clone(), channel: desk.channel }
 }
 
 fn pin(given: &mut Given) -> Result<Option<Secret>, Error> {
@@ -148,6 +153,7 @@ async fn request(desk: &Desk, account: Id, given: &mut Given) -> Result<Answer, 
         agent,
         buyer: account,
         phone,
+        channel: desk.channel,
         language: desk.language.clone(),
         amount_minor: amount.minor,
         price_minor: price.minor,
@@ -158,6 +164,7 @@ async fn request(desk: &Desk, account: Id, given: &mut Given) -> Result<Answer, 
         Charged::TooMany => ("too_many", Vec::new()),
         Charged::Limit { limit_minor } => ("over_limit", vec![desk.money(limit_minor)]),
         Charged::Suspended => ("suspended", Vec::new()),
+        Charged::Doubted(_) => ("refused", Vec::new()),
         _ => ("gone", Vec::new()),
     })
 }
@@ -210,6 +217,7 @@ fn moved(desk: &Desk, done: &'static str, charged: &Charged) -> Answer {
         Charged::WrongCertificate { left } => ("wrong_certificate", vec![Value::Int(i64::from(*left))]),
         Charged::CertificateLocked => ("certificate_locked", Vec::new()),
         Charged::Suspended => ("suspended", Vec::new()),
+        Charged::Doubted(_) => ("refused", Vec::new()),
         Charged::Unpaid(PayOutcome::WrongPin { left }) => ("wrong_pin", vec![Value::Int(i64::from(*left))]),
         Charged::Unpaid(PayOutcome::Locked) => ("locked", Vec::new()),
         Charged::Unpaid(PayOutcome::Insufficient { left_minor }) => {

@@ -18,7 +18,7 @@ impl Lines<'_, '_> {
             self.no_such_flow(name, sub);
             return (vec![Op::Goto(Target::End)], vec![Node::End]);
         };
-        self.same_pin_on_sms(name, frame.flow.pin_on_sms);
+        self.careful_pin_on_sms(name, frame.flow.pin_on_sms);
         let scope = &self.resolver.scope;
         let number = layout.flows.get(part).map_or(0, |(_, frame)| *frame);
         let mut nodes = vec![Node::Clear(scope.of_frame(number))];
@@ -64,16 +64,18 @@ impl Lines<'_, '_> {
         self.error(Code::F018, name.span, text, hint);
     }
 
-    /// What happens about a PIN in text messages is the promise of the flow that was reached, and must be that of the next.
-    fn same_pin_on_sms(&mut self, name: &Name, theirs: Option<PinOnSms>) {
+    /// What happens about a PIN in text messages is the promise of the flow that was reached, and holds in the next one too: it
+    /// must be at least as careful as what that one promises.
+    fn careful_pin_on_sms(&mut self, name: &Name, theirs: Option<PinOnSms>) {
         let root = self.resolver.root();
         let (Some(ours), Some(theirs)) = (root.pin_on_sms, theirs) else { return };
-        if root.sms.is_empty() || ours == theirs {
+        if root.sms.is_empty() || ours.keeps(theirs) {
             return;
         }
         let own = root.name.as_ref().map_or("", |name| name.value.as_str());
-        let text = format!("`{}` does otherwise about a PIN in text messages than `{own}`", name.value);
-        let hint = "write the same `pin on sms` in both, or take `serve sms` out of one";
+        let text = format!("`{}` is more careful about a PIN in text messages than `{own}`", name.value);
+        let hint = "write the same `pin on sms` in both, or in the first a more careful one: `callback` where the other says \
+                    `reply` or `none`, `refuse` with any; or take `serve sms` out of the first";
         self.error(Code::F081, name.span, text, hint);
     }
 }

@@ -194,8 +194,11 @@ pub struct Step {
 pub enum Input<'a> {
     /// Somebody looks after it.
     Look,
-    /// The provider answered.
+    /// The provider answered what was asked last.
     Answer(Operation, &'a Answer),
+    /// It answered a question after which the row was written: something else may be under way. What has come to an end has done
+    /// so; that nothing has says nothing any more.
+    Late(Operation, &'a Answer),
     /// The provider told something by itself: perhaps late, again, or in another order than it happened.
     News(&'a Answer),
 }
@@ -380,6 +383,15 @@ impl Draft<'_> {
         }
     }
 
+    /// What is asked next, and when, stays as whoever asked since has written it, unless the answer ends a stage.
+    fn hear_late(&mut self, operation: Operation, answer: &Answer) {
+        let (stage, doubt, tries, due_at) = (self.stage, self.row.doubt, self.row.tries, self.row.due_at);
+        self.hear(operation, answer);
+        if self.stage == stage {
+            self.row = ReservationRow { doubt, tries, due_at, ..self.row.clone() };
+        }
+    }
+
     fn told(&mut self, answer: &Answer) {
         if self.is_settled_by(&answer.told) {
             return self.hear(Operation::Status, answer);
@@ -527,13 +539,14 @@ pub fn step(
     };
     match input {
         Input::Look => draft.follow(standing),
-        Input::Answer(..) | Input::News(_) => {
+        Input::Answer(..) | Input::Late(..) | Input::News(_) => {
             // A payment that ended meanwhile decides what the answer means; the time that has passed does not.
             if stage == Stage::Reserving && standing == Standing::Ended {
                 draft.follow(standing);
             }
             match input {
                 Input::Answer(operation, answer) => draft.hear(*operation, answer),
+                Input::Late(operation, answer) => draft.hear_late(*operation, answer),
                 Input::News(answer) => draft.told(answer),
                 Input::Look => {}
             }

@@ -1,8 +1,6 @@
 //! Reads by key, many keys at once: what [`Points`] gathers. Compiled once for each database, whose `Pool` and `Row` types
 //! the parent module names; the statements are the same text for both.
 
-use std::fmt::Write as _;
-
 use sqlx::AssertSqlSafe;
 
 use crate::ledger::row::Id;
@@ -152,17 +150,8 @@ async fn keyed<K, T>(
     rows.iter().map(|row| decode(row).map(|row| (key(&row), row))).collect()
 }
 
-/// `… in ($1, $2)`, or with two columns a key `… in (values ($1, $2), ($3, $4))`.
+/// `… in (($1), ($2))`, or with more columns a key `… in (values ($1, $2), ($3, $4))`.
 fn list(sql: &str, width: usize, length: usize) -> String {
-    let mut text = sql.to_owned();
-    text.push_str(if width == 1 { "(" } else { "(values " });
-    for n in 0..length {
-        let comma = if n == 0 { "" } else { ", " };
-        let _ = match width {
-            1 => write!(text, "{comma}${}", n + 1),
-            _ => write!(text, "{comma}(${}, ${})", 2 * n + 1, 2 * n + 2),
-        };
-    }
-    text.push(')');
-    text
+    let values = if width == 1 { "" } else { "values " };
+    format!("{sql}({values}{})", records::places(length, width))
 }

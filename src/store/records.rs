@@ -14,7 +14,7 @@ use crate::payment::row::record::{AUDITED, Cell, Compare, Kind, Record, RecordKe
 use crate::store::error::Error;
 use crate::store::keys::Changes;
 
-use super::{Conn, Db, LOCK, Pool, Row};
+use super::{Conn, Db, LOCK, NUMBERED, Pool, Row};
 
 /// Rows of one statement, largest first: few lengths, so that the prepared statements are few.
 const LENGTHS: &[usize] = &[64, 16, 4, 1];
@@ -55,14 +55,17 @@ fn names(columns: &[(&'static str, Kind)]) -> String {
     columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
-/// `($1, $2), ($3, $4)`
-fn places(rows: usize, columns: usize) -> String {
+/// `($1, $2), ($3, $4)`, or `(?, ?), (?, ?)`.
+pub(super) fn places(rows: usize, columns: usize) -> String {
     let mut text = String::new();
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..columns {
             let comma = if column == 0 { "" } else { ", " };
-            let _ = write!(text, "{comma}${}", row * columns + column + 1);
+            let _ = match NUMBERED {
+                true => write!(text, "{comma}${}", row * columns + column + 1),
+                false => write!(text, "{comma}?"),
+            };
         }
         text.push(')');
     }

@@ -67,7 +67,7 @@ impl Payments {
         tracing::info!(payment = %id, told, verified = news.verified, "a provider tells of a reservation");
         let this = self.clone();
         let task = self.inner.tracker.spawn(async move {
-            this.bring_in(id, &Input::News(&answer)).await?;
+            this.bring_in(id, |_| Input::News(&answer)).await?;
             let tending = this.clone();
             this.inner.tracker.spawn(async move { tending.tend(id).await });
             Ok(())

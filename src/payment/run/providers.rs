@@ -228,7 +228,7 @@ impl Payments {
         crash_point("reserve_before");
         let answer = self.provide(&payment, &row, Operation::Reserve).await;
         crash_point("reserve_after");
-        self.bring_for_certain(payment.id, Operation::Reserve, &answer).await;
+        self.bring_for_certain(&row, Operation::Reserve, &answer).await;
         self.tend(payment.id).await;
     }
 
@@ -245,10 +245,11 @@ impl Payments {
     }
 
     /// Brings an answer in, however long the database takes; gives up only when it stays away, and then the provider is asked
-    /// again.
-    async fn bring_for_certain(&self, payment: Id, operation: Operation, answer: &Answer) {
+    /// again. `asked` is the row with which the question left.
+    async fn bring_for_certain(&self, asked: &ReservationRow, operation: Operation, answer: &Answer) {
+        let payment = asked.payment;
         for tries in 1..=COMMIT_TRIES {
-            match self.bring(payment, operation, answer).await {
+            match self.bring(asked, operation, answer).await {
                 Ok(()) => return,
                 Err(Error::Stopped) => break,
                 Err(error) => {
@@ -260,19 +261,34 @@ impl Payments {
         tracing::error!(%payment, "a provider's answer was not written; it will be asked again");
     }
 
-    async fn bring(&self, id: Id, operation: Operation, answer: &Answer) -> Result<(), Error> {
+    async fn bring(
+        &self,
+        asked: &ReservationRow,
+        operation: Operation,
+        answer: &Answer,
+    ) -> Result<(), Error> {
+        let id = asked.payment;
         let told = answer.told.name();
         tracing::info!(payment = %id, operation = operation.name(), told, "reservation");
         let misheard = misheard(operation, answer);
         let (operation, answer) = misheard.as_ref().map_or((operation, answer), |(o, a)| (*o, a));
-        self.bring_in(id, &Input::Answer(operation, answer)).await
+        let heard = |row: &ReservationRow| match row.version == asked.version {
+            true => Input::Answer(operation, answer),
+            false => Input::Late(operation, answer),
+        };
+        self.bring_in(id, heard).await
     }
 
-    pub(super) async fn bring_in(&self, id: Id, input: &Input<'_>) -> Result<(), Error> {
+    /// Brings in what is heard of a reservation as it stands.
+    pub(super) async fn bring_in<'a>(
+        &self,
+        id: Id,
+        heard: impl Fn(&ReservationRow) -> Input<'a>,
+    ) -> Result<(), Error> {
         for _ in 0..STALE_MAX {
             let Some((payment, row)) = self.both(id).await? else { return Ok(()) };
             let standing = Standing::of(payment.state);
-            let step = saga::step(&row, standing, self.now(), input, &self.rules(&row.provider));
+            let step = saga::step(&row, standing, self.now(), &heard(&row), &self.rules(&row.provider));
             let Some(step) = step else { return Ok(()) };
             if self.write(payment, step).await? {
                 return Ok(());
@@ -404,7 +420,7 @@ impl Payments {
         crash_point("provider_sent");
         let answer = self.provide(&payment, &begun, operation).await;
         crash_point("provider_after");
-        self.bring_for_certain(id, operation, &answer).await;
+        self.bring_for_certain(&begun, operation, &answer).await;
         Ok(Looked::Again)
     }
 

@@ -194,6 +194,32 @@ fn what_may_have_been_done_is_not_asked_for_again_because_it_is_not_known_yet() 
 }
 
 #[test]
+fn an_answer_that_comes_late_starts_nothing_a_second_time() {
+    let late = |row: &ReservationRow, standing, operation, told| {
+        step(row, standing, 2 * SECOND, &Input::Late(operation, &Answer::from(told)), &rules())
+    };
+    let refund = begin(&row(Stage::Refunding, false), Operation::Refund, SECOND, 36 * SECOND);
+    for (operation, told) in [
+        (Operation::Status, Told::Captured),
+        (Operation::Status, unknown()),
+        (Operation::Capture, not_sent()),
+        (Operation::Capture, unknown()),
+    ] {
+        let heard = late(&refund, Standing::Ended, operation, told.clone());
+        let row = heard.map_or(refund.clone(), |step| step.row);
+        assert_eq!((row.doubt, row.due_at, row.tries), (true, refund.due_at, refund.tries), "{told:?}");
+    }
+    // What has come to an end has, whoever asked.
+    let refunded = late(&refund, Standing::Ended, Operation::Status, Told::Refunded).unwrap();
+    assert_eq!((stage_of(&refunded), refunded.books), (Stage::Refunded, vec![Book::Refunded]));
+    let capture = begin(&row(Stage::Capturing, false), Operation::Capture, SECOND, 36 * SECOND);
+    let captured = late(&capture, Standing::Delivered, Operation::Capture, Told::Captured).unwrap();
+    assert_eq!((stage_of(&captured), captured.books), (Stage::Captured, vec![Book::Captured]));
+    let waiting = late(&capture, Standing::Delivered, Operation::Status, Told::Reserved);
+    assert_eq!(waiting, None, "a capture is under way since");
+}
+
+#[test]
 fn a_payment_that_ends_takes_its_reservation_with_it() {
     let captured = ended(&row(Stage::Captured, false), 7 * SECOND).unwrap();
     assert_eq!((captured.due_at, captured.version), (Some(7 * SECOND), 2), "it is looked at again");
@@ -417,11 +443,12 @@ struct World {
     said: Vec<Told>,
     /// Whether an order is paid: it is delivered, or gone, at the moment when the money is kept.
     order: Option<Standing>,
-    /// The answer on its way, and when (microseconds) nobody waits for it any more.
-    coming: Option<(Operation, Told, i64)>,
+    /// The answer on its way, when (microseconds) nobody waits for it any more, and the version of the row that asked.
+    coming: Option<(Operation, Told, i64, i64)>,
     state: Option<&'static str>,
     takes: bool,
     captures: u32,
+    refunds: u32,
     row: ReservationRow,
     payment: Standing,
     books: Vec<Book>,
@@ -438,7 +465,13 @@ impl World {
                 self.state = Some("captured");
             }
             (Operation::Release, Some("reserved")) => self.state = Some("released"),
-            (Operation::Refund, Some("captured")) => self.state = Some("refunded"),
+            (Operation::Refund, Some("captured")) => {
+                self.refunds += 1;
+                self.state = Some("refunded");
+            }
+            // It knows no repetitions.
+            (Operation::Capture, Some("captured")) => self.captures += 1,
+            (Operation::Refund, Some("refunded")) => self.refunds += 1,
             _ => {}
         }
         let told = match self.state {
@@ -488,8 +521,14 @@ impl World {
 
     /// The answer on its way comes in, perhaps after the payment, and with it the reservation, has gone another way.
     fn come_in(&mut self) {
-        if let Some((operation, told, _)) = self.coming.take() {
-            self.hear(&Input::Answer(operation, &Answer::from(told)));
+        if let Some((operation, told, _, asked)) = self.coming.take() {
+            let answer = Answer::from(told);
+            let is_last = self.row.version == asked;
+            self.hear(&if is_last {
+                Input::Answer(operation, &answer)
+            } else {
+                Input::Late(operation, &answer)
+            });
         }
     }
 
@@ -512,7 +551,7 @@ impl World {
     }
 
     fn tend(&mut self, way: Way, crash: bool, late: bool) {
-        if self.coming.as_ref().is_some_and(|(_, _, until)| *until <= self.now) {
+        if self.coming.as_ref().is_some_and(|(_, _, until, _)| *until <= self.now) {
             self.come_in();
         }
         if self.hear(&Input::Look) || self.row.due_at.is_none_or(|due| due > self.now) {
@@ -532,7 +571,7 @@ impl World {
         }
         if late && self.coming.is_none() {
             let told = self.answer(operation, way);
-            self.coming = Some((operation, told, self.now + 2 * SECOND));
+            self.coming = Some((operation, told, self.now + 2 * SECOND, self.row.version));
             return;
         }
         self.ask(operation, way);
@@ -556,7 +595,7 @@ proptest! {
         let mut row = row(Stage::Reserving, true);
         row.due_at = Some(3 * SECOND);
         let mut world = World {
-            said: Vec::new(), order, coming: None, state: None, takes, captures: 0, row, payment: Standing::Waiting, books: Vec::new(), now: 0,
+            said: Vec::new(), order, coming: None, state: None, takes, captures: 0, refunds: 0, row, payment: Standing::Waiting, books: Vec::new(), now: 0,
         };
         world.ask(Operation::Reserve, first);
         for (n, (way, crash, late, heard, wait)) in ways.iter().enumerate() {
@@ -597,7 +636,7 @@ proptest! {
             }
         }
         prop_assert!(!world.row.open, "{:?}", world.row);
-        prop_assert!(world.captures <= 1);
+        prop_assert!(world.captures <= 1 && world.refunds <= 1, "{} {}", world.captures, world.refunds);
         let stage = Stage::from_number(world.row.stage).unwrap();
         let count = |book| world.books.iter().filter(|b| **b == book).count();
         prop_assert!(count(Book::Captured) <= 1 && count(Book::Refunded) <= 1);

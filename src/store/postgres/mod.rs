@@ -48,6 +48,8 @@ use self::points::Points;
 
 /// What locks the rows that a statement reads.
 const LOCK: &str = " for no key update";
+/// Whether places for values are numbered.
+const NUMBERED: bool = true;
 type Db = sqlx::Postgres;
 type Pool = sqlx::PgPool;
 type Row = sqlx::postgres::PgRow;

@@ -56,6 +56,8 @@ use self::seen::Seen;
 const NO_TRANSACTION: &str = "no transaction is active";
 /// What locks the rows that a statement reads.
 const LOCK: &str = "";
+/// Whether places for values are numbered: SQLite looks such names up one by one, `?` has none, and a long list stays cheap.
+const NUMBERED: bool = false;
 type Db = sqlx::Sqlite;
 type Pool = sqlx::SqlitePool;
 type Row = sqlx::sqlite::SqliteRow;
@@ -71,6 +73,8 @@ const READERS: u32 = 4;
 const CHECKPOINT_PAGES: &str = "16384";
 /// Prepared statements kept by the writing connection: each shape of a batch in each of its sizes.
 const STATEMENTS: usize = 512;
+/// Rows of a statement that are read before anybody asks for them.
+const ROWS_AHEAD: usize = 1_024;
 
 /// An open file.
 #[derive(Clone, Debug)]
@@ -111,8 +115,10 @@ impl Sqlite {
             .pragma("cache_size", "-65536")
             // What a statement keeps in case it fails half-way needs no file: it is worth nothing after a crash.
             .pragma("temp_store", "memory")
+            // The connection's thread and the one who asked are woken once, not for every few rows.
+            .row_buffer_size(ROWS_AHEAD)
             .disable_statement_logging();
-        let writer = options.clone().statement_cache_capacity(STATEMENTS).row_buffer_size(1024);
+        let writer = options.clone().statement_cache_capacity(STATEMENTS);
         let conn = writer.connect().await?;
         let writing = Writing { conn, open: false, texts: HashMap::new(), seen: Seen::default() };
         let pool =

@@ -1,11 +1,15 @@
 //! Puts the shipped flows, messages and clips into the binary, so that a first call needs no file.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?);
+    // Parts of messages are often alike ("then hash."): each sound is in the binary once.
+    let mut kept: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut contents = String::new();
     let mut table = String::from(
         "/// Path below the repository's root, and content.\npub(super) static FILES: &[(&str, &[u8])] = &[\n",
     );
@@ -15,11 +19,20 @@ fn main() -> io::Result<()> {
             let name = file.strip_prefix(&root).map_err(io::Error::other)?;
             let wanted = ["flow", "flowtest", "msg", "say", "wav", "toml"];
             if name.extension().is_some_and(|e| wanted.iter().any(|w| e == *w)) {
-                writeln!(table, "    ({name:?}, include_bytes!({file:?})),").map_err(io::Error::other)?;
+                let next = kept.len();
+                let content = fs::read(&file)?;
+                let length = content.len();
+                let n = *kept.entry(content).or_insert(next);
+                if n == next {
+                    writeln!(contents, "static C{n}: [u8; {length}] = *include_bytes!({file:?});")
+                        .map_err(io::Error::other)?;
+                }
+                writeln!(table, "    ({name:?}, &C{n}),").map_err(io::Error::other)?;
             }
         }
     }
     table.push_str("];\n");
+    table.push_str(&contents);
     let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?);
     fs::write(out.join("embedded.rs"), table)
 }

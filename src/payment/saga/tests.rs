@@ -206,7 +206,7 @@ fn an_answer_that_comes_late_starts_nothing_a_second_time() {
         (Operation::Capture, unknown()),
     ] {
         let heard = late(&refund, Standing::Ended, operation, told.clone());
-        let row = heard.map_or(refund.clone(), |step| step.row);
+        let row = heard.map_or_else(|| refund.clone(), |step| step.row);
         assert_eq!((row.doubt, row.due_at, row.tries), (true, refund.due_at, refund.tries), "{told:?}");
     }
     // What has come to an end has, whoever asked.

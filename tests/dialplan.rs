@@ -63,14 +63,17 @@ fn wav_files(folder: &Path, prefix: &str, out: &mut BTreeSet<String>) {
 }
 
 /// The flows that ship; the main job is the first of them.
-const FLOWS: [&str; 9] = [
+const FLOWS: [&str; 12] = [
     "recharge.flow",
     "account.flow",
     "asked.flow",
     "bill.flow",
     "charge.flow",
+    "close.flow",
     "main.flow",
+    "open.flow",
     "orders.flow",
+    "store.flow",
     "stranger.flow",
     "vouch.flow",
 ];

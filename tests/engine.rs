@@ -75,6 +75,7 @@ fn shipped() -> Catalog {
         "charge.flow",
         "orders.flow",
         "recharge.flow",
+        "store.flow",
         "stranger.flow",
         "vouch.flow",
     ];

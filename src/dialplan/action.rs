@@ -10,6 +10,7 @@ pub mod charge;
 pub mod identity;
 pub mod order;
 pub mod recharge;
+pub mod store;
 
 use crate::dialplan::action::account::PAYMENT;
 pub use crate::dialplan::action::bill::{BILL, BILLER_KIND};
@@ -203,6 +204,7 @@ pub fn all() -> impl Iterator<Item = &'static Action> {
         bill::ACTIONS,
         order::ACTIONS,
         charge::ACTIONS,
+        store::ACTIONS,
     ];
     tables.into_iter().flatten()
 }

@@ -116,7 +116,7 @@ fn id(account: Id, what: &str, headers: &HeaderMap) -> Result<Id, Refused> {
     Ok(account.derived(&format!("http {what} {key}")))
 }
 
-fn money(name: &str, text: &str, currency: Currency) -> Result<i64, Refused> {
+pub(super) fn money(name: &str, text: &str, currency: Currency) -> Result<i64, Refused> {
     let money = Money::parse(text, currency).map_err(|error| invalid(format!("{name}: {error}")))?;
     if money.minor > 0 {
         Ok(money.minor)

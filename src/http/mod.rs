@@ -8,6 +8,7 @@ pub mod guard;
 mod incoming;
 mod orders;
 pub mod sms;
+mod store;
 pub mod ussd;
 
 use std::future::Future;
@@ -59,6 +60,7 @@ pub fn router<M: Clone + Send + Sync + 'static>(payments: Payments, gateways: Ga
         .merge(orders::router())
         .merge(charges::router())
         .merge(codes::router())
+        .merge(store::router())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(payments)
         .merge(of_gateways.layer(DefaultBodyLimit::max(incoming::BODY_BYTES_MAX)))

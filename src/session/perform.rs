@@ -10,6 +10,7 @@ mod identity;
 mod order;
 mod recharge;
 mod shut;
+mod store;
 
 use std::fmt;
 use std::future::Future;
@@ -220,6 +221,7 @@ impl Desk {
             "bill" => bill::perform(&mut self, action, &mut given).await?,
             "order" => order::perform(&mut self, action, &mut given).await?,
             "charge" => charge::perform(&mut self, action, &mut given).await?,
+            "store" => store::perform(&mut self, action, &mut given).await?,
             _ => account::perform(&mut self, action, &mut given).await?,
         };
         let values = match (name, about) {

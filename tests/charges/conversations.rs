@@ -23,6 +23,9 @@ fn catalog() -> Catalog {
         flows: vec![
             SourceFile::new("charge.flow", include_str!("../../dialplans/charge.flow")),
             SourceFile::new("vouch.flow", include_str!("../../dialplans/vouch.flow")),
+            SourceFile::new("store.flow", include_str!("../../dialplans/store.flow")),
+            SourceFile::new("open.flow", include_str!("../../dialplans/open.flow")),
+            SourceFile::new("close.flow", include_str!("../../dialplans/close.flow")),
         ],
         messages: vec![SourceFile::new("en.msg", include_str!("../../dialplans/messages/en.msg"))],
         numbers: vec![SourceFile::new("en/numbers.say", include_str!("../../prompts/en/numbers.say"))],
@@ -37,7 +40,7 @@ pub(super) struct Talk<'s> {
     store: &'s Store,
     session: Session,
     turn: Option<Turn>,
-    said: String,
+    pub(super) said: String,
 }
 
 impl<'s> Talk<'s> {
@@ -121,7 +124,7 @@ impl Store {
         open[0].number.clone()
     }
 
-    async fn texted(&self, who: &str, text: &str) -> String {
+    pub(super) async fn texted(&self, who: &str, text: &str) -> String {
         Talk::begin(self, who, Channel::Sms, text).await.said
     }
 

@@ -4,6 +4,7 @@
 mod commands;
 mod conversations;
 mod http;
+mod store;
 mod trust;
 
 use std::time::Duration;
@@ -23,6 +24,10 @@ use crate::charges::conversations::{
     a_process_that_dies_with_money_moving, what_each_side_may_say_by_text,
 };
 use crate::charges::http::{keys_are_of_accounts, the_api_takes_a_charge_through};
+use crate::charges::store::{
+    a_store_changed_by_many_at_once_keeps_every_change, an_agent_keeps_the_store_by_phone,
+    an_agent_keeps_the_store_over_http,
+};
 use crate::charges::trust::{
     a_changed_sim_neither_asks_nor_deposits_nor_confirms, a_code_is_asked_for_in_every_conversation,
     a_key_that_is_believed_little_locks_nothing, over_http_a_code_goes_to_the_accounts_number,
@@ -59,6 +64,9 @@ on_both_databases!(
     a_process_that_dies_with_money_moving,
     the_api_takes_a_charge_through,
     keys_are_of_accounts,
+    an_agent_keeps_the_store_by_phone,
+    an_agent_keeps_the_store_over_http,
+    a_store_changed_by_many_at_once_keeps_every_change,
     the_policy_judges_each_step,
     a_code_is_asked_for_in_every_conversation,
     a_changed_sim_neither_asks_nor_deposits_nor_confirms,

@@ -23,7 +23,9 @@ fn the_shipped_flows_have_no_fault_and_every_clip() {
     let told: Vec<_> =
         catalog.warnings().iter().filter(|fault| !clips.contains(&fault.code)).cloned().collect();
     assert!(told.is_empty(), "{}", reports(&sources, &told));
-    for (number, flow) in [("12580", "main"), ("12584", "recharge"), ("12590", "bill"), ("12583", "charge")] {
+    for (number, flow) in
+        [("12580", "main"), ("12584", "recharge"), ("12590", "bill"), ("12583", "charge"), ("12592", "store")]
+    {
         assert_eq!(catalog.find_voice(number, false).unwrap().name(), flow);
     }
     assert_eq!(catalog.find_ussd("*100#", false).unwrap().program.name(), "main");

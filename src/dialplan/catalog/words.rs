@@ -64,10 +64,14 @@ impl Catalog {
             let first = self.commands(tester).find(|other| other.flow == route.flow);
             first.is_some_and(|first| std::ptr::eq(first, *route))
         };
-        // A flow that leads to the others stands for all of them.
+        // A flow that leads to the others stands for all of them, unless another leads to it too.
+        let is_led_to = |flow: &str| {
+            let mut parts = self.programs.values().flat_map(|program| program.others.iter());
+            parts.any(|part| *part.name == *flow)
+        };
         let leads = |route: &&Route| {
             let program = self.programs.get(&(route.flow.clone(), route.draft));
-            program.is_some_and(|program| !program.others.is_empty())
+            program.is_some_and(|program| !program.others.is_empty()) && !is_led_to(&route.flow)
         };
         let (menus, firsts): (Vec<&Route>, Vec<&Route>) =
             self.commands(tester).filter(is_first).partition(leads);

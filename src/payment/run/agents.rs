@@ -74,6 +74,55 @@ pub struct Offer {
     pub price_minor: i64,
 }
 
+/// An agent's store, as the agent sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shown {
+    /// The name that buyers see.
+    pub name: String,
+    /// Whether buyers see it.
+    pub open: bool,
+    /// Shut by staff: buyers do not see it, open or not.
+    pub suspended: bool,
+    /// The least of one charge, minor units.
+    pub least_minor: i64,
+    /// The most of one charge, minor units.
+    pub most_minor: i64,
+    /// What buyers pay for the most, minor units of ordinary money.
+    pub price_minor: i64,
+    /// What the agent pays for a deposit, minor units.
+    pub fee_minor: i64,
+    /// Where buyers pay.
+    pub details: String,
+}
+
+impl From<AgentRow> for Shown {
+    fn from(row: AgentRow) -> Self {
+        Self {
+            price_minor: price_minor(row.most_minor, row.price_ppm).unwrap_or(i64::MAX),
+            name: row.name,
+            open: row.open,
+            suspended: row.suspended,
+            least_minor: row.least_minor,
+            most_minor: row.most_minor,
+            fee_minor: row.fee_minor,
+            details: row.details,
+        }
+    }
+}
+
+/// What came of an agent's change of the store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Storekeeping {
+    /// Done; the store as it is now.
+    Done(Shown),
+    /// Shut by staff: it cannot be opened.
+    Suspended,
+    /// Nothing, less than nothing, or the least is above the most.
+    BadAmounts,
+    /// The account is no agent's.
+    NoStore,
+}
+
 /// The price of an amount, rounded up to a whole minor unit; `None` when it does not fit.
 #[must_use]
 pub fn price_minor(amount_minor: i64, price_ppm: i64) -> Option<i64> {
@@ -199,6 +248,55 @@ impl Payments {
             }
         }
         Err(Error::Busy)
+    }
+
+    /// An agent's own store; none when the account is no agent's.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn store_of(&self, account: Id) -> Result<Option<Shown>, Error> {
+        Ok(self.agent(account).await?.map(Shown::from))
+    }
+
+    /// The agent opens or closes the store. One that staff have shut is only closed.
+    ///
+    /// # Errors
+    /// When the database or the writer does not answer.
+    pub async fn keep_store(&self, account: Id, open: bool) -> Result<Storekeeping, Error> {
+        match self.agent(account).await? {
+            None => return Ok(Storekeeping::NoStore),
+            Some(agent) if open && agent.suspended => return Ok(Storekeeping::Suspended),
+            Some(agent) if agent.open == open => return Ok(Storekeeping::Done(agent.into())),
+            Some(_) => {}
+        }
+        self.open_agent(account, open).await?;
+        self.kept(account).await
+    }
+
+    /// The agent changes the least and the most of one charge; what is `None` stays. Price, fee and where to pay are staff's to
+    /// change.
+    ///
+    /// # Errors
+    /// When the database or the writer does not answer.
+    pub async fn set_store_amounts(
+        &self,
+        account: Id,
+        least_minor: Option<i64>,
+        most_minor: Option<i64>,
+    ) -> Result<Storekeeping, Error> {
+        if self.agent(account).await?.is_none() {
+            return Ok(Storekeeping::NoStore);
+        }
+        let terms = AgentTerms { least_minor, most_minor, ..AgentTerms::default() };
+        match self.change_agent_terms(account, terms).await {
+            Ok(()) => self.kept(account).await,
+            Err(Error::Refused(Refusal::Unfit(_))) => Ok(Storekeeping::BadAmounts),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn kept(&self, account: Id) -> Result<Storekeeping, Error> {
+        Ok(self.store_of(account).await?.map_or(Storekeeping::NoStore, Storekeeping::Done))
     }
 
     /// The charging store: the agents who are open and have this amount to sell, the cheapest first. Nobody is offered to

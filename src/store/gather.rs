@@ -46,12 +46,19 @@ impl<K, V> fmt::Debug for Gather<K, V> {
     }
 }
 
-/// Lets others begin anew when the task ends in whatever way; who still waits hears that there is no answer.
-struct Running<K, V>(Gather<K, V>);
+/// Lets others begin anew when the task ends before its time; who still waits hears that there is no answer.
+struct Running<K, V> {
+    gather: Gather<K, V>,
+    /// Nobody waited any more, and whoever has asked since has begun anew.
+    ended: bool,
+}
 
 impl<K, V> Drop for Running<K, V> {
     fn drop(&mut self) {
-        let mut waiting = self.0.lock();
+        if self.ended {
+            return;
+        }
+        let mut waiting = self.gather.lock();
         waiting.running = false;
         waiting.asked.clear();
     }
@@ -107,8 +114,8 @@ where
         R: Fn(Vec<K>) -> F,
         F: Future<Output = Result<Vec<(K, V)>, Error>>,
     {
-        let running = Running(self);
-        while let Some(asked) = running.0.take() {
+        let mut running = Running { gather: self, ended: false };
+        while let Some(asked) = running.gather.take() {
             match read(distinct(&asked)).await {
                 // A row that cannot be what it is takes nobody with it who asked for another.
                 Err(Error::Broken(_)) if asked.len() > 1 => {
@@ -130,6 +137,7 @@ where
                 }
             }
         }
+        running.ended = true;
     }
 
     /// What is to be read next; nothing, and the next to ask begins anew, when nobody waits.
@@ -265,6 +273,24 @@ mod tests {
         first.abort();
         reader.open();
         assert_eq!(second.await.unwrap(), Ok(vec![12]));
+    }
+
+    /// One that asks just when the task before has found nobody waiting is not given up with it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn everybody_is_answered() {
+        let numbers = Numbers::default();
+        let mut asking = tokio::task::JoinSet::new();
+        for n in 0..8 {
+            let numbers = numbers.clone();
+            asking.spawn(async move {
+                for round in 0..20_000 {
+                    let key = round * 8 + n;
+                    let same = |keys: Vec<u64>| async move { Ok(keys.into_iter().map(|n| (n, n)).collect()) };
+                    assert_eq!(numbers.ask(vec![key], same).await, Ok(vec![key]));
+                }
+            });
+        }
+        asking.join_all().await;
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ use crate::support::market::provider;
 /// Seeds that every run of the tests takes.
 const SEEDS: u64 = 2_000;
 /// Seeds within which a planted mistake must show.
-const SEEDS_OF_A_MISTAKE: u64 = 400;
+const SEEDS_OF_A_MISTAKE: u64 = 1_200;
 /// Seeds run at once.
 const THREADS: usize = 2;
 /// The most processor time that a thread's part of [`SEEDS`] may take: how long they last depends on what else runs.

@@ -313,7 +313,10 @@ fn sighup_reloads_and_the_log_names_each_fault() {
         house.log().lines().find(|l| l.contains("reloaded: version")).map(str::to_owned)
     });
     let second = serving(&house);
-    assert!(line.contains(&format!("{first} -> {second}, {FLOWS} flows, 0 sessions stay on the old")), "{line}");
+    assert!(
+        line.contains(&format!("{first} -> {second}, {FLOWS} flows, 0 sessions stay on the old")),
+        "{line}"
+    );
     branch(&house, "on wrong_pin(chances)", "-> pim");
     house.signal("HUP");
     let log = wait_for("the refusal", PATIENCE, || {

@@ -73,8 +73,12 @@ impl Catalog {
             let program = self.programs.get(&(route.flow.clone(), route.draft));
             program.is_some_and(|program| !program.others.is_empty()) && !is_led_to(&route.flow)
         };
-        let (menus, firsts): (Vec<&Route>, Vec<&Route>) =
+        let (menus, mut firsts): (Vec<&Route>, Vec<&Route>) =
             self.commands(tester).filter(is_first).partition(leads);
+        // What the menu leads to comes next, in its order: that is what callers want most.
+        let programs = menus.iter().filter_map(|menu| self.programs.get(&(menu.flow.clone(), menu.draft)));
+        let led: Vec<&str> = programs.flat_map(|program| &program.others).map(|part| &*part.name).collect();
+        firsts.sort_by_key(|route| led.iter().position(|name| *name == route.flow).unwrap_or(usize::MAX));
         let others = self.commands(tester).filter(|route| !is_first(route));
         for route in menus.into_iter().chain(firsts).chain(others) {
             // Spellings of one command differ in its words only.

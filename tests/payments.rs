@@ -299,7 +299,9 @@ async fn what_is_unknown_is_found_out(database: Database) {
 }
 
 async fn what_the_carrier_never_took_is_given_back(database: Database) {
-    let market = Market::open(database).await;
+    // The caller does not wait until "not found" is definite, which is after 1.5 s.
+    let market =
+        Market::open_with(database, |plans| plans.settings.answer_within = Duration::from_millis(750)).await;
     let account = market.account(ME, 500_000).await;
     let mut ids = Vec::new();
     for suffix in ["921", "923", "925"] {

@@ -109,6 +109,8 @@ fn answer(stream: &mut UnixStream) -> Value {
         match stream.read(&mut byte) {
             Ok(0) => break,
             Ok(_) => text.extend(byte),
+            // A signal to this process, of a child that ended.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("after {:?}: {error}", String::from_utf8_lossy(&text)),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::connector::bill::{read_money, scalar};
 use crate::connector::definition::Request;
-use crate::connector::map::Status;
+use crate::connector::map::{Status, any};
 use crate::money::{Currency, Money};
 
 /// What came of the question.
@@ -62,12 +62,7 @@ pub struct FundsRule {
 
 impl FundsRule {
     fn holds(&self, status: u16, code: Option<&str>) -> bool {
-        let status_holds = if self.statuses.is_empty() {
-            status < 500
-        } else {
-            self.statuses.iter().any(|s| s.holds(status))
-        };
-        status_holds && (self.codes.is_empty() || code.is_some_and(|c| self.codes.iter().any(|x| x == c)))
+        Status::any(&self.statuses, status) && any(&self.codes, code)
     }
 }
 

@@ -51,6 +51,11 @@ impl Status {
             Self::Class(class) => status / 100 == class,
         }
     }
+
+    /// Whether a rule with these is about an answer's status; one without any is about every status below 500.
+    pub(super) fn any(these: &[Self], status: u16) -> bool {
+        if these.is_empty() { status < 500 } else { these.iter().any(|these| these.holds(status)) }
+    }
 }
 
 /// What a rule makes of an answer.
@@ -341,16 +346,11 @@ fn bare_number(text: &str, currency: Currency, form: NumberForm) -> Option<Strin
 
 impl Rule {
     fn holds(&self, subject: &Subject<'_>) -> bool {
-        let status_holds = if self.statuses.is_empty() {
-            subject.status < 500
-        } else {
-            self.statuses.iter().any(|s| s.holds(subject.status))
-        };
         let needs_body = match self.verdict {
             Verdict::Accepted | Verdict::Delivered | Verdict::Reversed => !self.empty,
             Verdict::Refused(_) | Verdict::NotFound | Verdict::Duplicate | Verdict::Unknown => false,
         };
-        status_holds
+        Status::any(&self.statuses, subject.status)
             && self.absent == subject.absent
             && (subject.empty || !self.empty)
             && any(&self.codes, subject.code.as_deref())
@@ -360,7 +360,7 @@ impl Rule {
 }
 
 /// Whether `code` is one of `wanted`; anything is when nothing is wanted.
-fn any(wanted: &[String], code: Option<&str>) -> bool {
+pub(super) fn any(wanted: &[String], code: Option<&str>) -> bool {
     wanted.is_empty()
         || code.is_some_and(|code| {
             wanted.iter().any(|w| match w.strip_suffix('*') {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::connector::bill::{read_money, scalar};
 use crate::connector::contract::{Order, Outcome, RefusalClass, Unclear};
 use crate::connector::definition::Request;
-use crate::connector::map::{Status, TEXT_MAX};
+use crate::connector::map::{Status, TEXT_MAX, any};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -184,12 +184,7 @@ pub struct Rule {
 
 impl Rule {
     fn holds(&self, status: u16, code: Option<&str>) -> bool {
-        let status_holds = if self.statuses.is_empty() {
-            status < 500
-        } else {
-            self.statuses.iter().any(|s| s.holds(status))
-        };
-        status_holds && (self.codes.is_empty() || code.is_some_and(|c| self.codes.iter().any(|x| x == c)))
+        Status::any(&self.statuses, status) && any(&self.codes, code)
     }
 }
 
@@ -339,6 +334,14 @@ mod tests {
 
     fn told(status: u16, body: &str) -> Told {
         asking().read(status, body.as_bytes(), &order()).told
+    }
+
+    #[test]
+    fn rules_compare_codes_as_those_of_carriers_do() {
+        let rule = Rule { statuses: Vec::new(), codes: vec!["E4*".to_owned()], verdict: Verdict::Unknown };
+        assert!(rule.holds(200, Some("E4711")), "a final star is any ending");
+        assert!(rule.holds(404, Some("E4")) && !rule.holds(500, Some("E4711")));
+        assert!(!rule.holds(200, Some("E5")) && !rule.holds(200, None));
     }
 
     #[test]

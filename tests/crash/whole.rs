@@ -14,7 +14,7 @@ mod wishes;
 
 use std::time::Duration;
 
-use keytone::payment::run::crash::{CHARGE_POINTS, ORDER_POINTS, POINTS};
+use keytone::payment::run::crash::{CHARGE_POINTS, ORDER_POINTS, POINTS, PROVIDER_POINTS};
 
 use crate::crash::whole::town::{Kind, Town};
 use crate::support::cut::Line;
@@ -34,20 +34,6 @@ const CUTS_LEAST: usize = 3;
 
 /// Where a payment goes to another carrier.
 const REROUTE_POINTS: &[&str] = &["reroute_before", "reroute_after"];
-/// Where a payment from an account outside passes.
-const PROVIDER_POINTS: &[&str] = &[
-    "authorise_after",
-    "reserve_before",
-    "reserve_after",
-    "submit_before",
-    "submit_after",
-    "answered",
-    "outcome_before",
-    "outcome_after",
-    "provider_before",
-    "provider_sent",
-    "provider_after",
-];
 
 /// The steps of a kind. At its start the daemon takes up what another left only where it is alone on its database: on SQLite.
 fn points(kind: Kind, alone: bool) -> Vec<&'static str> {

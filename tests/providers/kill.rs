@@ -11,7 +11,7 @@ use keytone::payment::answer::{Channel, PayRequest, Pin};
 use keytone::payment::order::{Input, State as Order};
 use keytone::payment::row::State;
 use keytone::payment::run::PayOrder;
-use keytone::payment::run::crash::CRASH_VARIABLE;
+use keytone::payment::run::crash::{CRASH_VARIABLE, PROVIDER_POINTS};
 use keytone::payment::saga::Stage;
 use keytone::secret::Secret;
 use keytone::store::Store;
@@ -24,20 +24,6 @@ use crate::support::market::{PIN, phone, provider};
 /// What it does, database, wallet and carrier, and then what it is done with, separated by spaces.
 const ROLE: &str = "KEYTONE_TEST_WALLET_PAYMENT";
 const SIGKILL: i32 = 9;
-/// The points that a payment which the carrier delivers passes, in order.
-const DELIVERED: &[&str] = &[
-    "authorise_after",
-    "reserve_before",
-    "reserve_after",
-    "submit_before",
-    "submit_after",
-    "answered",
-    "outcome_before",
-    "outcome_after",
-    "provider_before",
-    "provider_sent",
-    "provider_after",
-];
 /// Those of one that it refuses, from its answer on.
 const REFUSED: &[&str] = &["outcome_after", "provider_before", "provider_sent", "provider_after"];
 
@@ -122,8 +108,10 @@ async fn killed(role: String, point: &str) {
 }
 
 pub(super) async fn at_every_point(mut town: Town) {
-    let cases =
-        DELIVERED.iter().map(|point| (*point, "001")).chain(REFUSED.iter().map(|point| (*point, "902")));
+    let cases = PROVIDER_POINTS
+        .iter()
+        .map(|point| (*point, "001"))
+        .chain(REFUSED.iter().map(|point| (*point, "902")));
     let mut delivered = 0;
     for (point, carrier) in cases {
         let customer = town.account("001").await;

@@ -51,6 +51,13 @@ impl Reader<'_, '_> {
         if table.places.reference.is_none() {
             section.missing("answer.reference", self.faults);
         }
+        let (form, reply_status, reply_body) = self.delivery(&mut section);
+        section.finish(self.faults);
+        Some(CallbackForm { signature, table, form, reply_status, reply_body })
+    }
+
+    /// How a message comes, as a form instead of JSON, and the status and body of the reply to it.
+    pub(super) fn delivery(&mut self, section: &mut Section<'_>) -> (bool, u16, String) {
         let form = match section.text("format", self.faults) {
             None => false,
             Some(Placed { value, span, key }) => {
@@ -60,16 +67,10 @@ impl Reader<'_, '_> {
                 value == "form"
             }
         };
-        let reply_status = section.integer("reply_status", 200..=299, self.faults);
-        let reply_body = section.text("reply_body", self.faults);
-        section.finish(self.faults);
-        Some(CallbackForm {
-            signature,
-            table,
-            form,
-            reply_status: reply_status.and_then(|p| u16::try_from(p.value).ok()).unwrap_or(200),
-            reply_body: reply_body.map_or_else(|| "{}".to_owned(), |p| p.value),
-        })
+        let status = section.integer("reply_status", 200..=299, self.faults);
+        let body = section.text("reply_body", self.faults);
+        let status = status.and_then(|p| u16::try_from(p.value).ok()).unwrap_or(200);
+        (form, status, body.map_or_else(|| "{}".to_owned(), |p| p.value))
     }
 
     pub(super) fn callback_signature(&mut self, mut section: Section<'_>) -> Option<CallbackSignature> {

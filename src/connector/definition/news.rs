@@ -1,7 +1,7 @@
 //! `[reserve_callback]` of an account provider's file: how its own messages about reservations are proved and read.
 
 use crate::connector::definition::{CallbackSignature, Reader};
-use crate::connector::document::{Placed, Section};
+use crate::connector::document::Section;
 use crate::connector::provider::{Operation, Places, Rule};
 
 /// How a provider's messages are read.
@@ -55,25 +55,8 @@ impl Reader<'_, '_> {
             rules.extend(self.holding_rule(&mut rule, Operation::Status, &places));
             rule.finish(self.faults);
         }
-        let form = match section.text("format", self.faults) {
-            None => false,
-            Some(Placed { value, span, key }) => {
-                if !matches!(value.as_str(), "json" | "form") {
-                    self.faults.add(&span, &key, "expected \"json\" or \"form\"");
-                }
-                value == "form"
-            }
-        };
-        let reply_status = section.integer("reply_status", 200..=299, self.faults);
-        let reply_body = section.text("reply_body", self.faults);
+        let (form, reply_status, reply_body) = self.delivery(&mut section);
         section.finish(self.faults);
-        Some(NewsForm {
-            signature,
-            places,
-            rules,
-            form,
-            reply_status: reply_status.and_then(|p| u16::try_from(p.value).ok()).unwrap_or(200),
-            reply_body: reply_body.map_or_else(|| "{}".to_owned(), |p| p.value),
-        })
+        Some(NewsForm { signature, places, rules, form, reply_status, reply_body })
     }
 }

@@ -35,6 +35,21 @@ pub const POINTS: &[&str] = &[
     "status_after",
 ];
 
+/// Those that a payment passes whose money a provider holds, and which its carrier delivers, in order.
+pub const PROVIDER_POINTS: &[&str] = &[
+    "authorise_after",
+    "reserve_before",
+    "reserve_after",
+    "submit_before",
+    "submit_after",
+    "answered",
+    "outcome_before",
+    "outcome_after",
+    "provider_before",
+    "provider_sent",
+    "provider_after",
+];
+
 /// The crash points of merchants' orders, from placing one to telling the merchant.
 pub const ORDER_POINTS: &[&str] = &[
     "order_before",

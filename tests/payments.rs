@@ -653,7 +653,9 @@ async fn a_saved_session_is_one_nodes_at_a_time(database: Database) {
     let old = SessionRow { id: Id::new(now), flow: "old".into(), expires_at: now, ..row.clone() };
     assert!(payments.save_session(old).await.unwrap());
     assert_eq!(payments.session_of(&phone(ME), "old").await.unwrap(), None);
-    assert_eq!(market.store.forget_sessions(now, 0).await.unwrap(), 1);
+    // The daemon's own sweep may have been here.
+    assert!(market.store.forget_sessions(now, 0).await.unwrap() <= 1);
+    assert_eq!(market.store.forget_sessions(now, 0).await.unwrap(), 0);
     payments.end_session(row.id).await.unwrap();
     payments.end_session(row.id).await.unwrap();
     assert_eq!(payments.session_of(&phone(ME), "recharge").await.unwrap(), None);

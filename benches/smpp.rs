@@ -54,6 +54,9 @@ struct Outcome {
     targets: Vec<Target>,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let json = std::env::args().any(|argument| argument == "--json");
     let pdu = submit();

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Two providers can be in the tree; the first use of TLS would panic unless one is named.
     let _ = rustls::crypto::ring::default_provider().install_default();

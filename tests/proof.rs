@@ -305,7 +305,7 @@ fn left_behind(market: &Market, account: Id, check_at: Timestamp, expires_at: Ti
         payment,
         payment_limit_minor: 100_000,
         day_limit_minor: 100_000,
-        hold_expires_at: expires_at.0,
+        hold_expires_at: Some(expires_at.0),
         duplicate_window_us: 0,
         repeat: false,
         without_pin: None,

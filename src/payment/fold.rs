@@ -9,6 +9,8 @@ mod keys;
 mod messages;
 mod table;
 
+use std::collections::BTreeSet;
+
 pub use keys::{ALL, RESTORED, WHOLE, ids, keys_of, suspension_keys, whole};
 
 use crate::ledger::apply::{Books, Broken, Mark as BooksMark};
@@ -24,7 +26,7 @@ use crate::payment::row::{
     SuspensionRow,
 };
 use crate::payment::unit::{Done, Op, Refusal, Unit};
-use crate::store::keys::{Changes, Keys, Loaded, Rows};
+use crate::store::keys::{Begun, Changes, Keys, Loaded, Rows};
 
 /// The rows of a batch as its units change them.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Working {
         let mut books = load_books(keys, at, accounts, transfers, holds);
         load_reversible(keys, &mut books, &original_entries, &reversal_entries);
         books.expire_due()?;
+        let begun = |of: fn(&Begun) -> &BTreeSet<Id>| keys.begun.values().flat_map(of);
         let suspension = |s: SuspensionRow| ((s.scope.clone(), s.key.clone()), s);
         Ok(Self {
             books,
@@ -101,8 +104,11 @@ impl Working {
                 keys.bindings.iter().cloned(),
                 bindings.into_iter().map(|r| (r.msisdn.clone(), r)),
             ),
-            payments: Table::new(keys.payments.iter().copied(), payments.into_iter().map(|r| (r.id, r))),
-            attempts: Table::new(keys.attempts.iter().copied(), attempts.into_iter().map(|r| (r.id, r))),
+            payments: Table::new(keys.all_payments().copied(), payments.into_iter().map(|r| (r.id, r))),
+            attempts: Table::new(
+                keys.attempts.iter().chain(begun(|b| &b.attempts)).copied(),
+                attempts.into_iter().map(|r| (r.id, r)),
+            ),
             counters: Table::new(
                 keys.counters.iter().cloned(),
                 counters.into_iter().map(|r| (r.key.clone(), r)),
@@ -433,7 +439,7 @@ fn load_books(
     for row in transfers {
         books.load_transfer(row.id, Some(row));
     }
-    for id in &keys.holds {
+    for id in keys.holds.iter().chain(keys.begun.values().flat_map(|begun| &begun.holds)) {
         books.load_hold(*id, None);
     }
     for row in holds {

@@ -181,7 +181,7 @@ fn authorise(asked: &Authorise, work: &mut Working) -> Result<(), Refusal> {
         account: posting::source(payment),
         amount_minor: posting::total_minor(payment).ok_or(Refusal::Ledger(LedgerRefusal::Overflow))?,
         currency: payment.currency,
-        expires_at: Some(asked.hold_expires_at),
+        expires_at: asked.hold_expires_at,
     };
     work.apply_ledger(&Command::new(ids::hold(payment.id), Some(payment.id), hold))?;
     let at = work.at();
@@ -244,7 +244,10 @@ fn submit(id: Id, version: i64, attempt: &AttemptRow, work: &mut Working) -> Res
     if payment.state != State::Authorised {
         return Err(Refusal::NotAllowed(payment.state));
     }
-    work.apply_ledger(&Command::new(ids::keep(id), Some(id), Act::Keep { hold: payment.hold }))?;
+    // A hold that was placed for this request never had one.
+    if work.hold(payment.hold).is_none_or(|hold| hold.expires_at.is_some()) {
+        work.apply_ledger(&Command::new(ids::keep(id), Some(id), Act::Keep { hold: payment.hold }))?;
+    }
     let at = work.at();
     work.put_attempt(AttemptRow { created_at: at, ..attempt.clone() });
     let row = PaymentRow { state: State::Submitting, updated_at: at, version: version + 1, ..payment };

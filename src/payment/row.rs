@@ -244,15 +244,15 @@ pub struct AttemptRow {
     pub carrier_reference: Option<String>,
 }
 
-/// What is counted for a limit.
+/// What is counted for a limit. The order is that of the rows in the databases: what is of one account lies together.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CounterKey {
-    /// [`ACCOUNT_DAY`], [`WITHOUT_PIN`], [`BILL_DAY`], [`ORDER_DAY`] or [`DEPOSIT_DAY`].
-    pub scope: i16,
     /// Whose: the account's id text, a number, a trunk.
     pub owner: String,
     /// Days since 1970-01-01 in the market's zone.
     pub day: i32,
+    /// [`ACCOUNT_DAY`], [`WITHOUT_PIN`], [`BILL_DAY`], [`ORDER_DAY`] or [`DEPOSIT_DAY`].
+    pub scope: i16,
 }
 
 /// The products, as payments store them.

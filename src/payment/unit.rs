@@ -138,8 +138,8 @@ pub struct Authorise {
     pub payment_limit_minor: i64,
     /// S13: the day's limit.
     pub day_limit_minor: i64,
-    /// The hold's expiry should the request never leave, microseconds.
-    pub hold_expires_at: i64,
+    /// The hold's expiry should the request never leave, microseconds; `None` when the attempt is in the same unit.
+    pub hold_expires_at: Option<i64>,
     /// An equal delivered payment younger than this asks for `repeat`, microseconds.
     pub duplicate_window_us: i64,
     /// The caller said "do it again".

@@ -272,7 +272,7 @@ async fn strays(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> R
 }
 
 async fn counters(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> Result<(), Error> {
-    const SQL: &str = concat!("select ", counter_columns!(), " from counters order by scope, owner, day");
+    const SQL: &str = concat!("select ", counter_columns!(), " from counters order by owner, day, scope");
     let mut rows = sqlx::query(SQL).fetch(conn);
     while let Some(row) = rows.try_next().await? {
         see(PaymentFact::Counter(decode::counter(&row)?));

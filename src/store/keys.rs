@@ -1,6 +1,6 @@
 //! What a batch needs, what it found, and what it writes: plain sets of rows, the same for each database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::row::{AccountRow, EntryRow, HoldRow, Id, TransferRow};
 use crate::msisdn::Msisdn;
@@ -23,6 +23,9 @@ pub struct Keys {
     pub holds: BTreeSet<Id>,
     /// Payments; their accounts, counters and pairs are added.
     pub payments: BTreeSet<Id>,
+    /// Payments that should be new, and what is written together with them: it is looked for only if the payment is there. Their
+    /// accounts, counters and pairs are named by who begins them.
+    pub begun: BTreeMap<Id, Begun>,
     /// Attempts.
     pub attempts: BTreeSet<Id>,
     /// Settings of payment accounts; the accounts are added to `accounts`.
@@ -51,6 +54,15 @@ pub struct Keys {
     pub records: BTreeSet<RecordKey>,
 }
 
+/// Rows that are in the database only if their payment is.
+#[derive(Clone, Debug, Default)]
+pub struct Begun {
+    /// Its hold.
+    pub holds: BTreeSet<Id>,
+    /// Its attempts.
+    pub attempts: BTreeSet<Id>,
+}
+
 impl Keys {
     /// Takes the keys of another unit in.
     pub fn extend(&mut self, other: Self) {
@@ -59,6 +71,11 @@ impl Keys {
         self.reversed.extend(other.reversed);
         self.holds.extend(other.holds);
         self.payments.extend(other.payments);
+        for (payment, begun) in other.begun {
+            let known = self.begun.entry(payment).or_default();
+            known.holds.extend(begun.holds);
+            known.attempts.extend(begun.attempts);
+        }
         self.attempts.extend(other.attempts);
         self.payers.extend(other.payers);
         self.bindings.extend(other.bindings);
@@ -74,6 +91,11 @@ impl Keys {
         self.records.extend(other.records);
     }
 
+    /// The payments that are there or should be new; one may be named twice.
+    pub(crate) fn all_payments(&self) -> impl Iterator<Item = &Id> {
+        self.payments.iter().chain(self.begun.keys())
+    }
+
     /// Adds what follows from rows that were found: a payment's hold, counter and pair, a hold's account. These never
     /// change in a row, so they may be read before anything is locked.
     pub(crate) fn follow(&mut self, payments: &[PaymentRow], holds: &[HoldRow]) {
@@ -82,6 +104,10 @@ impl Keys {
             self.pairs.insert(payment.pair_key());
             self.holds.insert(payment.hold);
             self.accounts.insert(payment.account);
+            if let Some(begun) = self.begun.remove(&payment.id) {
+                self.holds.extend(begun.holds);
+                self.attempts.extend(begun.attempts);
+            }
         }
         self.accounts.extend(holds.iter().map(|hold| hold.account));
         self.accounts.extend(self.payers.iter().copied());

@@ -33,6 +33,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (23, "asks", include_str!("../../migrations/sqlite/0023_asks.sql")),
     (24, "statement_days", include_str!("../../migrations/sqlite/0024_statement_days.sql")),
     (27, "reservation_references", include_str!("../../migrations/sqlite/0027_reservation_references.sql")),
+    (28, "places", include_str!("../../migrations/sqlite/0028_places.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -58,6 +59,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (23, "asks", include_str!("../../migrations/postgres/0023_asks.sql")),
     (24, "statement_days", include_str!("../../migrations/postgres/0024_statement_days.sql")),
     (27, "reservation_references", include_str!("../../migrations/postgres/0027_reservation_references.sql")),
+    (28, "places", include_str!("../../migrations/postgres/0028_places.sql")),
 ];
 
 /// One step and whether the database has it.

@@ -9,6 +9,7 @@ mod columns;
 pub mod error;
 mod forget;
 mod gather;
+mod kept;
 pub mod keys;
 pub mod memory;
 mod messages;

@@ -1,20 +1,25 @@
 //! Reads by key, many keys at once: what [`Points`] gathers. Compiled once for each database, whose `Pool` and `Row` types
 //! the parent module names; the statements are the same text for both.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use sqlx::AssertSqlSafe;
 
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
 use crate::payment::row::record::{Cell, Compare, Record, RecordKey, Recorded, Select, Shape};
-use crate::payment::row::{BindingRow, PayerRow, PaymentRow};
-use crate::store::columns::{binding_columns, payer_columns, payment_columns};
+use crate::payment::row::{BindingRow, PayerRow, PaymentRow, SuspensionRow};
+use crate::store::columns::{binding_columns, payer_columns, payment_columns, suspension_columns};
 use crate::store::error::Error;
 use crate::store::gather::Gather;
 
-use super::{Db, Pool, Row, decode, records};
+use super::{Conn, Db, Pool, Row, decode, records};
 
 /// Lengths of key lists: few, so that the prepared statements are few. A longer list is read as it is.
-const LENGTHS: &[usize] = &[1, 4, 16, 64, 256];
+const LENGTHS: &[usize] = &[1, 2, 4, 8, 16, 32, 64, 128, 256];
+/// So many suspensions are read whole, whatever is asked for of them.
+const SUSPENSIONS_FEW: usize = 256;
 
 type Query = sqlx::query::Query<'static, Db, <Db as sqlx::Database>::Arguments>;
 
@@ -77,10 +82,21 @@ impl Points {
         const SQL: &str = "select scope, key from suspensions where (scope, key) in ";
         let pool = pool.clone();
         let read = move |keys| {
-            let bind =
-                |query: Query, (scope, key): &(String, String)| query.bind(scope.clone()).bind(key.clone());
-            let pair = |row: &Row| Ok((decode::text(row, 0)?, decode::text(row, 1)?));
-            keyed(pool.clone(), (SQL, 2), keys, bind, pair, Clone::clone)
+            let pool = pool.clone();
+            async move {
+                if let Some(all) = few_suspensions(&mut *pool.acquire().await?).await? {
+                    return Ok(all
+                        .into_iter()
+                        .map(|row| (row.scope, row.key))
+                        .map(|s| (s.clone(), s))
+                        .collect());
+                }
+                let bind = |query: Query, (scope, key): &(String, String)| {
+                    query.bind(scope.clone()).bind(key.clone())
+                };
+                let pair = |row: &Row| Ok((decode::text(row, 0)?, decode::text(row, 1)?));
+                keyed(pool, (SQL, 2), keys, bind, pair, Clone::clone).await
+            }
         };
         Ok(!self.suspensions.ask(keys.to_vec(), read).await?.is_empty())
     }
@@ -127,6 +143,17 @@ impl Points {
     }
 }
 
+/// What is shut, all of it, unless it is much.
+pub(in crate::store) async fn few_suspensions(conn: &mut Conn) -> Result<Option<Vec<SuspensionRow>>, Error> {
+    const SQL: &str = concat!("select ", suspension_columns!(), " from suspensions limit $1");
+    let most = i64::try_from(SUSPENSIONS_FEW).unwrap_or(i64::MAX).saturating_add(1);
+    let rows = sqlx::query(SQL).bind(most).fetch_all(conn).await?;
+    if rows.len() > SUSPENSIONS_FEW {
+        return Ok(None);
+    }
+    rows.iter().map(decode::suspension).collect::<Result<_, _>>().map(Some)
+}
+
 fn bind_id(query: Query, id: &Id) -> Query {
     query.bind(id.0.to_vec())
 }
@@ -142,7 +169,7 @@ async fn keyed<K, T>(
 ) -> Result<Vec<(K, T)>, Error> {
     let Some(last) = keys.last() else { return Ok(Vec::new()) };
     let length = LENGTHS.iter().copied().find(|l| *l >= keys.len()).unwrap_or(keys.len());
-    let mut query = sqlx::query(AssertSqlSafe(list(sql, width, length)));
+    let mut query = sqlx::query(AssertSqlSafe(text(sql, width, length)));
     for n in 0..length {
         query = bind(query, keys.get(n).unwrap_or(last));
     }
@@ -150,8 +177,16 @@ async fn keyed<K, T>(
     rows.iter().map(|row| decode(row).map(|row| (key(&row), row))).collect()
 }
 
-/// `… in (($1), ($2))`, or with more columns a key `… in (values ($1, $2), ($3, $4))`.
-fn list(sql: &str, width: usize, length: usize) -> String {
-    let values = if width == 1 { "" } else { "values " };
-    format!("{sql}({values}{})", records::places(length, width))
+/// `… in (($1), ($2))`, or with more columns a key `… in (values ($1, $2), ($3, $4))`: made once for each length.
+fn text(sql: &'static str, width: usize, length: usize) -> Arc<str> {
+    static TEXTS: Mutex<BTreeMap<(&str, usize), Arc<str>>> = Mutex::new(BTreeMap::new());
+    let make = || {
+        let values = if width == 1 { "" } else { "values " };
+        Arc::from(format!("{sql}({values}{})", records::places(length, width)))
+    };
+    if !LENGTHS.contains(&length) {
+        return make();
+    }
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(texts.entry((sql, length)).or_insert_with(make))
 }

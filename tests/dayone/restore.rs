@@ -83,7 +83,7 @@ async fn held(market: &Market, account: Id) -> Id {
         payment,
         payment_limit_minor: 50_000,
         day_limit_minor: 200_000,
-        hold_expires_at: now.after(Duration::from_secs(600)).0,
+        hold_expires_at: Some(now.after(Duration::from_secs(600)).0),
         duplicate_window_us: 0,
         repeat: false,
         without_pin: None,

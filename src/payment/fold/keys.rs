@@ -4,8 +4,8 @@
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
 use crate::payment::posting;
-use crate::payment::row::{AttemptRow, PaymentRow, Target, product};
-use crate::payment::unit::{Op, Posting, Unit};
+use crate::payment::row::{AttemptRow, PaymentRow, State, Target, product};
+use crate::payment::unit::{Move, Op, Posting, Unit};
 use crate::store::keys::Keys;
 
 /// The ids of a payment's ledger commands, all derived from the payment's: a retry asks the same question.
@@ -53,6 +53,7 @@ pub mod ids {
 #[must_use]
 pub fn keys_of(unit: &Unit) -> Keys {
     let mut keys = Keys::default();
+    let mut begun = None;
     for op in &unit.ops {
         match op {
             Op::Ledger(command) => command_keys(command, &mut keys),
@@ -70,15 +71,18 @@ pub fn keys_of(unit: &Unit) -> Keys {
                 keys.payers.insert(*account);
             }
             Op::Authorise(authorise) => {
+                begun = Some(authorise.payment.id);
                 authorise_keys(&authorise.payment, &mut keys);
                 keys.counters.extend(authorise.without_pin.map(|_| authorise.payment.without_pin_key()));
             }
-            Op::Submit { payment, attempt, .. } => attempt_keys(*payment, &[attempt], &mut keys),
-            Op::Move(step) => {
-                payment_keys(step.payment, &mut keys);
-                keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
-                keys.accounts.extend(step.posting.iter().flat_map(posted_to));
+            Op::Submit { payment, attempt, .. } if begun == Some(*payment) => {
+                keys.begun.entry(*payment).or_default().attempts.insert(attempt.id);
             }
+            Op::Submit { payment, attempt, .. } => {
+                attempt_keys(*payment, &[attempt], &mut keys);
+                keys.transfers.insert(ids::keep(*payment));
+            }
+            Op::Move(step) => move_keys(step, begun == Some(step.payment), &mut keys),
             Op::Resubmit(asked) => {
                 attempt_keys(asked.payment, &[&asked.answered, &asked.attempt], &mut keys);
             }
@@ -139,7 +143,9 @@ fn command_keys(command: &Command, keys: &mut Keys) {
 }
 
 fn authorise_keys(payment: &PaymentRow, keys: &mut Keys) {
-    payment_keys(payment.id, keys);
+    keys.begun.entry(payment.id).or_default().holds.insert(ids::hold(payment.id));
+    // A refusal is remembered without its payment.
+    keys.transfers.insert(ids::hold(payment.id));
     keys.payers.insert(payment.account);
     keys.counters.insert(payment.counter_key());
     keys.pairs.insert(payment.pair_key());
@@ -157,14 +163,34 @@ fn attempt_keys(payment: Id, attempts: &[&AttemptRow], keys: &mut Keys) {
 fn payment_keys(payment: Id, keys: &mut Keys) {
     keys.payments.insert(payment);
     keys.holds.insert(ids::hold(payment));
-    keys.transfers.extend([
-        ids::hold(payment),
-        ids::keep(payment),
-        ids::post(payment),
-        ids::void(payment),
-        ids::reverse(payment),
-    ]);
-    keys.reversed.insert(ids::post(payment));
+}
+
+/// The money of a step is moved by one command (`judge`), and by what else is in the unit.
+fn move_keys(step: &Move, begun: bool, keys: &mut Keys) {
+    let id = step.payment;
+    if !begun {
+        payment_keys(id, keys);
+    }
+    keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
+    keys.accounts.extend(step.posting.iter().flat_map(posted_to));
+    match step.to {
+        State::Delivered => {
+            keys.transfers.insert(ids::post(id));
+        }
+        State::Refused => {
+            keys.transfers.insert(ids::void(id));
+        }
+        State::Reversed => {
+            keys.transfers.insert(ids::reverse(id));
+            keys.reversed.insert(ids::post(id));
+        }
+        State::Created
+        | State::Authorised
+        | State::Submitting
+        | State::Submitted
+        | State::Unknown
+        | State::NeedsReview => {}
+    }
 }
 
 /// Everything that may be shut and so stop this payment (DESIGN 6.4 point 22).

@@ -73,7 +73,7 @@ fn asked() -> Authorise {
         payment: payment(),
         payment_limit_minor: 10_000,
         day_limit_minor: 10_000,
-        hold_expires_at: NOW + 1,
+        hold_expires_at: Some(NOW + 1),
         duplicate_window_us: 1_000,
         repeat: false,
         without_pin: None,

@@ -85,12 +85,14 @@ impl Payments {
         crash_point("received");
         // Before anything is written: what is resolved from now on is heard.
         let mut news = self.inner.changes.of(request.id);
-        if let Some(known) = self.inner.store.payment(request.id).await? {
+        // Without a PIN no try is counted, and whether the payment is known is found with its hold.
+        let typed = matches!(request.pin, Pin::Typed(_));
+        if typed && let Some(known) = self.inner.store.payment(request.id).await? {
             return self.answer_again(&request, known, &mut news).await;
         }
         let mut draft = match self.judge_unpaid(&request).await? {
             Ok(draft) => draft,
-            Err(outcome) => return Ok(outcome),
+            Err(outcome) => return self.unless_known(&request, &mut news, outcome).await,
         };
         draft.caller.clone_from(&request.caller);
         let passed = match &request.pin {
@@ -100,7 +102,7 @@ impl Payments {
                 PinVerdict::Locked => return Ok(PayOutcome::Locked),
             },
             Pin::Waived if self.may_waive(request.channel, &draft) => None,
-            Pin::Waived => return Ok(PayOutcome::PinNeeded),
+            Pin::Waived => return self.unless_known(&request, &mut news, PayOutcome::PinNeeded).await,
         };
         if planted("send_before_hold") {
             self.send_too_early(&draft).await;
@@ -117,9 +119,23 @@ impl Payments {
             Err(Refusal::PaymentExists(known)) => {
                 return self.answer_again(&request, *known, &mut news).await;
             }
+            Err(Refusal::Unknown(_)) => return Err(Error::NoSuchAccount),
             Err(refusal) => return self.refusal(&request, fee_minor, refusal),
         };
         self.carry_on(payment, &mut news).await
+    }
+
+    /// What was said the first time, or else `outcome`.
+    async fn unless_known(
+        &self,
+        request: &PayRequest,
+        news: &mut Listener,
+        outcome: PayOutcome,
+    ) -> Result<PayOutcome, Error> {
+        match self.inner.store.payment(request.id).await? {
+            Some(known) => self.answer_again(request, known, news).await,
+            None => Ok(outcome),
+        }
     }
 
     /// Carries an authorised payment out, whoever waits, and waits.
@@ -158,10 +174,12 @@ impl Payments {
             carrier,
         );
         let draft = self.in_its_book(draft).await?;
-        if self.is_shut(&draft, request.caller.as_ref()).await? {
-            return Ok(Err(PayOutcome::Suspended));
-        }
-        Ok(Ok(draft))
+        let shut = match request.pin {
+            Pin::Typed(_) => self.is_shut(&draft, request.caller.as_ref()).await?,
+            // Suspensions are judged with the hold.
+            Pin::Waived => self.under_maintenance(&draft).await?,
+        };
+        Ok(if shut { Err(PayOutcome::Suspended) } else { Ok(draft) })
     }
 
     /// Whether the account, or anything else that the payment goes by, is suspended.
@@ -301,7 +319,9 @@ impl Payments {
                 payment,
                 payment_limit_minor: intent.payment_limit_minor,
                 day_limit_minor: intent.day_limit_minor,
-                hold_expires_at: now.after(patience).after(settings.hold_expiry).0,
+                hold_expires_at: reservation
+                    .as_ref()
+                    .map(|_| now.after(patience).after(settings.hold_expiry).0),
                 duplicate_window_us: micros(settings.duplicate_window_on(intent.channel)),
                 repeat: intent.repeat,
                 without_pin: passed.is_none().then_some(settings.pin.sms_without_pin_day_minor),
@@ -340,7 +360,8 @@ impl Payments {
     /// From the hold to the carrier's answer. Whatever stops it here is taken up by the schedule.
     async fn carry_out(&self, payment: PaymentRow) {
         match payment.provider {
-            Some(_) => self.reserve_first(payment).await,
+            // It is large, and most payments need none of it.
+            Some(_) => Box::pin(self.reserve_first(payment)).await,
             None => {
                 if !self.carry_to(payment, Vec::new()).await {
                     tracing::warn!("nothing was sent: somebody else took the payment up");

@@ -143,7 +143,7 @@ impl Payments {
                 payment,
                 payment_limit_minor: within.payment_limit_minor,
                 day_limit_minor: within.day_limit_minor,
-                hold_expires_at: self.inner.clock.now().after(settings.hold_expiry).0,
+                hold_expires_at: Some(self.inner.clock.now().after(settings.hold_expiry).0),
                 duplicate_window_us: 0,
                 repeat: false,
                 without_pin: None,

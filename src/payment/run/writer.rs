@@ -25,7 +25,7 @@ use crate::store::Store;
 use crate::store::keys::Keys;
 
 /// Units of one commit at most: further ones gain nothing and wait longer.
-pub const BATCH_MAX: usize = 1024;
+pub const BATCH_MAX: usize = 512;
 /// Rounds in which tasks that are ready may still join a batch.
 const GATHERINGS: u32 = 4;
 /// Units that may wait; one more is answered [`Error::Busy`].

@@ -12,7 +12,7 @@ pub(super) const PENDING: i16 = 0;
 
 /// Loads what `keys` name and what follows from it, as the other databases do.
 pub(super) fn load(tables: &Tables, mut keys: Keys, at: i64) -> (Keys, Loaded) {
-    let payments: Vec<_> = keys.payments.iter().filter_map(|id| tables.payments.get(id)).cloned().collect();
+    let payments: Vec<_> = keys.all_payments().filter_map(|id| tables.payments.get(id)).cloned().collect();
     keys.follow(&payments, &[]);
     let holds: Vec<_> = keys.holds.iter().filter_map(|id| tables.holds.get(id)).cloned().collect();
     keys.follow(&[], &holds);

@@ -1,24 +1,34 @@
 //! Loads and locks the rows of a batch.
 //!
-//! Order: what tells which accounts are meant (columns that never change) without a lock; the locks, in id order; then
+//! Order: what tells which accounts are meant (columns that never change, so that what this node wrote need not be asked
+//! for) without a lock; the locks, in id order; then
 //! everything else in later statements, which so see what the holder before us committed.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use sqlx::postgres::{PgArguments, PgConnection};
 
-use crate::ledger::row::Id;
+use crate::ledger::row::{HoldRow, Id};
+use crate::payment::row::{PaymentRow, SuspensionRow};
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
     inbox_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
     suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
-use crate::store::keys::{Keys, Loaded};
+use crate::store::kept::Kept;
+use crate::store::keys::{Changes, Keys, Loaded};
 
-use super::{Row, decode, records};
+use super::{Pool, Row, decode, points, records};
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
+
+/// Payments of a batch from which on a second connection reads what needs no lock of its own. It sees what was committed
+/// before the locks were given, as the first one does.
+const APART_MIN: usize = 32;
+/// Rows of each kind of [`Known`] at most; one more and all of the kind are forgotten.
+const KNOWN_MAX: usize = 8_192;
 
 const PAYMENTS: &str = concat!("select ", payment_columns!(), " from payments where id = any($1)");
 const HOLDS: &str = concat!("select ", hold_columns!(), " from holds where id = any($1)");
@@ -27,19 +37,77 @@ pub(super) fn id_array<'k>(ids: impl IntoIterator<Item = &'k Id>) -> Vec<[u8; 16
     ids.into_iter().map(|id| id.0).collect()
 }
 
+/// Payments and holds that this node wrote: of these, what never changes in a row is believed.
+#[derive(Debug)]
+pub(super) struct Known {
+    payments: Kept<Id, PaymentRow>,
+    holds: Kept<Id, HoldRow>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { payments: Kept::new(KNOWN_MAX), holds: Kept::new(KNOWN_MAX) }
+    }
+}
+
+impl Known {
+    /// What a batch has written.
+    pub(super) fn follow(&mut self, changes: &Changes) {
+        self.payments.follow(&changes.payments, |row| row.id);
+        self.holds.follow(&changes.holds, |row| row.id);
+    }
+}
+
 /// Locks and loads what `keys` name and what follows from it.
-pub(super) async fn load(conn: &mut PgConnection, mut keys: Keys, at: i64) -> Result<(Keys, Loaded), Error> {
-    let payments = by_id(conn, PAYMENTS, &keys.payments, decode::payment).await?;
-    keys.follow(&payments, &[]);
-    let holds = by_id(conn, HOLDS, &keys.holds, decode::hold).await?;
+pub(super) async fn load(
+    conn: &mut PgConnection,
+    pool: &Pool,
+    known: &Mutex<Known>,
+    mut keys: Keys,
+    at: i64,
+) -> Result<(Keys, Loaded), Error> {
+    let look_up = |keys: &mut Keys| {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut payments, mut holds) = (Vec::new(), Vec::new());
+        let strange: BTreeSet<Id> =
+            known.payments.look_up(&keys.payments, &mut payments).into_iter().copied().collect();
+        keys.follow(&payments, &[]);
+        let unknown = known.holds.look_up(&keys.holds, &mut holds).into_iter().copied().collect();
+        keys.follow(&[], &holds);
+        (strange, unknown)
+    };
+    let (strange, mut unknown): (BTreeSet<Id>, BTreeSet<Id>) = look_up(&mut keys);
+    if !strange.is_empty() {
+        let payments = by_id(conn, PAYMENTS, &strange, decode::payment).await?;
+        keys.follow(&payments, &[]);
+        unknown.extend(payments.iter().map(|payment| payment.hold));
+    }
+    let holds = by_id(conn, HOLDS, &unknown, decode::hold).await?;
     keys.follow(&[], &holds);
     let mut loaded = Loaded::default();
     load_locked(conn, &keys, &mut loaded).await?;
-    load_ledger(conn, &mut keys, &mut loaded, at).await?;
-    load_payment(conn, &keys, &mut loaded).await?;
-    load_messages(conn, &keys, &mut loaded).await?;
+    let mut payments = Loaded::default();
+    if keys.all_payments().nth(APART_MIN).is_some() {
+        let mut other = pool.acquire().await?;
+        let rest = async {
+            load_ledger(conn, &keys, &mut loaded, at).await?;
+            load_rest(conn, &keys, &mut loaded).await
+        };
+        tokio::try_join!(rest, load_payment(&mut other, &keys, &mut payments))?;
+    } else {
+        load_ledger(conn, &keys, &mut loaded, at).await?;
+        load_rest(conn, &keys, &mut loaded).await?;
+        load_payment(conn, &keys, &mut payments).await?;
+    }
+    keys.holds.extend(loaded.holds.iter().map(|hold| hold.id));
+    let Loaded { payments, payers, attempts, references, pairs, suspensions, .. } = payments;
+    Ok((keys, Loaded { payments, payers, attempts, references, pairs, suspensions, ..loaded }))
+}
+
+async fn load_rest(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+    load_messages(conn, keys, loaded).await?;
     loaded.records = records::load(conn, &keys.records).await?;
-    Ok((keys, loaded))
+    Ok(())
 }
 
 async fn load_locked(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
@@ -51,8 +119,8 @@ async fn load_locked(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) 
     const COUNTERS: &str = concat!(
         "select ",
         counter_columns!(),
-        " from counters where (scope, owner, day) in (select * from unnest($1::bigint[], $2::text[], $3::bigint[]))",
-        " order by scope, owner, day for no key update"
+        " from counters where (owner, day, scope) in (select * from unnest($1::text[], $2::bigint[], $3::bigint[]))",
+        " order by owner, day, scope for no key update"
     );
     const BINDINGS: &str = concat!(
         "select ",
@@ -62,9 +130,9 @@ async fn load_locked(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) 
     loaded.accounts = by_id(conn, ACCOUNTS, &keys.accounts, decode::account).await?;
     if !keys.counters.is_empty() {
         let query = sqlx::query(COUNTERS)
-            .bind(keys.counters.iter().map(|key| i64::from(key.scope)).collect::<Vec<_>>())
             .bind(keys.counters.iter().map(|key| key.owner.clone()).collect::<Vec<_>>())
-            .bind(keys.counters.iter().map(|key| i64::from(key.day)).collect::<Vec<_>>());
+            .bind(keys.counters.iter().map(|key| i64::from(key.day)).collect::<Vec<_>>())
+            .bind(keys.counters.iter().map(|key| i64::from(key.scope)).collect::<Vec<_>>());
         loaded.counters = all(conn, query, decode::counter).await?;
     }
     if !keys.bindings.is_empty() {
@@ -76,7 +144,7 @@ async fn load_locked(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) 
 
 async fn load_ledger(
     conn: &mut PgConnection,
-    keys: &mut Keys,
+    keys: &Keys,
     loaded: &mut Loaded,
     at: i64,
 ) -> Result<(), Error> {
@@ -94,7 +162,7 @@ async fn load_ledger(
     if !keys.accounts.is_empty() {
         // Overdue holds are few, since every batch and the sweep expire them: all are read, the accounts' are kept.
         for hold in all(conn, sqlx::query(DUE).bind(at), decode::hold).await? {
-            if keys.accounts.contains(&hold.account) && keys.holds.insert(hold.id) {
+            if keys.accounts.contains(&hold.account) && !keys.holds.contains(&hold.id) {
                 loaded.holds.push(hold);
             }
         }
@@ -123,7 +191,8 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
         suspension_columns!(),
         " from suspensions where (scope, key) in (select * from unnest($1::text[], $2::text[]))"
     );
-    loaded.payments = by_id(conn, PAYMENTS, &keys.payments, decode::payment).await?;
+    let payments: BTreeSet<Id> = keys.all_payments().copied().collect();
+    loaded.payments = by_id(conn, PAYMENTS, &payments, decode::payment).await?;
     loaded.payers = by_id(conn, PAYERS, &keys.payers, decode::payer).await?;
     loaded.attempts = by_id(conn, ATTEMPTS, &keys.attempts, decode::attempt).await?;
     if !keys.references.is_empty() {
@@ -138,7 +207,14 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
             .bind(keys.pairs.iter().map(|key| key.amount_minor).collect::<Vec<_>>());
         loaded.pairs = all(conn, query, decode::pair).await?;
     }
-    if !keys.suspensions.is_empty() {
+    if keys.suspensions.is_empty() {
+        return Ok(());
+    }
+    // Little is shut at a time: all of it is read at once, and only what is too much for that by its keys.
+    if let Some(all) = points::few_suspensions(conn).await? {
+        let wanted = |row: &SuspensionRow| keys.suspensions.contains(&(row.scope.clone(), row.key.clone()));
+        loaded.suspensions = all.into_iter().filter(wanted).collect();
+    } else {
         let (scopes, names): (Vec<String>, Vec<String>) = keys.suspensions.iter().cloned().unzip();
         let query = sqlx::query(SUSPENSIONS).bind(scopes).bind(names);
         loaded.suspensions = all(conn, query, decode::suspension).await?;

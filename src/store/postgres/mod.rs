@@ -32,6 +32,7 @@ pub(super) mod records;
 pub(super) mod upkeep;
 
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
@@ -44,6 +45,7 @@ use crate::store::error::Error;
 use crate::store::keys::{Changes, Keys, Loaded};
 use crate::store::migrate::{Applied, POSTGRES, migrator, status};
 
+use self::load::Known;
 use self::points::Points;
 
 /// What locks the rows that a statement reads.
@@ -57,8 +59,8 @@ type Conn = PgConnection;
 
 /// Whether `for update skip locked` is known.
 const SKIPS_LOCKED: bool = true;
-/// Connections of a node: one writes batches, the others read.
-const CONNECTIONS: u32 = 8;
+/// Connections of a node: one writes batches, one reads for it, the others read.
+const CONNECTIONS: u32 = 9;
 /// How long a caller waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -67,12 +69,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Postgres {
     pool: Pool,
     points: Points,
+    known: Arc<Mutex<Known>>,
 }
 
 /// A batch in progress.
 #[derive(Debug)]
 pub(in crate::store) struct OpenBatch {
     transaction: Transaction<'static, sqlx::Postgres>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Postgres {
@@ -89,7 +93,7 @@ impl Postgres {
             .after_connect(|conn, _| Box::pin(steady_plans(conn)))
             .connect_with(options)
             .await?;
-        Ok(Self { pool, points: Points::default() })
+        Ok(Self { pool, points: Points::default(), known: Arc::default() })
     }
 
     pub(super) const fn pool(&self) -> &Pool {
@@ -122,8 +126,8 @@ impl Postgres {
     pub(super) async fn begin(&self, keys: Keys, at: i64) -> Result<(Keys, Loaded, OpenBatch), Error> {
         // Dropping the transaction on an error rolls it back.
         let mut transaction = self.pool.begin().await?;
-        let (keys, loaded) = load::load(&mut transaction, keys, at).await?;
-        Ok((keys, loaded, OpenBatch { transaction }))
+        let (keys, loaded) = load::load(&mut transaction, &self.pool, &self.known, keys, at).await?;
+        Ok((keys, loaded, OpenBatch { transaction, known: Arc::clone(&self.known) }))
     }
 
     pub(super) async fn facts(
@@ -156,7 +160,10 @@ impl OpenBatch {
     pub(super) async fn commit(mut self, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
         write::write(&mut self.transaction, changes, stamp).await?;
         match self.transaction.commit().await.map_err(Error::from) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).follow(changes);
+                Ok(())
+            }
             // The server said no: nothing is written, as after an error of any other statement.
             Err(Error::Conflict(text)) => Err(Error::Conflict(text)),
             Err(error) => Err(Error::Undecided(error.to_string())),

@@ -9,6 +9,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 
 use crate::ledger::row::Id;
+use crate::payment::row::SuspensionRow;
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
     inbox_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
@@ -17,28 +18,27 @@ use crate::store::columns::{
 use crate::store::error::Error;
 use crate::store::keys::{Keys, Loaded};
 
-use super::{Row, Writing, decode, records};
+use super::{Row, Writing, decode, points, records};
 
-/// Lengths of key lists.
-const LENGTHS: &[usize] = &[1, 4, 16, 64, 256, 1024, 4096];
+/// Lengths of key lists: none is filled with more than as many keys again.
+const LENGTHS: &[usize] =
+    &[1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 768, 1024, 1536, 2048, 4096];
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
 /// Loads what `keys` name and what follows from it.
 pub(super) async fn load(writing: &mut Writing, mut keys: Keys, at: i64) -> Result<(Keys, Loaded), Error> {
-    let payments = writing
-        .ids(
-            concat!("select ", payment_columns!(), " from payments where id in "),
-            &keys.payments,
-            decode::payment,
-        )
-        .await?;
-    keys.follow(&payments, &[]);
-    let holds = writing
-        .ids(concat!("select ", hold_columns!(), " from holds where id in "), &keys.holds, decode::hold)
-        .await?;
-    keys.follow(&[], &holds);
-    let mut loaded = Loaded { payments, holds, ..Loaded::default() };
+    let version = sqlx::query("pragma data_version").fetch_one(&mut writing.conn).await?;
+    writing.seen.begin(decode::int(&version, 0)?);
+    const PAYMENTS: &str = concat!("select ", payment_columns!(), " from payments where id in ");
+    const HOLDS: &str = concat!("select ", hold_columns!(), " from holds where id in ");
+    let mut loaded = Loaded::default();
+    let missing = writing.seen.payments.look_up(keys.all_payments(), &mut loaded.payments);
+    loaded.payments.extend(writing.ids(PAYMENTS, missing, decode::payment).await?);
+    keys.follow(&loaded.payments, &[]);
+    let missing = writing.seen.holds.look_up(&keys.holds, &mut loaded.holds);
+    loaded.holds.extend(writing.ids(HOLDS, missing, decode::hold).await?);
+    keys.follow(&[], &loaded.holds);
     load_ledger(writing, &mut keys, &mut loaded, at).await?;
     load_payment(writing, &keys, &mut loaded).await?;
     loaded.records = records::load(&mut writing.conn, &keys.records).await?;
@@ -51,19 +51,13 @@ async fn load_ledger(
     loaded: &mut Loaded,
     at: i64,
 ) -> Result<(), Error> {
-    if !keys.accounts.is_empty() {
-        let version = sqlx::query("pragma data_version").fetch_one(&mut writing.conn).await?;
-        let missing = writing.seen.look_up(decode::int(&version, 0)?, &keys.accounts, &mut loaded.accounts);
-        let found = writing
-            .ids(
-                concat!("select ", account_columns!(), " from accounts where id in "),
-                &missing,
-                decode::account,
-            )
-            .await?;
-        writing.seen.keep(&found);
-        loaded.accounts.extend(found);
+    const ACCOUNTS: &str = concat!("select ", account_columns!(), " from accounts where id in ");
+    let missing = writing.seen.accounts.look_up(&keys.accounts, &mut loaded.accounts);
+    let found = writing.ids(ACCOUNTS, missing, decode::account).await?;
+    for row in &found {
+        writing.seen.accounts.keep(row.id, row.clone());
     }
+    loaded.accounts.extend(found);
     // Overdue holds are few, since every batch and the sweep expire them: all are read, the accounts' are kept.
     const DUE: &str = concat!(
         "select ",
@@ -102,6 +96,7 @@ async fn load_ledger(
 }
 
 async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+    const ATTEMPTS: &str = concat!("select ", attempt_columns!(), " from attempts where id in ");
     loaded.payers = writing
         .ids(
             concat!("select ", payer_columns!(), " from payers where account in "),
@@ -109,14 +104,10 @@ async fn load_payment(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
             decode::payer,
         )
         .await?;
-    loaded.attempts = writing
-        .ids(
-            concat!("select ", attempt_columns!(), " from attempts where id in "),
-            &keys.attempts,
-            decode::attempt,
-        )
-        .await?;
+    let missing = writing.seen.attempts.look_up(&keys.attempts, &mut loaded.attempts);
+    loaded.attempts.extend(writing.ids(ATTEMPTS, missing, decode::attempt).await?);
     load_messages(writing, keys, loaded).await?;
+    load_limits(writing, keys, loaded).await?;
     load_by_text(writing, keys, loaded).await
 }
 
@@ -147,6 +138,33 @@ async fn load_messages(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) 
     Ok(())
 }
 
+/// What limits and equal payments are judged by.
+async fn load_limits(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+    let missing = writing.seen.counters.look_up(&keys.counters, &mut loaded.counters);
+    let found = writing
+        .list(
+            concat!("select ", counter_columns!(), " from counters where (owner, day, scope) in "),
+            3,
+            &missing,
+            |query, key| query.bind(key.owner.clone()).bind(i64::from(key.day)).bind(i64::from(key.scope)),
+            decode::counter,
+        )
+        .await?;
+    loaded.counters.extend(found);
+    let missing = writing.seen.pairs.look_up(&keys.pairs, &mut loaded.pairs);
+    let found = writing
+        .list(
+            concat!("select ", pair_columns!(), " from pairs where (account, target, amount_minor) in "),
+            3,
+            &missing,
+            |query, key| query.bind(key.account.0.to_vec()).bind(key.target.text()).bind(key.amount_minor),
+            decode::pair,
+        )
+        .await?;
+    loaded.pairs.extend(found);
+    Ok(())
+}
+
 /// The rows whose keys are not ids.
 async fn load_by_text(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
     loaded.bindings = writing
@@ -167,24 +185,19 @@ async fn load_by_text(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -
             |row| decode::text(row, 0),
         )
         .await?;
-    loaded.counters = writing
-        .list(
-            concat!("select ", counter_columns!(), " from counters where (scope, owner, day) in "),
-            3,
-            &keys.counters.iter().collect::<Vec<_>>(),
-            |query, key| query.bind(i64::from(key.scope)).bind(key.owner.clone()).bind(i64::from(key.day)),
-            decode::counter,
-        )
-        .await?;
-    loaded.pairs = writing
-        .list(
-            concat!("select ", pair_columns!(), " from pairs where (account, target, amount_minor) in "),
-            3,
-            &keys.pairs.iter().collect::<Vec<_>>(),
-            |query, key| query.bind(key.account.0.to_vec()).bind(key.target.text()).bind(key.amount_minor),
-            decode::pair,
-        )
-        .await?;
+    load_suspensions(writing, keys, loaded).await
+}
+
+/// Little is shut at a time: all of it is read at once, and only what is too much for that by its keys.
+async fn load_suspensions(writing: &mut Writing, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+    if keys.suspensions.is_empty() {
+        return Ok(());
+    }
+    if let Some(all) = points::few_suspensions(&mut writing.conn).await? {
+        let wanted = |row: &SuspensionRow| keys.suspensions.contains(&(row.scope.clone(), row.key.clone()));
+        loaded.suspensions = all.into_iter().filter(wanted).collect();
+        return Ok(());
+    }
     loaded.suspensions = writing
         .list(
             concat!("select ", suspension_columns!(), " from suspensions where (scope, key) in "),

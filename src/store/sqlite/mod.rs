@@ -69,8 +69,9 @@ const SKIPS_LOCKED: bool = false;
 const BUSY: Duration = Duration::from_secs(5);
 /// Connections that read.
 const READERS: u32 = 4;
-/// Pages of WAL after which its content is moved into the file: 64 MiB, so that batches seldom pay for it.
-const CHECKPOINT_PAGES: &str = "16384";
+/// Pages of WAL after which its content is moved into the file: 256 MiB, so that batches seldom pay for it, and a page that many
+/// batches changed is moved once.
+const CHECKPOINT_PAGES: &str = "65536";
 /// Prepared statements kept by the writing connection: each shape of a batch in each of its sizes.
 const STATEMENTS: usize = 512;
 /// Rows of a statement that are read before anybody asks for them.
@@ -249,8 +250,7 @@ impl OpenBatch {
         }
         match self.writing.commit().await {
             Ok(()) => {
-                seen.keep(&changes.accounts.added);
-                seen.keep(&changes.accounts.changed);
+                seen.follow(changes);
                 self.writing.seen = seen;
                 Ok(())
             }

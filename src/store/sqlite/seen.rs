@@ -1,62 +1,75 @@
-//! Account rows as the writing connection last read or wrote them: most batches move money among accounts that earlier
-//! batches moved, and need not read them again.
+//! Rows as the writing connection last read or wrote them. Most batches move money among accounts that earlier batches
+//! moved, and the second commit of a payment changes what the first one wrote: none of that need be read again.
 //!
 //! A row is good as long as nobody else wrote the file. SQLite tells that by `pragma data_version`, which is asked inside
 //! the write transaction: from then on nobody else can write until it ends. Whoever writes a batch takes the rows out
 //! and puts them back only after a commit that succeeded. This must never be asked for a row by another connection.
 
-use std::collections::{BTreeSet, HashMap};
+use crate::ledger::row::{AccountRow, HoldRow, Id};
+use crate::payment::row::{AttemptRow, CounterKey, CounterRow, PairKey, PairRow, PaymentRow};
+use crate::store::kept::Kept;
+use crate::store::keys::Changes;
 
-use crate::ledger::row::{AccountRow, Id};
+/// Rows kept at most of each kind (about 10 MiB of accounts); one more and all of the kind are forgotten.
+const ACCOUNTS_MAX: usize = 65_536;
+/// Pairs, and counters.
+const LIMITS_MAX: usize = 32_768;
+/// Payments under way, and their holds and attempts.
+const OPEN_MAX: usize = 8_192;
 
-/// Rows kept at most (about 10 MiB); one more and all are forgotten.
-const ROWS_MAX: usize = 65_536;
-
-/// What is known of the accounts.
-#[derive(Debug, Default)]
+/// What is known.
+#[derive(Debug)]
 pub(super) struct Seen {
     version: Option<i64>,
-    rows: HashMap<Id, AccountRow>,
+    pub(super) accounts: Kept<Id, AccountRow>,
+    pub(super) holds: Kept<Id, HoldRow>,
+    pub(super) payments: Kept<Id, PaymentRow>,
+    pub(super) attempts: Kept<Id, AttemptRow>,
+    pub(super) counters: Kept<CounterKey, CounterRow>,
+    pub(super) pairs: Kept<PairKey, PairRow>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            version: None,
+            accounts: Kept::new(ACCOUNTS_MAX),
+            holds: Kept::new(OPEN_MAX),
+            payments: Kept::new(OPEN_MAX),
+            attempts: Kept::new(OPEN_MAX),
+            counters: Kept::new(LIMITS_MAX),
+            pairs: Kept::new(LIMITS_MAX),
+        }
+    }
 }
 
 impl Seen {
-    /// Copies the rows that are known to `found` and names the others. `version` is the file's data version in this
-    /// transaction: another one than last time forgets everything.
-    pub(super) fn look_up(
-        &mut self,
-        version: i64,
-        accounts: &BTreeSet<Id>,
-        found: &mut Vec<AccountRow>,
-    ) -> Vec<Id> {
-        if self.version.replace(version) != Some(version) {
-            self.rows.clear();
+    /// `version` is the file's data version in this transaction: another one than last time forgets everything.
+    pub(super) fn begin(&mut self, version: i64) {
+        if self.version != Some(version) {
+            *self = Self { version: Some(version), ..Self::default() };
         }
-        let mut missing = Vec::new();
-        for id in accounts {
-            match self.rows.get(id) {
-                Some(row) => found.push(row.clone()),
-                None => missing.push(*id),
-            }
-        }
-        missing
     }
 
-    /// Remembers rows as they stand in the file.
-    pub(super) fn keep(&mut self, rows: &[AccountRow]) {
-        for row in rows {
-            if self.rows.len() >= ROWS_MAX && !self.rows.contains_key(&row.id) {
-                self.rows.clear();
-            }
-            self.rows.insert(row.id, row.clone());
-        }
+    /// What a batch has written.
+    pub(super) fn follow(&mut self, changes: &Changes) {
+        self.accounts.follow_whole(&changes.accounts, |row| row.id);
+        self.counters.follow_whole(&changes.counters, |row| row.key.clone());
+        self.pairs.follow_whole(&changes.pairs, |row| row.key.clone());
+        self.holds.follow(&changes.holds, |row| row.id);
+        self.payments.follow(&changes.payments, |row| row.id);
+        self.attempts.follow(&changes.attempts, |row| row.id);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::ledger::chart::customer;
     use crate::money::Currency;
+    use crate::store::keys::Rows;
 
     fn account(n: u32) -> AccountRow {
         let mut id = [0; 16];
@@ -66,7 +79,9 @@ mod tests {
 
     fn ask(seen: &mut Seen, version: i64, rows: &[AccountRow]) -> (Vec<AccountRow>, Vec<Id>) {
         let mut found = Vec::new();
-        let missing = seen.look_up(version, &rows.iter().map(|row| row.id).collect(), &mut found);
+        seen.begin(version);
+        let ids: BTreeSet<Id> = rows.iter().map(|row| row.id).collect();
+        let missing = seen.accounts.look_up(&ids, &mut found).into_iter().copied().collect();
         (found, missing)
     }
 
@@ -74,24 +89,52 @@ mod tests {
     fn rows_are_known_until_somebody_else_wrote() {
         let (mut seen, rows) = (Seen::default(), [account(1), account(2)]);
         assert_eq!(ask(&mut seen, 7, &rows), (vec![], vec![rows[0].id, rows[1].id]));
-        seen.keep(&rows[..1]);
+        seen.accounts.keep(rows[0].id, rows[0].clone());
         assert_eq!(ask(&mut seen, 7, &rows), (vec![rows[0].clone()], vec![rows[1].id]));
         let written = AccountRow { balance_minor: 5, ..rows[0].clone() };
-        seen.keep(std::slice::from_ref(&written));
+        let changed = Rows { added: vec![], changed: vec![written.clone()] };
+        seen.follow(&Changes { accounts: changed, ..Changes::default() });
         assert_eq!(ask(&mut seen, 7, &rows[..1]), (vec![written], vec![]));
         assert_eq!(ask(&mut seen, 8, &rows[..1]), (vec![], vec![rows[0].id]));
         assert_eq!(ask(&mut seen, 7, &rows[..1]), (vec![], vec![rows[0].id]));
     }
 
     #[test]
+    fn a_hold_is_known_until_it_changes() {
+        let mut seen = Seen::default();
+        let hold = HoldRow {
+            id: Id([1; 16]),
+            account: Id([2; 16]),
+            amount_minor: 5,
+            expires_at: None,
+            state: 0,
+            resolved_by: None,
+        };
+        seen.begin(1);
+        let rows = |added: &[HoldRow], changed: &[HoldRow]| Changes {
+            holds: Rows { added: added.to_vec(), changed: changed.to_vec() },
+            ..Changes::default()
+        };
+        let known = |seen: &Seen| {
+            let mut found = Vec::new();
+            seen.holds.look_up(&[hold.id], &mut found);
+            found
+        };
+        seen.follow(&rows(std::slice::from_ref(&hold), &[]));
+        assert_eq!(known(&seen), std::slice::from_ref(&hold));
+        seen.follow(&rows(&[], std::slice::from_ref(&hold)));
+        assert_eq!(known(&seen), []);
+    }
+
+    #[test]
     fn no_more_rows_are_kept_than_the_limit() {
         let mut seen = Seen::default();
-        let full = u32::try_from(ROWS_MAX).unwrap();
+        let full = u32::try_from(ACCOUNTS_MAX).unwrap();
         let rows: Vec<AccountRow> = (0..full).map(account).collect();
         ask(&mut seen, 1, &[]);
-        seen.keep(&rows);
-        assert_eq!(ask(&mut seen, 1, &rows).0.len(), ROWS_MAX);
-        seen.keep(&[account(full)]);
+        rows.iter().for_each(|row| seen.accounts.keep(row.id, row.clone()));
+        assert_eq!(ask(&mut seen, 1, &rows).0.len(), ACCOUNTS_MAX);
+        seen.accounts.keep(account(full).id, account(full));
         assert_eq!(ask(&mut seen, 1, &[account(full)]).0.len(), 1);
         assert_eq!(ask(&mut seen, 1, &rows).0.len(), 0);
     }

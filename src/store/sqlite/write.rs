@@ -1,6 +1,7 @@
 //! Writes a batch: a few statements of many rows each. Row counts are cut into powers of four, so that the prepared
 //! statements are few and are there already.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -37,10 +38,15 @@ struct Shape {
 }
 
 pub(super) async fn write(writing: &mut Writing, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
-    write_ledger(writing, changes).await?;
-    write_payment(writing, changes).await?;
-    write_small(writing, changes).await?;
-    write_messages(writing, changes).await?;
+    let mut texts = std::mem::take(&mut writing.texts);
+    let mut statements = Statements { texts: &mut texts, made: Vec::new() };
+    write_ledger(&mut statements, changes);
+    write_payment(&mut statements, changes);
+    write_small(&mut statements, changes);
+    write_messages(&mut statements, changes);
+    let made = statements.made;
+    writing.texts = texts;
+    run(writing, made).await?;
     records::write(&mut writing.conn, changes).await?;
     const STAMP: &str = "insert into writers (id, batch, at) values ($1, $2, $3) \
                          on conflict (id) do update set batch = excluded.batch, at = excluded.at";
@@ -53,7 +59,7 @@ pub(super) async fn write(writing: &mut Writing, changes: &Changes, stamp: Stamp
     Ok(())
 }
 
-async fn write_ledger(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+fn write_ledger<'r>(statements: &mut Statements<'_, 'r>, changes: &'r Changes) {
     const OPEN: Shape = Shape {
         before: concat!("insert into accounts (", account_columns!(), ") values "),
         after: "",
@@ -82,15 +88,15 @@ async fn write_ledger(writing: &mut Writing, changes: &Changes) -> Result<(), Er
         after: ") as v where holds.id = v.column1",
         columns: 4,
     };
-    writing.rows(&OPEN, &changes.accounts.added, bind_account).await?;
-    writing.rows(&TOTALS, &changes.accounts.changed, bind_totals).await?;
-    writing.rows(&TRANSFERS, &changes.transfers, bind_transfer).await?;
-    writing.rows(&ENTRIES, &changes.entries, bind_entry).await?;
-    writing.rows(&PLACED, &changes.holds.added, bind_hold).await?;
-    writing.rows(&HOLDS, &changes.holds.changed, bind_hold_end).await
+    statements.rows(&OPEN, &changes.accounts.added, bind_account);
+    statements.rows(&TOTALS, &changes.accounts.changed, bind_totals);
+    statements.rows(&TRANSFERS, &changes.transfers, bind_transfer);
+    statements.rows(&ENTRIES, &changes.entries, bind_entry);
+    statements.rows(&PLACED, &changes.holds.added, bind_hold);
+    statements.rows(&HOLDS, &changes.holds.changed, bind_hold_end);
 }
 
-async fn write_payment(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+fn write_payment<'r>(statements: &mut Statements<'_, 'r>, changes: &'r Changes) {
     const PAYMENTS: Shape = Shape {
         before: concat!("insert into payments (", payment_columns!(), ") values "),
         after: "",
@@ -131,21 +137,20 @@ async fn write_payment(writing: &mut Writing, changes: &Changes) -> Result<(), E
                 state = excluded.state, delivered_at = excluded.delivered_at",
         columns: 6,
     };
-    writing.rows(&PAYMENTS, &changes.payments.added, bind_payment).await?;
-    writing.rows(&MOVED, &changes.payments.changed, bind_moved).await?;
-    writing.rows(&EVENTS, &changes.events, bind_event).await?;
-    writing.rows(&ATTEMPTS, &changes.attempts.added, bind_attempt).await?;
-    writing.rows(&ANSWERED, &changes.attempts.changed, bind_answered).await?;
+    statements.rows(&PAYMENTS, &changes.payments.added, bind_payment);
+    statements.rows(&MOVED, &changes.payments.changed, bind_moved);
+    statements.rows(&EVENTS, &changes.events, bind_event);
+    statements.rows(&ATTEMPTS, &changes.attempts.added, bind_attempt);
+    statements.rows(&ANSWERED, &changes.attempts.changed, bind_answered);
     for counters in [&changes.counters.added, &changes.counters.changed] {
-        writing.rows(&COUNTERS, counters, bind_counter).await?;
+        statements.rows(&COUNTERS, counters, bind_counter);
     }
     for pairs in [&changes.pairs.added, &changes.pairs.changed] {
-        writing.rows(&PAIRS, pairs, bind_pair).await?;
+        statements.rows(&PAIRS, pairs, bind_pair);
     }
-    Ok(())
 }
 
-async fn write_small(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+fn write_small<'r>(statements: &mut Statements<'_, 'r>, changes: &'r Changes) {
     const PAYERS: Shape = Shape {
         before: concat!("insert into payers (", payer_columns!(), ") values "),
         after: " on conflict (account) do update set suspended = excluded.suspended, \
@@ -176,17 +181,17 @@ async fn write_small(writing: &mut Writing, changes: &Changes) -> Result<(), Err
     const RESUME: Shape =
         Shape { before: "delete from suspensions where (scope, key) in (values ", after: ")", columns: 2 };
     for payers in [&changes.payers.added, &changes.payers.changed] {
-        writing.rows(&PAYERS, payers, bind_payer).await?;
+        statements.rows(&PAYERS, payers, bind_payer);
     }
-    writing.rows(&UNBIND, &changes.unbound, |query, msisdn| query.bind(msisdn.as_str().to_owned())).await?;
-    writing.rows(&BIND, &changes.bindings.added, bind_binding).await?;
-    writing.rows(&REBIND, &changes.bindings.changed, bind_binding).await?;
-    writing.rows(&SUSPEND, &changes.suspended, bind_suspension).await?;
+    statements.rows(&UNBIND, &changes.unbound, |query, msisdn| query.bind(msisdn.as_str().to_owned()));
+    statements.rows(&BIND, &changes.bindings.added, bind_binding);
+    statements.rows(&REBIND, &changes.bindings.changed, bind_binding);
+    statements.rows(&SUSPEND, &changes.suspended, bind_suspension);
     let resume: Bind<(String, String)> = |query, (scope, key)| query.bind(scope.clone()).bind(key.clone());
-    writing.rows(&RESUME, &changes.resumed, resume).await
+    statements.rows(&RESUME, &changes.resumed, resume);
 }
 
-async fn write_messages(writing: &mut Writing, changes: &Changes) -> Result<(), Error> {
+fn write_messages<'r>(statements: &mut Statements<'_, 'r>, changes: &'r Changes) {
     const ENDED: Shape =
         Shape { before: "delete from sessions where id in (values ", after: ")", columns: 1 };
     const RELEASED: Shape =
@@ -225,35 +230,67 @@ async fn write_messages(writing: &mut Writing, changes: &Changes) -> Result<(), 
         columns: 5,
     };
     // What gives a key up goes before what takes it.
-    writing.rows(&ENDED, &changes.ended, bind_id).await?;
-    writing.rows(&RELEASED, &changes.released, bind_id).await?;
+    statements.rows(&ENDED, &changes.ended, bind_id);
+    statements.rows(&RELEASED, &changes.released, bind_id);
     for sessions in [&changes.sessions.added, &changes.sessions.changed] {
-        writing.rows(&SESSIONS, sessions, bind_session).await?;
+        statements.rows(&SESSIONS, sessions, bind_session);
     }
-    writing.rows(&OUTBOX, &changes.outbox.added, bind_outbox).await?;
-    writing.rows(&SETTLED, &changes.outbox.changed, bind_settled).await?;
+    statements.rows(&OUTBOX, &changes.outbox.added, bind_outbox);
+    statements.rows(&SETTLED, &changes.outbox.changed, bind_settled);
     for inbox in [&changes.inbox.added, &changes.inbox.changed] {
-        writing.rows(&INBOX, inbox, bind_inbox).await?;
+        statements.rows(&INBOX, inbox, bind_inbox);
     }
-    writing.rows(&DROPPED, &changes.dropped_parts, bind_id).await?;
-    writing.rows(&PARTS, &changes.parts, bind_part).await
+    statements.rows(&DROPPED, &changes.dropped_parts, bind_id);
+    statements.rows(&PARTS, &changes.parts, bind_part);
 }
 
-impl Writing {
-    /// Runs a statement over all rows.
-    async fn rows<T>(&mut self, shape: &Shape, rows: &[T], bind: Bind<T>) -> Result<(), Error> {
+/// The statements of a batch, in order.
+struct Statements<'t, 'r> {
+    texts: &'t mut HashMap<(&'static str, usize), Arc<str>>,
+    made: Vec<Statement<'r>>,
+}
+
+/// A statement before its values are bound.
+struct Statement<'r> {
+    text: Arc<str>,
+    bind: Box<dyn FnOnce(Query<'static>) -> Query<'static> + Send + 'r>,
+}
+
+impl Statement<'_> {
+    fn query(self) -> Query<'static> {
+        (self.bind)(sqlx::query(AssertSqlSafe(self.text)))
+    }
+}
+
+/// Runs them. The values of each are bound while the one before it runs, which it does on the connection's own thread.
+async fn run(writing: &mut Writing, statements: Vec<Statement<'_>>) -> Result<(), Error> {
+    let mut statements = statements.into_iter();
+    let mut next = statements.next().map(Statement::query);
+    while let Some(query) = next {
+        let later = statements.next();
+        let (done, bound) = tokio::join!(
+            biased;
+            query.execute(&mut writing.conn),
+            async { later.map(Statement::query) }
+        );
+        done?;
+        next = bound;
+    }
+    Ok(())
+}
+
+impl<'r> Statements<'_, 'r> {
+    /// A statement over all rows.
+    fn rows<T: Sync>(&mut self, shape: &Shape, rows: &'r [T], bind: Bind<T>) {
         let mut rest = rows;
         for size in ROWS {
             while let Some((chunk, more)) = rest.split_at_checked(*size) {
-                let mut query = sqlx::query(AssertSqlSafe(self.values(shape, *size)));
-                for row in chunk {
-                    query = bind(query, row);
-                }
-                query.execute(&mut self.conn).await?;
+                let bind = Box::new(move |query| chunk.iter().fold(query, bind));
+                let text = self.values(shape, *size);
+                self.made.push(Statement { text, bind });
                 rest = more;
             }
         }
-        Ok(())
     }
 
     fn values(&mut self, shape: &Shape, rows: usize) -> Arc<str> {

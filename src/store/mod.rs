@@ -21,6 +21,8 @@ pub use error::Error;
 pub use messages::{OutboxCount, OutboxFilter};
 pub use migrate::Applied;
 
+use std::collections::BTreeSet;
+
 use crate::ledger::row::{AccountRow, EntryRow, Fact, HoldRow, Id, Kind, TransferRow};
 use crate::money::Currency;
 use crate::msisdn::Msisdn;
@@ -248,6 +250,24 @@ impl Store {
                 let (keys, loaded, open) = db.begin(keys, at).await?;
                 Ok(Batch { keys, loaded, open: Open::Memory(open) })
             }
+        }
+    }
+
+    /// Batches that may be begun before the first of them has ended, as long as no account is in two of them.
+    #[must_use]
+    pub const fn lanes(&self) -> usize {
+        match self {
+            Self::Sqlite(_) | Self::Memory(_) => 1,
+            Self::Postgres(_) => postgres::LANES,
+        }
+    }
+
+    /// The accounts that a batch of `keys` locks; nothing when that is not known without asking the database.
+    #[must_use]
+    pub fn accounts_of(&self, keys: &Keys) -> Option<BTreeSet<Id>> {
+        match self {
+            Self::Sqlite(_) | Self::Memory(_) => None,
+            Self::Postgres(db) => db.accounts_of(keys),
         }
     }
 

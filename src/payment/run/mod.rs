@@ -22,6 +22,7 @@ pub mod crash;
 pub mod findings;
 mod identity;
 pub mod import;
+mod lanes;
 mod lookup;
 mod lost;
 mod merchants;

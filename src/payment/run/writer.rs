@@ -4,6 +4,8 @@
 //! Nobody waits for a batch to fill: while one commits, the next gathers. A refused unit drops only itself. A lost
 //! connection is waited out; a commit whose answer was lost is looked up by its stamp before anyone is answered. When
 //! the rules find the rows broken, the process stops before anything is written.
+//!
+//! Where the database lets several write at once, so does the task ([`lanes`]): batches of accounts that have none in common.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::clock::Clock;
 use crate::ledger::row::Id;
 use crate::payment::fold::{Working, fold, keys_of};
 use crate::payment::row::OutboxState;
+use crate::payment::run::lanes;
 use crate::payment::storable::clean;
 use crate::payment::unit::{Done, Refusal, Unit};
 use crate::store::Error as StoreError;
@@ -74,8 +77,8 @@ pub struct Writer {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    unit: Unit,
+pub(super) struct Waiting {
+    pub(super) unit: Unit,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -88,8 +91,16 @@ impl Writer {
         let id = Id::new(clock.now().0);
         let stop = Arc::clone(&gate);
         let outbox = Arc::new(Notify::new());
-        let task = Task { store, clock, abort, id, batch: 0, outbox: Arc::clone(&outbox) };
-        (Self { queue, gate, outbox }, tokio::spawn(task.run(units, stop)))
+        let lane = Lane { store, clock, abort, id, batch: 0, outbox: Arc::clone(&outbox) };
+        let task = match lane.store.lanes() {
+            1 => tokio::spawn(lane.run(units, stop)),
+            count => {
+                let more = (1..count).map(|_| Lane { id: Id::new(lane.clock.now().0), ..lane.clone() });
+                let all = more.chain([lane.clone()]).collect();
+                tokio::spawn(lanes::run(lane.store, all, units, stop))
+            }
+        };
+        (Self { queue, gate, outbox }, task)
     }
 
     /// Writes a unit with its neighbours. Dropping the future does not take the unit back.
@@ -120,7 +131,9 @@ impl Writer {
     }
 }
 
-struct Task {
+/// Writes one batch after the other, under a name of its own.
+#[derive(Clone)]
+pub(super) struct Lane {
     store: Store,
     clock: Clock,
     abort: Abort,
@@ -135,7 +148,7 @@ enum Tried {
     Failed(StoreError),
 }
 
-impl Task {
+impl Lane {
     async fn run(mut self, mut units: mpsc::Receiver<Waiting>, stop: Arc<Semaphore>) {
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         loop {
@@ -151,13 +164,13 @@ impl Task {
                 _ = stop.acquire_many(2) => units.close(),
             }
             if !waiting.is_empty() {
-                self.write(&mut waiting).await;
+                self.write(std::mem::take(&mut waiting)).await;
             }
         }
     }
 
-    async fn write(&mut self, waiting: &mut Vec<Waiting>) {
-        let (units, answers): (Vec<Unit>, Vec<_>) = waiting.drain(..).map(|w| (w.unit, w.answer)).unzip();
+    pub(super) async fn write(&mut self, waiting: Vec<Waiting>) {
+        let (units, answers): (Vec<Unit>, Vec<_>) = waiting.into_iter().map(|w| (w.unit, w.answer)).unzip();
         match self.write_together(&units).await {
             Ok(results) => {
                 for (answer, result) in answers.into_iter().zip(results) {
@@ -287,7 +300,7 @@ impl Task {
 
 /// Takes what those who were just answered ask next: they are about to run, and one commit for all of them is cheaper than
 /// one for the first and one for the rest. This waits for nobody who is not ready to run.
-async fn gather(units: &mut mpsc::Receiver<Waiting>, waiting: &mut Vec<Waiting>) {
+pub(super) async fn gather(units: &mut mpsc::Receiver<Waiting>, waiting: &mut Vec<Waiting>) {
     for _ in 0..GATHERINGS {
         tokio::task::yield_now().await;
         let before = waiting.len();

@@ -53,8 +53,26 @@ impl Default for Known {
 impl Known {
     /// What a batch has written.
     pub(super) fn follow(&mut self, changes: &Changes) {
-        self.payments.follow(&changes.payments, |row| row.id);
-        self.holds.follow(&changes.holds, |row| row.id);
+        self.payments.follow_whole(&changes.payments, |row| row.id);
+        self.holds.follow_whole(&changes.holds, |row| row.id);
+    }
+
+    /// The accounts that [`load`] locks for `keys`, when it need not ask for them.
+    pub(super) fn accounts_of(&self, keys: &Keys) -> Option<BTreeSet<Id>> {
+        let (mut payments, mut holds) = (Vec::new(), Vec::new());
+        let strange = self.payments.look_up(&keys.payments, &mut payments);
+        let named = keys.holds.iter().chain(payments.iter().map(|payment| &payment.hold));
+        let known = strange.is_empty() && self.holds.look_up(named, &mut holds).is_empty();
+        known.then(|| {
+            let mut all = Keys {
+                accounts: keys.accounts.clone(),
+                payers: keys.payers.clone(),
+                pairs: keys.pairs.clone(),
+                ..Keys::default()
+            };
+            all.follow(&payments, &holds);
+            all.accounts
+        })
     }
 }
 

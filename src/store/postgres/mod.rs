@@ -31,6 +31,7 @@ pub(super) mod records;
 #[path = "../upkeep.rs"]
 pub(super) mod upkeep;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,7 +39,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, Transaction};
 
-use crate::ledger::row::Fact;
+use crate::ledger::row::{Fact, Id};
 use crate::payment::row::PaymentFact;
 use crate::store::Stamp;
 use crate::store::error::Error;
@@ -59,8 +60,10 @@ type Conn = PgConnection;
 
 /// Whether `for update skip locked` is known.
 const SKIPS_LOCKED: bool = true;
-/// Connections of a node: one writes batches, one reads for it, the others read.
-const CONNECTIONS: u32 = 9;
+/// Batches that are written at once: while one waits for the disk, or this node judges it, the server has another.
+pub(super) const LANES: usize = 2;
+/// Connections of a node: each lane writes with one and reads with another, the rest read for callers.
+const CONNECTIONS: u32 = 10;
 /// How long a caller waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -128,6 +131,10 @@ impl Postgres {
         let mut transaction = self.pool.begin().await?;
         let (keys, loaded) = load::load(&mut transaction, &self.pool, &self.known, keys, at).await?;
         Ok((keys, loaded, OpenBatch { transaction, known: Arc::clone(&self.known) }))
+    }
+
+    pub(super) fn accounts_of(&self, keys: &Keys) -> Option<BTreeSet<Id>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).accounts_of(keys)
     }
 
     pub(super) async fn facts(

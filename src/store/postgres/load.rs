@@ -37,7 +37,8 @@ pub(super) fn id_array<'k>(ids: impl IntoIterator<Item = &'k Id>) -> Vec<[u8; 16
     ids.into_iter().map(|id| id.0).collect()
 }
 
-/// Payments and holds that this node wrote: of these, what never changes in a row is believed.
+/// Payments and holds that this node wrote and that have not ended: of these, what never changes in a row is believed. The
+/// number in one that has ended may be erased.
 #[derive(Debug)]
 pub(super) struct Known {
     payments: Kept<Id, PaymentRow>,
@@ -53,8 +54,8 @@ impl Default for Known {
 impl Known {
     /// What a batch has written.
     pub(super) fn follow(&mut self, changes: &Changes) {
-        self.payments.follow_whole(&changes.payments, |row| row.id);
-        self.holds.follow_whole(&changes.holds, |row| row.id);
+        self.payments.follow_open(&changes.payments, |row| row.id, |row| row.state.is_open());
+        self.holds.follow_open(&changes.holds, |row| row.id, |row| row.resolved_by.is_none());
     }
 
     /// The accounts that [`load`] locks for `keys`, when it need not ask for them.

@@ -253,8 +253,25 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
         reference: format!("R{n}"),
         target: number(n).into(),
         hold: ids::hold(wide(n)),
+        caller: n.is_multiple_of(2).then(|| number(n)),
+        class: n.is_multiple_of(3).then(|| "refusé".to_owned()),
+        carrier_reference: n.is_multiple_of(5).then(|| format!("C{n}")),
+        next_check_at: n.is_multiple_of(2).then_some(i64::from(n)),
+        tax_minor: i64::from(n),
+        payee: n.is_multiple_of(7).then(|| format!("merchant {n}")),
+        quote: n.is_multiple_of(7).then(|| format!("{{\"q\":{n}}}")),
+        provider: n.is_multiple_of(7).then(|| "wallet".to_owned()),
+        deal: n.is_multiple_of(7).then(|| wide(n + 1)),
         ..payment(2)
     };
+    let attempt = |n: u16| AttemptRow {
+        answered_at: n.is_multiple_of(2).then_some(i64::from(n)),
+        outcome: n.is_multiple_of(2).then(|| "refused".to_owned()),
+        code: n.is_multiple_of(3).then(|| "504".to_owned()),
+        carrier_reference: n.is_multiple_of(5).then(|| format!("C{n}")),
+        ..attempt(wide(n))
+    };
+    let event = |n: u16| EventRow { payment: wide(n), detail: format!("№ {n}"), ..event(1) };
     let currency = Currency::new("CNY").unwrap();
     let changes = Changes {
         accounts: Rows {
@@ -262,6 +279,8 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
             changed: vec![],
         },
         payments: Rows { added: (0..MANY).map(payment).collect(), changed: vec![] },
+        attempts: Rows { added: (0..MANY).map(attempt).collect(), changed: vec![] },
+        events: (0..MANY).map(event).collect(),
         pairs: Rows {
             added: (0..MANY).map(|n| PairRow { key: payment(n).pair_key(), ..pair(1) }).collect(),
             changed: vec![],
@@ -300,7 +319,14 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
     assert_eq!(sizes, [many; 4]);
     // The account that all payments belong to was never opened.
     assert_eq!((loaded.accounts.len(), loaded.counters.len()), (many, many));
+    let mut payments = loaded.payments.clone();
+    payments.sort_unstable_by_key(|row| row.id);
+    assert_eq!(payments, changes.payments.added);
     batch.rollback().await.unwrap();
+    for n in (0..MANY).step_by(97) {
+        assert_eq!(fresh.store.attempts(wide(n)).await.unwrap(), [attempt(n)]);
+        assert_eq!(fresh.store.events(wide(n)).await.unwrap(), [event(n)]);
+    }
     let mut moved = changes.payments.added;
     moved.iter_mut().for_each(|row| row.version = 2);
     write(

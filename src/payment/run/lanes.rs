@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::ledger::row::Id;
 use crate::payment::fold::keys_of;
-use crate::payment::run::writer::{BATCH_MAX, Lane, Waiting, gather};
+use crate::payment::run::writer::{BATCH_MAX, Lane, OPS_MAX, Waiting, gather};
 use crate::store::Store;
 
 /// The accounts of a batch that is under way.
@@ -42,7 +42,8 @@ pub(super) async fn run(
         {
             gather(&mut units, &mut queue).await;
             let accounts = |waiting: &Waiting| store.accounts_of(&keys_of(&waiting.unit));
-            let (batch, of) = take(&mut queue, held.values(), accounts);
+            let ops = |waiting: &Waiting| waiting.unit.ops.len();
+            let (batch, of) = take(&mut queue, held.values(), accounts, ops);
             if batch.is_empty() {
                 free.push(lane);
                 break;
@@ -88,6 +89,7 @@ fn take<'h, T>(
     queue: &mut Vec<T>,
     held: impl Iterator<Item = &'h Held>,
     accounts: impl Fn(&T) -> Option<BTreeSet<Id>>,
+    ops: impl Fn(&T) -> usize,
 ) -> (Vec<T>, Held) {
     let mut others: HashSet<Id> = HashSet::new();
     let mut alone = true;
@@ -99,15 +101,17 @@ fn take<'h, T>(
         }
     }
     let (mut batch, mut rest) = (Vec::new(), Vec::new());
-    let (mut mine, mut any, mut full) = (HashSet::new(), false, false);
+    let (mut mine, mut any, mut full, mut taken) = (HashSet::new(), false, false, 0_usize);
     for unit in queue.drain(..) {
-        full = full || batch.len() == BATCH_MAX;
+        let more = taken.saturating_add(ops(&unit));
+        full = full || (more > OPS_MAX && !batch.is_empty());
         if full {
             rest.push(unit);
             continue;
         }
         match accounts(&unit) {
             Some(of) if of.iter().all(|id| !others.contains(id)) => {
+                taken = more;
                 mine.extend(of);
                 batch.push(unit);
             }
@@ -117,6 +121,7 @@ fn take<'h, T>(
                 rest.push(unit);
             }
             None if alone => {
+                taken = more;
                 any = true;
                 batch.push(unit);
             }
@@ -147,7 +152,7 @@ mod tests {
     fn taken(queue: &[Unit], held: &[Held]) -> (Vec<u32>, Vec<u32>, Held) {
         let mut queue = queue.to_vec();
         let of = |unit: &Unit| unit.1.as_ref().map(|accounts| accounts.iter().copied().collect());
-        let (batch, held) = take(&mut queue, held.iter(), of);
+        let (batch, held) = take(&mut queue, held.iter(), of, |_| 1);
         (numbers(&batch), numbers(&queue), held)
     }
 
@@ -187,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_batch_is_no_larger_than_others() {
-        let many = u32::try_from(BATCH_MAX).unwrap();
+        let many = u32::try_from(OPS_MAX).unwrap();
         let queue: Vec<Unit> = (0..many + 2).map(|n| (n, Some(vec![A]))).collect();
         let (batch, rest, _) = taken(&queue, &[]);
-        assert_eq!((batch.len(), rest), (BATCH_MAX, vec![many, many + 1]));
+        assert_eq!((batch.len(), rest), (OPS_MAX, vec![many, many + 1]));
     }
 }

@@ -28,7 +28,10 @@ use crate::store::Store;
 use crate::store::keys::Keys;
 
 /// Units of one commit at most: further ones gain nothing and wait longer.
-pub const BATCH_MAX: usize = 512;
+pub const BATCH_MAX: usize = 1024;
+/// Operations of one commit at most, unless one unit has more. Payments have two or three each: with more of them in a commit
+/// all ask their carriers at the same time and come back at the same time, and the database waits for them.
+pub const OPS_MAX: usize = 1024;
 /// Rounds in which tasks that are ready may still join a batch.
 const GATHERINGS: u32 = 4;
 /// Units that may wait; one more is answered [`Error::Busy`].
@@ -152,19 +155,25 @@ impl Lane {
     async fn run(mut self, mut units: mpsc::Receiver<Waiting>, stop: Arc<Semaphore>) {
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         loop {
-            tokio::select! {
-                biased;
-                taken = units.recv_many(&mut waiting, BATCH_MAX) => {
-                    if taken == 0 {
+            if waiting.is_empty() {
+                tokio::select! {
+                    biased;
+                    taken = units.recv_many(&mut waiting, BATCH_MAX) => if taken == 0 {
                         return;
-                    }
-                    gather(&mut units, &mut waiting).await;
+                    },
+                    // Fails when the gate closes; then the channel is drained to its end.
+                    _ = stop.acquire_many(2) => units.close(),
                 }
-                // Fails when the gate closes; then the channel is drained to its end.
-                _ = stop.acquire_many(2) => units.close(),
             }
             if !waiting.is_empty() {
-                self.write(std::mem::take(&mut waiting)).await;
+                gather(&mut units, &mut waiting).await;
+                let mut ops = 0_usize;
+                let fits = waiting.iter().take_while(|waiting| {
+                    ops = ops.saturating_add(waiting.unit.ops.len());
+                    ops <= OPS_MAX
+                });
+                let later = waiting.split_off(fits.count().max(1));
+                self.write(std::mem::replace(&mut waiting, later)).await;
             }
         }
     }

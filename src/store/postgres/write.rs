@@ -18,7 +18,7 @@ use crate::store::keys::Changes;
 
 use super::{copy, messages, records};
 
-/// Transfers from which on they and their entries are sent by COPY.
+/// Rows from which on they are sent by COPY.
 const COPY_MIN: usize = 128;
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
@@ -179,6 +179,9 @@ async fn add_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<()
     if rows.is_empty() {
         return Ok(());
     }
+    if rows.len() >= COPY_MIN {
+        return copy::payments(conn, rows).await;
+    }
     const SQL: &str = concat!(
         "insert into payments (",
         payment_columns!(),
@@ -252,6 +255,9 @@ async fn add_events(conn: &mut PgConnection, rows: &[EventRow]) -> Result<(), Er
     if rows.is_empty() {
         return Ok(());
     }
+    if rows.len() >= COPY_MIN {
+        return copy::events(conn, rows).await;
+    }
     const SQL: &str = concat!(
         "insert into payment_events (",
         event_columns!(),
@@ -271,6 +277,9 @@ async fn add_events(conn: &mut PgConnection, rows: &[EventRow]) -> Result<(), Er
 async fn add_attempts(conn: &mut PgConnection, rows: &[AttemptRow]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
+    }
+    if rows.len() >= COPY_MIN {
+        return copy::attempts(conn, rows).await;
     }
     const SQL: &str = concat!(
         "insert into attempts (",

@@ -1,28 +1,71 @@
 //! Several batches at once, for a database that lets several connections write: while one waits for its rows, another is being
 //! judged or written.
 //!
-//! Batches that are under way have no account in common, so that none waits for another's locks; of one account, units are
-//! written in the order in which they came. A unit of which the store cannot tell the accounts goes alone. What is kept
-//! apart by other rows than accounts is left to the database, as between two nodes.
+//! Batches that are under way have nothing in common that one of them might change, so that none waits for another's locks,
+//! and units that have something in common are written in the order in which they came. A unit of which that cannot be told
+//! goes alone.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::ledger::row::Id;
+use crate::msisdn::Msisdn;
 use crate::payment::fold::keys_of;
+use crate::payment::row::record::RecordKey;
 use crate::payment::run::writer::{BATCH_MAX, Lane, OPS_MAX, Waiting, gather};
+use crate::payment::unit::{Op, Unit};
 use crate::store::Store;
 
-/// The accounts of a batch that is under way.
+/// Something that two batches must not have in common.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Claim {
+    /// An account, and with it its payments, limits and settings.
+    Account(Id),
+    /// A ledger command, whoever asks it.
+    Command(Id),
+    /// A payment that should be new.
+    Payment(Id),
+    /// What a number is bound to.
+    Number(Msisdn),
+    /// A row of a table without rules of its own.
+    Record(RecordKey),
+    /// Conversations: their keys go from one to another.
+    Sessions,
+    /// Messages that came in or whose state changes.
+    Messages,
+}
+
+/// What a batch that is under way may change.
 #[derive(Debug, Eq, PartialEq)]
 enum Held {
-    /// These.
-    Accounts(HashSet<Id>),
-    /// It may be any.
+    /// This.
+    Claims(HashSet<Claim>),
+    /// Anything.
     Any,
+}
+
+/// What a unit may change or must see unchanged; nothing when that is not known without asking the database.
+fn claims(store: &Store, unit: &Unit) -> Option<Vec<Claim>> {
+    // Everybody looks at what is shut.
+    if unit.ops.iter().any(|op| matches!(op, Op::Suspend(_) | Op::Resume(_))) {
+        return None;
+    }
+    let keys = keys_of(unit);
+    let sessions = !keys.sessions.is_empty() || !keys.session_keys.is_empty();
+    let messages = !keys.inbox.is_empty()
+        || !keys.outbox.is_empty()
+        || unit.ops.iter().any(|op| matches!(op, Op::Part(_) | Op::DropParts(_)));
+    let mut claims: Vec<Claim> = store.accounts_of(&keys)?.into_iter().map(Claim::Account).collect();
+    claims.extend(keys.transfers.into_iter().chain(keys.reversed).map(Claim::Command));
+    claims.extend(keys.begun.into_keys().map(Claim::Payment));
+    claims.extend(keys.bindings.into_iter().map(Claim::Number));
+    claims.extend(keys.records.into_iter().map(Claim::Record));
+    claims.extend(sessions.then_some(Claim::Sessions));
+    claims.extend(messages.then_some(Claim::Messages));
+    Some(claims)
 }
 
 /// Hands what is queued to lanes that are free, until the gate closes and everything is written.
@@ -41,9 +84,9 @@ pub(super) async fn run(
             && let Some(mut lane) = free.pop()
         {
             gather(&mut units, &mut queue).await;
-            let accounts = |waiting: &Waiting| store.accounts_of(&keys_of(&waiting.unit));
+            let claims = |waiting: &Waiting| claims(&store, &waiting.unit);
             let ops = |waiting: &Waiting| waiting.unit.ops.len();
-            let (batch, of) = take(&mut queue, held.values(), accounts, ops);
+            let (batch, of) = take(&mut queue, held.values(), claims, ops);
             if batch.is_empty() {
                 free.push(lane);
                 break;
@@ -88,15 +131,15 @@ pub(super) async fn run(
 fn take<'h, T>(
     queue: &mut Vec<T>,
     held: impl Iterator<Item = &'h Held>,
-    accounts: impl Fn(&T) -> Option<BTreeSet<Id>>,
+    claims: impl Fn(&T) -> Option<Vec<Claim>>,
     ops: impl Fn(&T) -> usize,
 ) -> (Vec<T>, Held) {
-    let mut others: HashSet<Id> = HashSet::new();
+    let mut others: HashSet<Claim> = HashSet::new();
     let mut alone = true;
     for one in held {
         alone = false;
         match one {
-            Held::Accounts(accounts) => others.extend(accounts),
+            Held::Claims(claims) => others.extend(claims.iter().cloned()),
             Held::Any => return (Vec::new(), Held::Any),
         }
     }
@@ -109,13 +152,13 @@ fn take<'h, T>(
             rest.push(unit);
             continue;
         }
-        match accounts(&unit) {
-            Some(of) if of.iter().all(|id| !others.contains(id)) => {
+        match claims(&unit) {
+            Some(of) if of.iter().all(|claim| !others.contains(claim)) => {
                 taken = more;
                 mine.extend(of);
                 batch.push(unit);
             }
-            // What comes after it of these accounts waits with it.
+            // What comes after it and has something in common with it waits too.
             Some(of) => {
                 others.extend(of);
                 rest.push(unit);
@@ -132,7 +175,7 @@ fn take<'h, T>(
         }
     }
     *queue = rest;
-    (batch, if any { Held::Any } else { Held::Accounts(mine) })
+    (batch, if any { Held::Any } else { Held::Claims(mine) })
 }
 
 #[cfg(test)]
@@ -143,21 +186,21 @@ mod tests {
     const B: Id = Id([2; 16]);
     const C: Id = Id([3; 16]);
 
-    type Unit = (u32, Option<Vec<Id>>);
+    type Named = (u32, Option<Vec<Id>>);
 
-    fn numbers(units: &[Unit]) -> Vec<u32> {
+    fn numbers(units: &[Named]) -> Vec<u32> {
         units.iter().map(|(number, _)| *number).collect()
     }
 
-    fn taken(queue: &[Unit], held: &[Held]) -> (Vec<u32>, Vec<u32>, Held) {
+    fn taken(queue: &[Named], held: &[Held]) -> (Vec<u32>, Vec<u32>, Held) {
         let mut queue = queue.to_vec();
-        let of = |unit: &Unit| unit.1.as_ref().map(|accounts| accounts.iter().copied().collect());
+        let of = |unit: &Named| unit.1.as_ref().map(|ids| ids.iter().copied().map(Claim::Account).collect());
         let (batch, held) = take(&mut queue, held.iter(), of, |_| 1);
         (numbers(&batch), numbers(&queue), held)
     }
 
     fn accounts(ids: &[Id]) -> Held {
-        Held::Accounts(ids.iter().copied().collect())
+        Held::Claims(ids.iter().copied().map(Claim::Account).collect())
     }
 
     #[test]
@@ -193,7 +236,7 @@ mod tests {
     #[test]
     fn a_batch_is_no_larger_than_others() {
         let many = u32::try_from(OPS_MAX).unwrap();
-        let queue: Vec<Unit> = (0..many + 2).map(|n| (n, Some(vec![A]))).collect();
+        let queue: Vec<Named> = (0..many + 2).map(|n| (n, Some(vec![A]))).collect();
         let (batch, rest, _) = taken(&queue, &[]);
         assert_eq!((batch.len(), rest), (OPS_MAX, vec![many, many + 1]));
     }

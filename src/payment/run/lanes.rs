@@ -34,8 +34,8 @@ enum Claim {
     Record(RecordKey),
     /// Conversations: their keys go from one to another.
     Sessions,
-    /// Messages that came in or whose state changes.
-    Messages,
+    /// A message that came in or goes out, or a long text of which parts came in.
+    Message(Id),
 }
 
 /// What a batch that is under way may change.
@@ -55,16 +55,19 @@ fn claims(store: &Store, unit: &Unit) -> Option<Vec<Claim>> {
     }
     let keys = keys_of(unit);
     let sessions = !keys.sessions.is_empty() || !keys.session_keys.is_empty();
-    let messages = !keys.inbox.is_empty()
-        || !keys.outbox.is_empty()
-        || unit.ops.iter().any(|op| matches!(op, Op::Part(_) | Op::DropParts(_)));
+    let texts = unit.ops.iter().filter_map(|op| match op {
+        Op::Part(row) => Some(row.message),
+        Op::DropParts(message) => Some(*message),
+        _ => None,
+    });
     let mut claims: Vec<Claim> = store.accounts_of(&keys)?.into_iter().map(Claim::Account).collect();
     claims.extend(keys.transfers.into_iter().chain(keys.reversed).map(Claim::Command));
     claims.extend(keys.begun.into_keys().map(Claim::Payment));
     claims.extend(keys.bindings.into_iter().map(Claim::Number));
     claims.extend(keys.records.into_iter().map(Claim::Record));
     claims.extend(sessions.then_some(Claim::Sessions));
-    claims.extend(messages.then_some(Claim::Messages));
+    let messages = keys.queued.into_iter().chain(keys.outbox).chain(keys.inbox).chain(texts);
+    claims.extend(messages.map(Claim::Message));
     Some(claims)
 }
 
@@ -102,6 +105,7 @@ pub(super) async fn run(
         if !open && queue.is_empty() && busy.is_empty() {
             return;
         }
+        let room = BATCH_MAX.saturating_sub(queue.len());
         tokio::select! {
             biased;
             Some(done) = busy.join_next(), if !busy.is_empty() => match done {
@@ -115,7 +119,7 @@ pub(super) async fn run(
                     Err(_) => return,
                 },
             },
-            taken = units.recv_many(&mut queue, BATCH_MAX), if open && !free.is_empty() && queue.len() < BATCH_MAX => {
+            taken = units.recv_many(&mut queue, room), if open && !free.is_empty() && room > 0 => {
                 open = taken > 0;
             }
             // Fails when the gate closes; then the channel is drained to its end.

@@ -19,6 +19,9 @@ use crate::payment::run::writer::{BATCH_MAX, Lane, OPS_MAX, Waiting, gather};
 use crate::payment::unit::{Op, Unit};
 use crate::store::Store;
 
+/// Units from which on a batch is begun beside another: fewer are cheaper in the commit after it.
+const BESIDE_MIN: usize = 32;
+
 /// Something that two batches must not have in common.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Claim {
@@ -83,7 +86,7 @@ pub(super) async fn run(
     let mut queue: Vec<Waiting> = Vec::with_capacity(BATCH_MAX);
     let (mut batches, mut open, mut closing) = (0_u64, true, false);
     loop {
-        while !queue.is_empty()
+        while (queue.len() >= BESIDE_MIN || (busy.is_empty() && !queue.is_empty()))
             && let Some(mut lane) = free.pop()
         {
             gather(&mut units, &mut queue).await;

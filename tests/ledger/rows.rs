@@ -239,21 +239,24 @@ async fn payments_are_listed_by_what_is_asked(fresh: Fresh) {
     assert_eq!(open.iter().map(|p| p.id).collect::<Vec<_>>(), vec![id(2), id(3)]);
 }
 
-/// Many rows of every kind at once: every size of statement is used, and what is loaded is what was written.
-async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
-    const MANY: u16 = 1_500;
-    let wide = |n: u16| {
-        let mut bytes = [7; 16];
-        bytes[..2].copy_from_slice(&n.to_be_bytes());
-        Id(bytes)
-    };
-    let number = |n: u16| Msisdn::parse(&format!("+86138{n:08}")).unwrap();
-    let payment = |n: u16| PaymentRow {
+fn wide(n: u16) -> Id {
+    let mut bytes = [7; 16];
+    bytes[..2].copy_from_slice(&n.to_be_bytes());
+    Id(bytes)
+}
+
+fn wide_number(n: u16) -> Msisdn {
+    Msisdn::parse(&format!("+86138{n:08}")).unwrap()
+}
+
+/// With something in every column of some.
+fn wide_payment(n: u16) -> PaymentRow {
+    PaymentRow {
         id: wide(n),
         reference: format!("R{n}"),
-        target: number(n).into(),
+        target: wide_number(n).into(),
         hold: ids::hold(wide(n)),
-        caller: n.is_multiple_of(2).then(|| number(n)),
+        caller: n.is_multiple_of(2).then(|| wide_number(n)),
         class: n.is_multiple_of(3).then(|| "refusé".to_owned()),
         carrier_reference: n.is_multiple_of(5).then(|| format!("C{n}")),
         next_check_at: n.is_multiple_of(2).then_some(i64::from(n)),
@@ -263,15 +266,27 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
         provider: n.is_multiple_of(7).then(|| "wallet".to_owned()),
         deal: n.is_multiple_of(7).then(|| wide(n + 1)),
         ..payment(2)
-    };
-    let attempt = |n: u16| AttemptRow {
+    }
+}
+
+fn wide_attempt(n: u16) -> AttemptRow {
+    AttemptRow {
         answered_at: n.is_multiple_of(2).then_some(i64::from(n)),
         outcome: n.is_multiple_of(2).then(|| "refused".to_owned()),
         code: n.is_multiple_of(3).then(|| "504".to_owned()),
         carrier_reference: n.is_multiple_of(5).then(|| format!("C{n}")),
         ..attempt(wide(n))
-    };
-    let event = |n: u16| EventRow { payment: wide(n), detail: format!("№ {n}"), ..event(1) };
+    }
+}
+
+fn wide_event(n: u16) -> EventRow {
+    EventRow { payment: wide(n), detail: format!("№ {n}"), ..event(1) }
+}
+
+/// Many rows of every kind at once: every size of statement is used, and what is loaded is what was written.
+async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
+    const MANY: u16 = 1_500;
+    let (number, payment) = (wide_number, wide_payment);
     let currency = Currency::new("CNY").unwrap();
     let changes = Changes {
         accounts: Rows {
@@ -279,8 +294,8 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
             changed: vec![],
         },
         payments: Rows { added: (0..MANY).map(payment).collect(), changed: vec![] },
-        attempts: Rows { added: (0..MANY).map(attempt).collect(), changed: vec![] },
-        events: (0..MANY).map(event).collect(),
+        attempts: Rows { added: (0..MANY).map(wide_attempt).collect(), changed: vec![] },
+        events: (0..MANY).map(wide_event).collect(),
         pairs: Rows {
             added: (0..MANY).map(|n| PairRow { key: payment(n).pair_key(), ..pair(1) }).collect(),
             changed: vec![],
@@ -324,8 +339,8 @@ async fn large_batches_are_written_and_loaded_whole(fresh: Fresh) {
     assert_eq!(payments, changes.payments.added);
     batch.rollback().await.unwrap();
     for n in (0..MANY).step_by(97) {
-        assert_eq!(fresh.store.attempts(wide(n)).await.unwrap(), [attempt(n)]);
-        assert_eq!(fresh.store.events(wide(n)).await.unwrap(), [event(n)]);
+        assert_eq!(fresh.store.attempts(wide(n)).await.unwrap(), [wide_attempt(n)]);
+        assert_eq!(fresh.store.events(wide(n)).await.unwrap(), [wide_event(n)]);
     }
     let mut moved = changes.payments.added;
     moved.iter_mut().for_each(|row| row.version = 2);

@@ -5,7 +5,7 @@
 //! connection is waited out; a commit whose answer was lost is looked up by its stamp before anyone is answered. When
 //! the rules find the rows broken, the process stops before anything is written.
 //!
-//! Where the database lets several write at once, so does the task ([`lanes`]): batches of accounts that have none in common.
+//! Where the database lets several write at once, so does the task (`lanes.rs`): batches that have nothing in common.
 
 use std::sync::Arc;
 use std::time::Duration;

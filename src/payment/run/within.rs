@@ -115,8 +115,10 @@ impl Payments {
         }
         let rehash = match self.check_pin(asked.account, &within.pin).await? {
             PinVerdict::Right { rehash } => rehash,
-            PinVerdict::Wrong { left } => return Ok(Err(Stopped::Told(PayOutcome::WrongPin { left }))),
-            PinVerdict::Locked => return Ok(Err(Stopped::Told(PayOutcome::Locked))),
+            PinVerdict::Wrong { left } => {
+                return self.unless_made(asked, PayOutcome::WrongPin { left }).await;
+            }
+            PinVerdict::Locked => return self.unless_made(asked, PayOutcome::Locked).await,
         };
         let passed = Op::PinPassed { account: asked.account, rehash };
         let settings = &self.inner.settings;
@@ -166,6 +168,18 @@ impl Payments {
             }
         }
         Err(Error::Refused(Refusal::Exists("reference")))
+    }
+
+    /// The payment, when the same id was asked at the same time and has paid by now; or else what the PIN came to.
+    async fn unless_made(
+        &self,
+        asked: &PaymentRow,
+        told: PayOutcome,
+    ) -> Result<Result<PaymentRow, Stopped>, Error> {
+        match self.inner.store.payment(asked.id).await? {
+            Some(known) => again(asked, known),
+            None => Ok(Err(Stopped::Told(told))),
+        }
     }
 
     /// A payment inside the house before anything is known of it but what is asked.

@@ -13,6 +13,7 @@ use crate::payment::fold::ids;
 use crate::payment::row::bill::QuoteRow;
 use crate::payment::row::record::{Select, cell};
 use crate::payment::row::{PaymentRow, State, Target, product};
+use crate::payment::run::changes::Listener;
 use crate::payment::run::crash::crash_point;
 use crate::payment::run::pay::{Intent, PinVerdict};
 use crate::payment::run::{Error, Payments};
@@ -126,11 +127,8 @@ impl Payments {
         crash_point("received");
         // Before anything is written: what is resolved from now on is heard.
         let mut news = self.inner.changes.of(request.id);
-        if let Some(known) = self.inner.store.payment(request.id).await? {
-            return match self.is_same(&request, &known) {
-                true => self.wait(known, &mut news).await,
-                false => Err(Error::IdReused),
-            };
+        if let Some(outcome) = self.known_bill(&request, &mut news).await? {
+            return Ok(outcome);
         }
         let (draft, biller_limit_minor) = match self.judge_bill(&request).await? {
             Ok(judged) => judged,
@@ -139,8 +137,15 @@ impl Payments {
         let passed = match &request.pin {
             Pin::Typed(pin) => match self.check_pin(request.account, pin).await? {
                 PinVerdict::Right { rehash } => Some(Op::PinPassed { account: request.account, rehash }),
-                PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
-                PinVerdict::Locked => return Ok(PayOutcome::Locked),
+                // The same id may have been asked at the same time, and paid.
+                PinVerdict::Wrong { left } => {
+                    let known = self.known_bill(&request, &mut news).await?;
+                    return Ok(known.unwrap_or(PayOutcome::WrongPin { left }));
+                }
+                PinVerdict::Locked => {
+                    let known = self.known_bill(&request, &mut news).await?;
+                    return Ok(known.unwrap_or(PayOutcome::Locked));
+                }
             },
             Pin::Waived if self.may_waive(request.channel, &draft) => None,
             Pin::Waived => return Ok(PayOutcome::PinNeeded),
@@ -160,6 +165,19 @@ impl Payments {
                 self.wait(*known, &mut news).await
             }
             Err(refusal) => bill_refused(refusal),
+        }
+    }
+
+    /// What comes of the payment when it was asked for before.
+    async fn known_bill(
+        &self,
+        request: &BillRequest,
+        news: &mut Listener,
+    ) -> Result<Option<PayOutcome>, Error> {
+        match self.inner.store.payment(request.id).await? {
+            Some(known) if self.is_same(request, &known) => self.wait(known, news).await.map(Some),
+            Some(_) => Err(Error::IdReused),
+            None => Ok(None),
         }
     }
 

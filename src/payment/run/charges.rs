@@ -445,8 +445,15 @@ impl Payments {
         }
         let passed = match self.check_pin(row.agent, &typed).await? {
             PinVerdict::Right { rehash } => Op::PinPassed { account: row.agent, rehash },
-            PinVerdict::Wrong { left } => return Ok(Charged::Unpaid(PayOutcome::WrongPin { left })),
-            PinVerdict::Locked => return Ok(Charged::Unpaid(PayOutcome::Locked)),
+            // The same id may have been asked at the same time, and confirmed.
+            PinVerdict::Wrong { left } => {
+                let done = self.confirmed(id, row.id).await?;
+                return Ok(done.unwrap_or(Charged::Unpaid(PayOutcome::WrongPin { left })));
+            }
+            PinVerdict::Locked => {
+                let done = self.confirmed(id, row.id).await?;
+                return Ok(done.unwrap_or(Charged::Unpaid(PayOutcome::Locked)));
+            }
         };
         if !self.matches(&row, certificate) {
             return Ok(match self.change(row.id, &|_| Input::WrongCertificate, vec![passed]).await? {

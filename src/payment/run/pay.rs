@@ -98,8 +98,12 @@ impl Payments {
         let passed = match &request.pin {
             Pin::Typed(pin) => match self.check_pin(request.account, pin).await? {
                 PinVerdict::Right { rehash } => Some(Op::PinPassed { account: request.account, rehash }),
-                PinVerdict::Wrong { left } => return Ok(PayOutcome::WrongPin { left }),
-                PinVerdict::Locked => return Ok(PayOutcome::Locked),
+                PinVerdict::Wrong { left } => {
+                    return self.unless_known(&request, &mut news, PayOutcome::WrongPin { left }).await;
+                }
+                PinVerdict::Locked => {
+                    return self.unless_known(&request, &mut news, PayOutcome::Locked).await;
+                }
             },
             Pin::Waived if self.may_waive(request.channel, &draft) => None,
             Pin::Waived => return self.unless_known(&request, &mut news, PayOutcome::PinNeeded).await,
@@ -125,7 +129,7 @@ impl Payments {
         self.carry_on(payment, &mut news).await
     }
 
-    /// What was said the first time, or else `outcome`.
+    /// What comes of the payment when it was asked for before, or at the same time as now; or else `outcome`.
     async fn unless_known(
         &self,
         request: &PayRequest,

@@ -57,6 +57,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Kept<K, V> {
             self.keep(key(row), row.clone());
         }
     }
+
     /// Remembers new rows and changed ones as long as they are `open`.
     pub(in crate::store) fn follow_open(&mut self, rows: &Rows<V>, key: fn(&V) -> K, open: fn(&V) -> bool) {
         for row in rows.added.iter().chain(&rows.changed) {

@@ -13,10 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::ledger::row::Id;
 use crate::msisdn::Msisdn;
-use crate::payment::fold::keys_of;
 use crate::payment::row::record::RecordKey;
 use crate::payment::run::writer::{BATCH_MAX, Lane, OPS_MAX, Waiting, gather};
-use crate::payment::unit::{Op, Unit};
+use crate::payment::unit::Op;
 use crate::store::Store;
 
 /// Units from which on a batch is begun beside another: fewer are cheaper in the commit after it.
@@ -51,25 +50,24 @@ enum Held {
 }
 
 /// What a unit may change or must see unchanged; nothing when that is not known without asking the database.
-fn claims(store: &Store, unit: &Unit) -> Option<Vec<Claim>> {
+fn claims(store: &Store, Waiting { unit, keys, .. }: &Waiting) -> Option<Vec<Claim>> {
     // Everybody looks at what is shut.
     if unit.ops.iter().any(|op| matches!(op, Op::Suspend(_) | Op::Resume(_))) {
         return None;
     }
-    let keys = keys_of(unit);
     let sessions = !keys.sessions.is_empty() || !keys.session_keys.is_empty();
     let texts = unit.ops.iter().filter_map(|op| match op {
         Op::Part(row) => Some(row.message),
         Op::DropParts(message) => Some(*message),
         _ => None,
     });
-    let mut claims: Vec<Claim> = store.accounts_of(&keys)?.into_iter().map(Claim::Account).collect();
-    claims.extend(keys.transfers.into_iter().chain(keys.reversed).map(Claim::Command));
-    claims.extend(keys.begun.into_keys().map(Claim::Payment));
-    claims.extend(keys.bindings.into_iter().map(Claim::Number));
-    claims.extend(keys.records.into_iter().map(Claim::Record));
+    let mut claims: Vec<Claim> = store.accounts_of(keys)?.into_iter().map(Claim::Account).collect();
+    claims.extend(keys.transfers.iter().chain(&keys.reversed).copied().map(Claim::Command));
+    claims.extend(keys.begun.keys().copied().map(Claim::Payment));
+    claims.extend(keys.bindings.iter().cloned().map(Claim::Number));
+    claims.extend(keys.records.iter().cloned().map(Claim::Record));
     claims.extend(sessions.then_some(Claim::Sessions));
-    let messages = keys.queued.into_iter().chain(keys.outbox).chain(keys.inbox).chain(texts);
+    let messages = keys.queued.iter().chain(&keys.outbox).chain(&keys.inbox).copied().chain(texts);
     claims.extend(messages.map(Claim::Message));
     Some(claims)
 }
@@ -90,7 +88,7 @@ pub(super) async fn run(
             && let Some(mut lane) = free.pop()
         {
             gather(&mut units, &mut queue).await;
-            let claims = |waiting: &Waiting| claims(&store, &waiting.unit);
+            let claims = |waiting: &Waiting| claims(&store, waiting);
             let ops = |waiting: &Waiting| waiting.unit.ops.len();
             let (batch, of) = take(&mut queue, held.values(), claims, ops);
             if batch.is_empty() {

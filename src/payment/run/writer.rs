@@ -82,6 +82,8 @@ pub struct Writer {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) unit: Unit,
+    /// [`keys_of`] the unit, told where it was made: that need not wait its turn.
+    pub(super) keys: Keys,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -116,7 +118,8 @@ impl Writer {
             return Err(Error::Stopped);
         }
         let (answer, wait) = oneshot::channel();
-        self.queue.try_send(Waiting { unit, answer }).map_err(|error| match error {
+        let keys = keys_of(&unit);
+        self.queue.try_send(Waiting { unit, keys, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Stopped,
         })?;
@@ -179,8 +182,14 @@ impl Lane {
     }
 
     pub(super) async fn write(&mut self, waiting: Vec<Waiting>) {
-        let (units, answers): (Vec<Unit>, Vec<_>) = waiting.into_iter().map(|w| (w.unit, w.answer)).unzip();
-        match self.write_together(&units).await {
+        let mut keys = Keys::default();
+        let (mut units, mut answers) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+        for waiting in waiting {
+            keys.extend(waiting.keys);
+            units.push(waiting.unit);
+            answers.push(waiting.answer);
+        }
+        match self.write_together(&units, Some(keys)).await {
             Ok(results) => {
                 for (answer, result) in answers.into_iter().zip(results) {
                     // Whoever asked may have gone; the unit is written all the same.
@@ -190,7 +199,7 @@ impl Lane {
             // One unit that cannot get through must not take its neighbours with it.
             Err(Error::Conflict) if units.len() > 1 => {
                 for (answer, unit) in answers.into_iter().zip(units) {
-                    let result = self.write_together(std::slice::from_ref(&unit)).await;
+                    let result = self.write_together(std::slice::from_ref(&unit), None).await;
                     let result = result.and_then(|mut results| results.pop().ok_or(Error::Conflict));
                     let _ = answer.send(result);
                 }
@@ -205,10 +214,15 @@ impl Lane {
     }
 
     /// Writes a batch, waiting out lost connections and conflicts.
-    async fn write_together(&mut self, units: &[Unit]) -> Result<Vec<Result<Done, Refusal>>, Error> {
+    async fn write_together(
+        &mut self,
+        units: &[Unit],
+        mut keys: Option<Keys>,
+    ) -> Result<Vec<Result<Done, Refusal>>, Error> {
         let (mut conflicts, mut tries) = (0, 0);
         loop {
-            let failure = match self.write_once(units).await {
+            let keys = keys.take().unwrap_or_else(|| all_keys(units));
+            let failure = match self.write_once(units, keys).await {
                 Tried::Written(results) => return Ok(results),
                 Tried::Failed(failure) => failure,
             };
@@ -236,11 +250,7 @@ impl Lane {
         }
     }
 
-    async fn write_once(&mut self, units: &[Unit]) -> Tried {
-        let mut keys = Keys::default();
-        for unit in units {
-            keys.extend(keys_of(unit));
-        }
+    async fn write_once(&mut self, units: &[Unit], keys: Keys) -> Tried {
         self.batch += 1;
         let at = self.clock.now().0;
         let stamp = Stamp { writer: self.id, batch: self.batch, at };
@@ -322,6 +332,12 @@ pub(super) async fn gather(units: &mut mpsc::Receiver<Waiting>, waiting: &mut Ve
             return;
         }
     }
+}
+
+fn all_keys(units: &[Unit]) -> Keys {
+    let mut keys = Keys::default();
+    units.iter().for_each(|unit| keys.extend(keys_of(unit)));
+    keys
 }
 
 fn pause(tries: u32) -> Duration {

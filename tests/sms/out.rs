@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use keytone::session::{Id, OutboxRow, OutboxState};
 use keytone::sms::carry::{Carry, Outgoing, Readiness, Sending};
-use keytone::sms::dispatch::{self, Dispatcher};
 use keytone::sms::retry::{Retry, Sent};
 use keytone::sms::route::Route;
 
@@ -84,14 +83,16 @@ async fn answers_of_a_carrier_are_followed(database: Database) {
     market.close().await;
 }
 
-/// A carrier whose code breaks at the first text.
+/// A carrier whose code breaks once: when it is asked whether it is ready, or when it is given a text.
 struct Broken {
     inner: Arc<Fake>,
-    breaks: AtomicBool,
+    asked: AtomicBool,
+    given: AtomicBool,
 }
 
 impl Carry for Broken {
     fn readiness(&self) -> Readiness {
+        assert!(!self.asked.swap(false, Ordering::Relaxed), "a fault in a carrier's readiness");
         self.inner.readiness()
     }
 
@@ -100,29 +101,41 @@ impl Carry for Broken {
     }
 
     fn send(&self, text: Outgoing) -> Sending {
-        if self.breaks.swap(false, Ordering::Relaxed) {
+        if self.given.swap(false, Ordering::Relaxed) {
             return Box::pin(async { panic!("a fault in a carrier") });
         }
         self.inner.send(text)
     }
 }
 
-async fn a_dispatcher_that_breaks_begins_anew(database: Database) {
+async fn a_carrier_that_breaks_costs_its_own_text(database: Database) {
     let (market, node) = opened(database).await;
-    let carrier = Arc::new(Broken { inner: Fake::answering([]), breaks: AtomicBool::new(true) });
-    let (dispatcher, task) = Dispatcher::start(dispatch::Parts {
-        mailbox: node.mailbox.clone(),
-        routes: vec![(Route::new("carrier", US), Arc::clone(&carrier) as Arc<dyn Carry>)],
-        settings: dispatch::Settings::default(),
-        clock: market.clock.clone(),
-    });
+    let (asked, given) = (AtomicBool::new(false), AtomicBool::new(true));
+    let carrier = Arc::new(Broken { inner: Fake::answering([]), asked, given });
+    let (dispatcher, task) =
+        dispatcher_with(&node, &market.clock, vec![(Route::new("carrier", US), Arc::clone(&carrier))]);
     let broken = queue(&node, ME, "one").await;
-    until(&node.mailbox, broken, OutboxState::Sending).await;
     let next = queue(&node, "+8613800000002", "two").await;
     until(&node.mailbox, next, OutboxState::Accepted).await;
-    // What it had in hand may have left: it is not sent again.
-    assert_eq!(node.mailbox.row(broken).await.unwrap().unwrap().state, OutboxState::Sending);
+    // It may have left: it is not sent again.
+    until(&node.mailbox, broken, OutboxState::Unknown).await;
     assert_eq!(carrier.inner.bodies(), ["two"]);
+    dispatcher.stop();
+    task.await.unwrap();
+    node.end().await;
+    market.close().await;
+}
+
+async fn a_dispatcher_that_breaks_begins_anew(database: Database) {
+    let (market, node) = opened(database).await;
+    let (asked, given) = (AtomicBool::new(true), AtomicBool::new(false));
+    let carrier = Arc::new(Broken { inner: Fake::answering([]), asked, given });
+    let text = queue(&node, ME, "one").await;
+    let (dispatcher, task) =
+        dispatcher_with(&node, &market.clock, vec![(Route::new("carrier", US), Arc::clone(&carrier))]);
+    until(&node.mailbox, text, OutboxState::Accepted).await;
+    assert!(!carrier.asked.load(Ordering::Relaxed), "it was asked, and broke");
+    assert_eq!(carrier.inner.bodies(), ["one"]);
     dispatcher.stop();
     task.await.unwrap();
     node.end().await;
@@ -258,6 +271,7 @@ async fn what_is_too_old_is_not_sent(database: Database) {
 on_both_databases!(
     out: texts_leave_once_and_in_order,
     answers_of_a_carrier_are_followed,
+    a_carrier_that_breaks_costs_its_own_text,
     a_dispatcher_that_breaks_begins_anew,
     a_throttled_route_waits_and_loses_nothing,
     what_a_dead_process_had_in_hand_is_unknown,

@@ -257,9 +257,9 @@ pub(crate) fn dispatcher(node: &Node, clock: &Clock, carrier: &Arc<Fake>) -> (Di
 pub(crate) fn dispatcher_with(
     node: &Node,
     clock: &Clock,
-    routes: Vec<(Route, Arc<Fake>)>,
+    routes: Vec<(Route, Arc<impl Carry + 'static>)>,
 ) -> (Dispatcher, JoinHandle<()>) {
-    let routes = routes.into_iter().map(|(route, fake)| (route, fake as Arc<dyn Carry>)).collect();
+    let routes = routes.into_iter().map(|(route, carrier)| (route, carrier as Arc<dyn Carry>)).collect();
     Dispatcher::start(dispatch::Parts {
         mailbox: node.mailbox.clone(),
         routes,

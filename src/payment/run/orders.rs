@@ -36,6 +36,8 @@ const TOLD_MAX: u32 = 20;
 pub(super) const KEY_KEPT_MICROS: i64 = 30 * order::DAY_MICROS;
 /// The longest idempotency key, bytes.
 const KEY_BYTES_MAX: usize = 100;
+/// The action of an answer to a confirmation of receipt.
+const CONFIRM: &str = "order.confirm";
 /// Orders of one page of the API.
 const PAGE_MAX: u32 = 100;
 
@@ -633,13 +635,26 @@ impl Payments {
     /// # Errors
     /// When the core is busy or the database does not answer: ask again with the same id.
     pub async fn confirm_order(&self, asked: PayOrder) -> Result<OrderPayment, Error> {
-        const ACTION: &str = "order.confirm";
-        let known: Option<AnswerRow> = self.inner.store.record(&[cell(&asked.id)]).await?;
-        if let Some(known) = known {
-            return if known.action == ACTION { Ok(OrderPayment::Released) } else { Err(Error::IdReused) };
+        if self.has_confirmed(asked.id).await? {
+            return Ok(OrderPayment::Released);
         }
+        let told = self.confirm_order_now(&asked).await?;
+        // The same id may have been asked at the same time, and have confirmed by now.
+        let released = matches!(told, OrderPayment::Released) || self.has_confirmed(asked.id).await?;
+        Ok(if released { OrderPayment::Released } else { told })
+    }
+
+    async fn has_confirmed(&self, id: Id) -> Result<bool, Error> {
+        match self.inner.store.record::<AnswerRow>(&[cell(&id)]).await? {
+            Some(known) if known.action == CONFIRM => Ok(true),
+            Some(_) => Err(Error::IdReused),
+            None => Ok(false),
+        }
+    }
+
+    async fn confirm_order_now(&self, asked: &PayOrder) -> Result<OrderPayment, Error> {
         let frozen = |order: &OrderRow| State::from_number(order.state).is_some_and(State::is_frozen);
-        let found = self.numbered(&asked).await?.into_iter().find(frozen);
+        let found = self.numbered(asked).await?.into_iter().find(frozen);
         let Some(row) =
             found.filter(|o| o.payer == Some(asked.account) && o.frozen_minor == asked.amount_minor)
         else {
@@ -653,7 +668,7 @@ impl Payments {
         let passed = Op::PinPassed { account: asked.account, rehash };
         let answer = AnswerRow {
             id: asked.id,
-            action: ACTION.to_owned(),
+            action: CONFIRM.to_owned(),
             outcome: "released".to_owned(),
             outcome_values: "[]".to_owned(),
             at: self.now(),

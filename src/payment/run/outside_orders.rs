@@ -68,8 +68,10 @@ impl Payments {
         }
         let passed = match self.check_pin(asked.account, &asked.pin).await? {
             PinVerdict::Right { rehash } => Op::PinPassed { account: asked.account, rehash },
-            PinVerdict::Wrong { left } => return Ok(OrderPayment::Told(PayOutcome::WrongPin { left })),
-            PinVerdict::Locked => return Ok(OrderPayment::Told(PayOutcome::Locked)),
+            PinVerdict::Wrong { left } => {
+                return self.unless_paid_outside(draft.id, PayOutcome::WrongPin { left }).await;
+            }
+            PinVerdict::Locked => return self.unless_paid_outside(draft.id, PayOutcome::Locked).await,
         };
         let intent = Intent {
             channel: asked.channel,
@@ -94,6 +96,15 @@ impl Payments {
         let id = payment.id;
         let outcome = self.carry_on(payment, &mut news).await?;
         self.order_told(id, outcome).await
+    }
+
+    /// What became of the payment, when the same id was asked at the same time; or else what the PIN came to.
+    async fn unless_paid_outside(&self, id: Id, told: PayOutcome) -> Result<OrderPayment, Error> {
+        let known = match self.inner.store.payment(id).await? {
+            Some(payment) => self.unpaid_outside(&payment).await?,
+            None => None,
+        };
+        Ok(known.unwrap_or(OrderPayment::Told(told)))
     }
 
     /// The caller asks for an order again of which the provider has not told yet.

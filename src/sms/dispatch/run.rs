@@ -1,11 +1,12 @@
 //! The dispatcher's task: one loop over what carriers answer, what is written, and what is due.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::session::mailbox::OutboxSettled;
 use crate::session::{OutboxRow, OutboxState};
@@ -13,7 +14,7 @@ use crate::sms::carry::{Carry, Readiness};
 use crate::sms::dispatch::hand::{Done, Hand, Step};
 use crate::sms::dispatch::{Error, Inner, Settings, count};
 use crate::sms::parked::Named;
-use crate::sms::retry::EXPIRED;
+use crate::sms::retry::{EXPIRED, Sent};
 use crate::sms::route::Route;
 
 /// Texts of one claim at most.
@@ -192,7 +193,7 @@ impl Task {
             Wake::Sent(done) => {
                 self.sent(done, now, &readiness, &mut steps);
                 // Those that ended together are written together.
-                while let Some(Some(done)) = futures_util::FutureExt::now_or_never(self.under_way.next()) {
+                while let Some(Some(done)) = self.under_way.next().now_or_never() {
                     self.sent(done, now, &readiness, &mut steps);
                 }
                 if self.hand.is_blocked() {
@@ -243,9 +244,15 @@ impl Task {
                     count(&self.inner.counters.tried, 1);
                     let segments = carrier.segments(&text.text);
                     let recipient = text.recipient.as_str().to_owned();
-                    let sending = carrier.send(text);
+                    let carrier = Arc::clone(carrier);
+                    // A carrier that breaks costs its own text: what else is in hand goes on.
+                    let sending = AssertUnwindSafe(async move { carrier.send(text).await }).catch_unwind();
                     self.under_way.push(Box::pin(async move {
-                        Done { route, recipient, segments, sent: sending.await }
+                        let sent = sending.await.unwrap_or_else(|_| {
+                            tracing::error!("a carrier of texts broke off, and its text is unknown");
+                            Sent::Unknown
+                        });
+                        Done { route, recipient, segments, sent }
                     }));
                 }
             }

@@ -208,6 +208,33 @@ fn of_payments(made: &Made, sqlite: bool) -> Vec<Tampering> {
     all
 }
 
+/// The list of open payments, by which those are found that must be asked about.
+fn of_list(made: &Made, sqlite: bool) -> Vec<Tampering> {
+    let Made { delivered, unknown, .. } = made;
+    let row = |payment: &PaymentRow| format!("id = {}", literal(payment.id, sqlite));
+    let named = |payment: &PaymentRow| ("I9", "open payment", payment.id);
+    let (state, due) = (format!("state = {}", unknown.state.number()), unknown.next_check_at.unwrap());
+    let listed = |id: &str| {
+        format!(
+            "insert into open_payments (id, state, created_at, next_check_at) \
+             select id, 6, created_at, next_check_at from payments where id = {id}"
+        )
+    };
+    let drop = |payment: &PaymentRow| format!("delete from open_payments where {}", row(payment));
+    vec![
+        update("open_payments", &row(unknown), "state = 3", &state, named(unknown)),
+        update(
+            "open_payments",
+            &row(unknown),
+            "next_check_at = null",
+            &format!("next_check_at = {due}"),
+            named(unknown),
+        ),
+        (drop(unknown), listed(&literal(unknown.id, sqlite)), named(unknown)),
+        (listed(&literal(delivered.id, sqlite)), drop(delivered), named(delivered)),
+    ]
+}
+
 async fn every_change_behind_our_back_is_named(database: Database) {
     let market = Market::open_with(database, |plans| {
         plans.carrier.callback_url = None;
@@ -228,6 +255,7 @@ async fn every_change_behind_our_back_is_named(database: Database) {
     cases.extend(of_holds(&made, sqlite));
     cases.extend(of_pairs(&made, sqlite));
     cases.extend(of_payments(&made, sqlite));
+    cases.extend(of_list(&made, sqlite));
     for (change, back, named) in &cases {
         tamper(&market.url, change).await;
         let report = verify(&market.store).await.unwrap();
@@ -263,6 +291,7 @@ async fn gone(market: &Market, made: &Made) {
         ("I11", "counter", made.account),
         ("I11", "pair", delivered.id),
         ("I11", "pair", unknown.id),
+        ("I9", "open payment", unknown.id),
     ];
     expected.sort_unstable();
     assert_eq!(found, expected, "{:#?}", report.faults);

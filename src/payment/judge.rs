@@ -11,15 +11,10 @@ use crate::payment::decision::CONTESTED;
 use crate::payment::fold::{Working, ids};
 use crate::payment::limits;
 use crate::payment::posting;
-use crate::payment::row::{AttemptRow, BindingRow, EventRow, PairRow, PayerRow, PaymentRow, State, product};
+use crate::payment::row::{
+    AttemptRow, BindingRow, EventRow, PairRow, PayerRow, PaymentRow, State, pair, product,
+};
 use crate::payment::unit::{Authorise, Move, Note, Op, Refusal, Resubmit};
-
-/// Pair states as stored (see [`PairRow`]).
-pub(super) mod pair {
-    pub(in crate::payment) const NONE: i16 = 0;
-    pub(in crate::payment) const OPEN: i16 = 1;
-    pub(in crate::payment) const DELIVERED: i16 = 2;
-}
 
 /// The ledger's state of a hold that expired by itself.
 const HOLD_EXPIRED: i16 = 3;
@@ -372,6 +367,11 @@ fn money(payment: &PaymentRow, asked: &Move, cost_minor: i64, work: &mut Working
     work.apply_ledger(&command)
 }
 
+/// Whether a payment in this state is counted for the limits of its day.
+pub(in crate::payment) fn still_counts(state: State) -> bool {
+    state.is_open() || state == State::Delivered
+}
+
 /// Limits and duplicates: void, refusal and a carrier's reversal give back to the original day (DESIGN 6.4
 /// point 8).
 fn count(payment: &PaymentRow, to: State, work: &mut Working) {
@@ -380,9 +380,7 @@ fn count(payment: &PaymentRow, to: State, work: &mut Working) {
         return;
     }
     let at = work.at();
-    let counted = payment.state.is_open() || payment.state == State::Delivered;
-    let counts = to.is_open() || to == State::Delivered;
-    if counted && !counts {
+    if still_counts(payment.state) && !still_counts(to) {
         let mut counter = work.counter(&payment.counter_key());
         counter.used_minor = counter.used_minor.saturating_sub(payment.amount_minor).max(0);
         counter.payments = (counter.payments - 1).max(0);

@@ -314,6 +314,16 @@ pub struct PairKey {
     pub amount_minor: i64,
 }
 
+/// The states of a pair.
+pub mod pair {
+    /// Nothing stands in the way of an equal payment.
+    pub const NONE: i16 = 0;
+    /// Its payment is open.
+    pub const OPEN: i16 = 1;
+    /// Its payment was delivered.
+    pub const DELIVERED: i16 = 2;
+}
+
 /// See [`PairKey`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PairRow {
@@ -321,7 +331,7 @@ pub struct PairRow {
     pub key: PairKey,
     /// The payment.
     pub payment: Id,
-    /// 0 none, 1 open, 2 delivered.
+    /// See [`pair`].
     pub state: i16,
     /// When it was last delivered, microseconds.
     pub delivered_at: i64,
@@ -345,7 +355,7 @@ pub struct PaymentCase {
 }
 
 /// One thing that the database holds, shown to the audit in this order: all payments by id, all pending holds of no
-/// payment, all pairs whose payment is not theirs, all counters.
+/// payment, all pairs whose payment is not theirs, all payments that are wrong in the list of open ones, all counters.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PaymentFact {
     /// A payment with what hangs on it.
@@ -354,6 +364,8 @@ pub enum PaymentFact {
     StrayHold(HoldRow),
     /// A pair that names no payment of this account, number and amount.
     StrayPair(PairRow),
+    /// A payment whose place in the list of open payments is not what its row says.
+    Mislisted(Id),
     /// A limit counter.
     Counter(CounterRow),
     /// A row of a table of [`record::AUDITED`], after everything else, table by table, by key.

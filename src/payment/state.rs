@@ -47,6 +47,12 @@ impl State {
         self.next().contains(&to)
     }
 
+    /// Whether the payment cannot have been at an end before: no step leads back here from one.
+    #[must_use]
+    pub const fn has_never_ended(self) -> bool {
+        matches!(self, Self::Created | Self::Authorised | Self::Submitting | Self::Submitted | Self::Unknown)
+    }
+
     /// Whether the caller can be told something definite.
     #[must_use]
     pub const fn is_definite(self) -> bool {
@@ -70,6 +76,13 @@ mod tests {
         }
         let reopened: Vec<_> = State::Delivered.next().iter().filter(|s| s.is_open()).collect();
         assert_eq!(reopened, [&State::NeedsReview]);
+    }
+
+    #[test]
+    fn no_step_leads_from_an_end_to_where_a_payment_has_never_ended() {
+        for state in State::ALL.iter().filter(|state| !state.has_never_ended()) {
+            assert!(!state.next().iter().any(|next| next.has_never_ended()), "{state:?}");
+        }
     }
 
     #[test]

@@ -29,7 +29,6 @@ use crate::payment::charge::Stage;
 use crate::payment::decision::CONTESTED;
 use crate::payment::fold::ids;
 use crate::payment::history;
-use crate::payment::judge::pair;
 use crate::payment::order;
 use crate::payment::outside::Outside;
 use crate::payment::posting;
@@ -39,7 +38,7 @@ use crate::payment::row::provider::ReservationRow;
 use crate::payment::row::record::Record;
 use crate::payment::row::{
     ACCOUNT_DAY, BILL_DAY, CounterRow, DEPOSIT_DAY, ORDER_DAY, PairRow, PaymentCase, PaymentFact, PaymentRow,
-    State, WITHOUT_PIN, day_scope,
+    State, WITHOUT_PIN, day_scope, pair,
 };
 
 /// What the payments of an account and day come to.
@@ -154,6 +153,10 @@ impl Verifier {
                 let name = format!("{} {:?} {}", key.account, key.target, key.amount_minor);
                 let what = "names a payment that is not there, or is of another pair";
                 self.fault("I11", "pair", pair.payment, Some(name), what);
+            }
+            PaymentFact::Mislisted(payment) => {
+                let what = "is open and not in the list of open payments, or the list has it otherwise";
+                self.fault("I9", "open payment", payment, None, what);
             }
             PaymentFact::Counter(counter) => self.counter(&counter),
             PaymentFact::Record(record) => self.record(&record),

@@ -244,7 +244,7 @@ impl PaymentRows {
     }
 }
 
-/// Pending holds of no payment, and pairs whose payment is not theirs.
+/// Pending holds of no payment, pairs whose payment is not theirs, and what is wrong in the list of open payments.
 async fn strays(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> Result<(), Error> {
     const HOLDS: &str = concat!(
         "select ",
@@ -259,6 +259,13 @@ async fn strays(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> R
          and payments.account = pairs.account and payments.target = pairs.target \
          and payments.amount_minor = pairs.amount_minor) order by account, target, amount_minor"
     );
+    // Who looks for what is to be asked looks at the list alone.
+    const MISLISTED: &str = "select id from payments where state not in (4, 5, 8) and not exists (select 1 \
+                             from open_payments as o where o.id = payments.id and o.state = payments.state \
+                             and o.created_at = payments.created_at \
+                             and o.next_check_at is not distinct from payments.next_check_at) \
+                             union all select id from open_payments where not exists (select 1 from payments \
+                             where payments.id = open_payments.id and payments.state not in (4, 5, 8))";
     let mut holds = sqlx::query(HOLDS).fetch(&mut *conn);
     while let Some(row) = holds.try_next().await? {
         see(PaymentFact::StrayHold(decode::hold(&row)?));
@@ -267,6 +274,11 @@ async fn strays(conn: &mut Conn, see: &mut (dyn FnMut(PaymentFact) + Send)) -> R
     let mut pairs = sqlx::query(PAIRS).fetch(&mut *conn);
     while let Some(row) = pairs.try_next().await? {
         see(PaymentFact::StrayPair(decode::pair(&row)?));
+    }
+    drop(pairs);
+    let mut mislisted = sqlx::query(MISLISTED).fetch(&mut *conn);
+    while let Some(row) = mislisted.try_next().await? {
+        see(PaymentFact::Mislisted(decode::id(&row, 0)?));
     }
     Ok(())
 }

@@ -21,8 +21,10 @@ pub struct Keys {
     pub reversed: BTreeSet<Id>,
     /// Holds; their accounts are added to `accounts`.
     pub holds: BTreeSet<Id>,
-    /// Payments; their accounts, counters and pairs are added.
+    /// Payments; their accounts and pairs are added.
     pub payments: BTreeSet<Id>,
+    /// Of these the ones whose step gives back what they counted: their counters are added.
+    pub given_back: BTreeSet<Id>,
     /// Payments that should be new, and what is written together with them: it is looked for only if the payment is there. Their
     /// accounts, counters and pairs are named by who begins them.
     pub begun: BTreeMap<Id, Begun>,
@@ -71,6 +73,7 @@ impl Keys {
         self.reversed.extend(other.reversed);
         self.holds.extend(other.holds);
         self.payments.extend(other.payments);
+        self.given_back.extend(other.given_back);
         for (payment, begun) in other.begun {
             let known = self.begun.entry(payment).or_default();
             known.holds.extend(begun.holds);
@@ -100,7 +103,9 @@ impl Keys {
     /// change in a row, so they may be read before anything is locked.
     pub(crate) fn follow(&mut self, payments: &[PaymentRow], holds: &[HoldRow]) {
         for payment in payments {
-            self.counters.insert(payment.counter_key());
+            if self.given_back.contains(&payment.id) {
+                self.counters.insert(payment.counter_key());
+            }
             self.pairs.insert(payment.pair_key());
             self.holds.insert(payment.hold);
             self.accounts.insert(payment.account);
@@ -221,7 +226,26 @@ pub struct Changes {
     pub removed: Vec<RecordKey>,
 }
 
+/// What changes in the list of open payments.
+#[derive(Debug)]
+pub(in crate::store) struct Listed<'c> {
+    /// New ones.
+    pub added: Vec<&'c PaymentRow>,
+    /// Those that are open still, or again.
+    pub changed: Vec<&'c PaymentRow>,
+    /// Those that are not any more.
+    pub ended: Vec<Id>,
+}
+
 impl Changes {
+    /// What changes in the list of open payments.
+    pub(in crate::store) fn listed(&self) -> Listed<'_> {
+        let ended = |row: &&PaymentRow| row.state.is_definite();
+        let (gone, changed) = self.payments.changed.iter().partition::<Vec<_>, _>(ended);
+        let added = self.payments.added.iter().filter(|row| !ended(row)).collect();
+        Listed { added, changed, ended: gone.iter().map(|row| row.id).collect() }
+    }
+
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {

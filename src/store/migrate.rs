@@ -34,6 +34,7 @@ pub(crate) const SQLITE: &[Step] = &[
     (24, "statement_days", include_str!("../../migrations/sqlite/0024_statement_days.sql")),
     (27, "reservation_references", include_str!("../../migrations/sqlite/0027_reservation_references.sql")),
     (28, "places", include_str!("../../migrations/sqlite/0028_places.sql")),
+    (29, "open_payments", include_str!("../../migrations/sqlite/0029_open_payments.sql")),
 ];
 
 /// PostgreSQL's steps.
@@ -60,6 +61,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     (24, "statement_days", include_str!("../../migrations/postgres/0024_statement_days.sql")),
     (27, "reservation_references", include_str!("../../migrations/postgres/0027_reservation_references.sql")),
     (28, "places", include_str!("../../migrations/postgres/0028_places.sql")),
+    (29, "open_payments", include_str!("../../migrations/postgres/0029_open_payments.sql")),
 ];
 
 /// One step and whether the database has it.

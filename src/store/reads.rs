@@ -156,7 +156,7 @@ pub(in crate::store) async fn open_payments(
     const SQL: &str = concat!(
         "select ",
         payment_columns!(),
-        " from payments where state not in (4, 5, 8) and state = $1 order by created_at, id limit $2"
+        " from payments where id in (select id from open_payments where state = $1 order by created_at, id limit $2)"
     );
     let mut found = Vec::new();
     for state in states {
@@ -176,7 +176,8 @@ pub(in crate::store) async fn due_payments(
     const SQL: &str = concat!(
         "select ",
         payment_columns!(),
-        " from payments where next_check_at is not null and next_check_at <= $1 order by next_check_at, id limit $2"
+        " from payments where id in (select id from open_payments where next_check_at is not null \
+         and next_check_at <= $1 order by next_check_at, id limit $2) order by next_check_at, id"
     );
     all(pool, sqlx::query(SQL).bind(now).bind(i64::from(limit)), decode::payment).await
 }
@@ -190,8 +191,15 @@ pub(in crate::store) async fn claim_payment(
 ) -> Result<bool, Error> {
     const SQL: &str =
         "update payments set next_check_at = $1 where id = $2 and version = $3 and next_check_at = $4";
+    const LISTED: &str = "update open_payments set next_check_at = $1 where id = $2";
+    let mut both = pool.begin().await?;
     let query = sqlx::query(SQL).bind(until).bind(id.0.to_vec()).bind(version).bind(seen);
-    Ok(query.execute(pool).await?.rows_affected() == 1)
+    let taken = query.execute(&mut *both).await?.rows_affected() == 1;
+    if taken {
+        sqlx::query(LISTED).bind(until).bind(id.0.to_vec()).execute(&mut *both).await?;
+    }
+    both.commit().await?;
+    Ok(taken)
 }
 
 pub(in crate::store) async fn events(pool: &Pool, payment: Id) -> Result<Vec<EventRow>, Error> {

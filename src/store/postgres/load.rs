@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::postgres::{PgArguments, PgConnection};
 
-use crate::ledger::row::{HoldRow, Id};
-use crate::payment::row::{PaymentRow, SuspensionRow};
+use crate::ledger::row::{AccountRow, HoldRow, Id};
+use crate::payment::row::{CounterKey, CounterRow, PairKey, PairRow, PaymentRow, SuspensionRow, pair};
 use crate::store::columns::{
     account_columns, attempt_columns, binding_columns, counter_columns, entry_columns, hold_columns,
     inbox_columns, outbox_columns, pair_columns, payer_columns, payment_columns, session_columns,
@@ -33,21 +33,26 @@ const KNOWN_MAX: usize = 8_192;
 const PAYMENTS: &str = concat!("select ", payment_columns!(), " from payments where id = any($1)");
 const HOLDS: &str = concat!("select ", hold_columns!(), " from holds where id = any($1)");
 
+/// All counters of these owners and days: there are few of each, and they lie together.
+const COUNTERS: &str =
+    concat!("select ", counter_columns!(), " from counters where owner = any($1) and day = any($2)");
+
 pub(super) fn id_array<'k>(ids: impl IntoIterator<Item = &'k Id>) -> Vec<[u8; 16]> {
     ids.into_iter().map(|id| id.0).collect()
 }
 
 /// Payments and holds that this node wrote and that have not ended: of these, what never changes in a row is believed. The
-/// number in one that has ended may be erased.
+/// number in one that has ended may be erased. Of pairs the whole row is believed, as [`Known::pairs_of`] says.
 #[derive(Debug)]
 pub(super) struct Known {
     payments: Kept<Id, PaymentRow>,
     holds: Kept<Id, HoldRow>,
+    pairs: Kept<PairKey, PairRow>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { payments: Kept::new(KNOWN_MAX), holds: Kept::new(KNOWN_MAX) }
+        Self { payments: Kept::new(KNOWN_MAX), holds: Kept::new(KNOWN_MAX), pairs: Kept::new(KNOWN_MAX) }
     }
 }
 
@@ -56,6 +61,28 @@ impl Known {
     pub(super) fn follow(&mut self, changes: &Changes) {
         self.payments.follow_open(&changes.payments, |row| row.id, |row| row.state.is_open());
         self.holds.follow_open(&changes.holds, |row| row.id, |row| row.resolved_by.is_none());
+        self.pairs.follow_open(&changes.pairs, |row| row.key.clone(), |row| row.state == pair::OPEN);
+    }
+
+    /// The pairs that need not be read, and the others. A pair whose payment was never at an end is as that payment's first
+    /// commit wrote it: nobody else may take it before (`judge`), and its account is locked.
+    fn pairs_of<'k>(
+        &self,
+        keys: &'k BTreeSet<PairKey>,
+        payments: &[PaymentRow],
+    ) -> (Vec<PairRow>, Vec<&'k PairKey>) {
+        let mut found = Vec::new();
+        let mut strange = self.pairs.look_up(keys, &mut found);
+        let new: BTreeSet<Id> =
+            payments.iter().filter(|row| row.state.has_never_ended()).map(|row| row.id).collect();
+        found.retain(|pair| {
+            let believed = new.contains(&pair.payment);
+            if !believed {
+                strange.extend(keys.get(&pair.key));
+            }
+            believed
+        });
+        (found, strange)
     }
 
     /// The accounts that [`load`] locks for `keys`, when it need not ask for them.
@@ -105,6 +132,8 @@ pub(super) async fn load(
     keys.follow(&[], &holds);
     let mut loaded = Loaded::default();
     load_locked(conn, &keys, &mut loaded).await?;
+    let (guarded, loose) = guarded_counters(&keys, &loaded.accounts);
+    loaded.counters = lock_counters(conn, &loose).await?;
     let mut payments = Loaded::default();
     if keys.all_payments().nth(APART_MIN).is_some() {
         let mut other = pool.acquire().await?;
@@ -112,15 +141,57 @@ pub(super) async fn load(
             load_ledger(conn, &keys, &mut loaded, at).await?;
             load_rest(conn, &keys, &mut loaded).await
         };
-        tokio::try_join!(rest, load_payment(&mut other, &keys, &mut payments))?;
+        tokio::try_join!(rest, load_payment(&mut other, known, &keys, &guarded, &mut payments))?;
     } else {
         load_ledger(conn, &keys, &mut loaded, at).await?;
         load_rest(conn, &keys, &mut loaded).await?;
-        load_payment(conn, &keys, &mut payments).await?;
+        load_payment(conn, known, &keys, &guarded, &mut payments).await?;
     }
     keys.holds.extend(loaded.holds.iter().map(|hold| hold.id));
+    loaded.counters.append(&mut payments.counters);
     let Loaded { payments, payers, attempts, references, pairs, suspensions, .. } = payments;
     Ok((keys, Loaded { payments, payers, attempts, references, pairs, suspensions, ..loaded }))
+}
+
+/// The counters of accounts that are locked, which nobody else may change, and the others.
+fn guarded_counters<'k>(
+    keys: &'k Keys,
+    accounts: &[AccountRow],
+) -> (Vec<&'k CounterKey>, Vec<&'k CounterKey>) {
+    let locked: BTreeSet<String> = accounts.iter().map(|account| account.id.text()).collect();
+    keys.counters.iter().partition(|key| locked.contains(&key.owner))
+}
+
+async fn lock_counters(conn: &mut PgConnection, keys: &[&CounterKey]) -> Result<Vec<CounterRow>, Error> {
+    const SQL: &str = concat!(
+        "select ",
+        counter_columns!(),
+        " from counters where (owner, day, scope) in (select * from unnest($1::text[], $2::bigint[], $3::bigint[]))",
+        " order by owner, day, scope for no key update"
+    );
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query(SQL)
+        .bind(keys.iter().map(|key| key.owner.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| i64::from(key.day)).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| i64::from(key.scope)).collect::<Vec<_>>());
+    all(conn, query, decode::counter).await
+}
+
+async fn counters(conn: &mut PgConnection, keys: &[&CounterKey]) -> Result<Vec<CounterRow>, Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted: BTreeSet<&CounterKey> = keys.iter().copied().collect();
+    let owners: BTreeSet<&str> = keys.iter().map(|key| key.owner.as_str()).collect();
+    let days: BTreeSet<i64> = keys.iter().map(|key| i64::from(key.day)).collect();
+    let query = sqlx::query(COUNTERS)
+        .bind(owners.into_iter().collect::<Vec<_>>())
+        .bind(days.into_iter().collect::<Vec<_>>());
+    let mut rows = all(conn, query, decode::counter).await?;
+    rows.retain(|row| wanted.contains(&row.key));
+    Ok(rows)
 }
 
 async fn load_rest(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
@@ -135,25 +206,12 @@ async fn load_locked(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) 
         account_columns!(),
         " from accounts where id = any($1) order by id for no key update"
     );
-    const COUNTERS: &str = concat!(
-        "select ",
-        counter_columns!(),
-        " from counters where (owner, day, scope) in (select * from unnest($1::text[], $2::bigint[], $3::bigint[]))",
-        " order by owner, day, scope for no key update"
-    );
     const BINDINGS: &str = concat!(
         "select ",
         binding_columns!(),
         " from bindings where msisdn = any($1) order by msisdn for no key update"
     );
     loaded.accounts = by_id(conn, ACCOUNTS, &keys.accounts, decode::account).await?;
-    if !keys.counters.is_empty() {
-        let query = sqlx::query(COUNTERS)
-            .bind(keys.counters.iter().map(|key| key.owner.clone()).collect::<Vec<_>>())
-            .bind(keys.counters.iter().map(|key| i64::from(key.day)).collect::<Vec<_>>())
-            .bind(keys.counters.iter().map(|key| i64::from(key.scope)).collect::<Vec<_>>());
-        loaded.counters = all(conn, query, decode::counter).await?;
-    }
     if !keys.bindings.is_empty() {
         let numbers: Vec<String> = keys.bindings.iter().map(|msisdn| msisdn.as_str().to_owned()).collect();
         loaded.bindings = all(conn, sqlx::query(BINDINGS).bind(numbers), decode::binding).await?;
@@ -195,7 +253,13 @@ async fn load_ledger(
     Ok(())
 }
 
-async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded) -> Result<(), Error> {
+async fn load_payment(
+    conn: &mut PgConnection,
+    known: &Mutex<Known>,
+    keys: &Keys,
+    guarded: &[&CounterKey],
+    loaded: &mut Loaded,
+) -> Result<(), Error> {
     const PAYERS: &str = concat!("select ", payer_columns!(), " from payers where account = any($1)");
     const ATTEMPTS: &str = concat!("select ", attempt_columns!(), " from attempts where id = any($1)");
     const REFERENCES: &str = "select reference from payments where reference = any($1)";
@@ -219,12 +283,18 @@ async fn load_payment(conn: &mut PgConnection, keys: &Keys, loaded: &mut Loaded)
         let query = sqlx::query(REFERENCES).bind(references);
         loaded.references = all(conn, query, |row| decode::text(row, 0)).await?;
     }
-    if !keys.pairs.is_empty() {
+    loaded.counters = counters(conn, guarded).await?;
+    let (found, strange) = {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.pairs_of(&keys.pairs, &loaded.payments)
+    };
+    loaded.pairs = found;
+    if !strange.is_empty() {
         let query = sqlx::query(PAIRS)
-            .bind(keys.pairs.iter().map(|key| key.account.0).collect::<Vec<_>>())
-            .bind(keys.pairs.iter().map(|key| key.target.text()).collect::<Vec<_>>())
-            .bind(keys.pairs.iter().map(|key| key.amount_minor).collect::<Vec<_>>());
-        loaded.pairs = all(conn, query, decode::pair).await?;
+            .bind(strange.iter().map(|key| key.account.0).collect::<Vec<_>>())
+            .bind(strange.iter().map(|key| key.target.text()).collect::<Vec<_>>())
+            .bind(strange.iter().map(|key| key.amount_minor).collect::<Vec<_>>());
+        loaded.pairs.extend(all(conn, query, decode::pair).await?);
     }
     if keys.suspensions.is_empty() {
         return Ok(());

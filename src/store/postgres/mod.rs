@@ -61,9 +61,9 @@ type Conn = PgConnection;
 /// Whether `for update skip locked` is known.
 const SKIPS_LOCKED: bool = true;
 /// Batches that are written at once: while one waits for the disk, or this node judges it, the server has another.
-pub(super) const LANES: usize = 2;
+pub(super) const LANES: usize = 3;
 /// Connections of a node: each lane writes with one and reads with another, the rest read for callers.
-const CONNECTIONS: u32 = 10;
+const CONNECTIONS: u32 = 12;
 /// How long a caller waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -35,6 +35,10 @@ pub(super) async fn write(conn: &mut PgConnection, changes: &Changes, stamp: Sta
     rebind_numbers(conn, &changes.bindings.changed).await?;
     add_payments(conn, &changes.payments.added).await?;
     move_payments(conn, &changes.payments.changed).await?;
+    let listed = changes.listed();
+    list_new(conn, &listed.added).await?;
+    list_open(conn, &listed.changed).await?;
+    unlist_ended(conn, &listed.ended).await?;
     add_events(conn, &changes.events).await?;
     add_attempts(conn, &changes.attempts.added).await?;
     answer_attempts(conn, &changes.attempts.changed).await?;
@@ -249,6 +253,47 @@ async fn move_payments(conn: &mut PgConnection, rows: &[PaymentRow]) -> Result<(
         .bind(column(rows, |row| row.version))
         .bind(column(rows, |row| row.connector.as_str()));
     run(conn, query).await
+}
+
+/// Inserts into the list of open payments.
+macro_rules! list {
+    () => {
+        "insert into open_payments (id, state, created_at, next_check_at) \
+         select * from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])"
+    };
+}
+
+async fn list_new(conn: &mut PgConnection, rows: &[&PaymentRow]) -> Result<(), Error> {
+    list(conn, list!(), rows).await
+}
+
+/// One that was at an end may be open again.
+async fn list_open(conn: &mut PgConnection, rows: &[&PaymentRow]) -> Result<(), Error> {
+    const SQL: &str = concat!(
+        list!(),
+        " on conflict (id) do update set state = excluded.state, next_check_at = excluded.next_check_at"
+    );
+    list(conn, SQL, rows).await
+}
+
+async fn list(conn: &mut PgConnection, sql: &'static str, rows: &[&PaymentRow]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(sql)
+        .bind(column(rows, |row| id(row.id)))
+        .bind(column(rows, |row| i64::from(row.state.number())))
+        .bind(column(rows, |row| row.created_at))
+        .bind(column(rows, |row| row.next_check_at));
+    run(conn, query).await
+}
+
+async fn unlist_ended(conn: &mut PgConnection, ids: &[Id]) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query("delete from open_payments where id = any($1)");
+    run(conn, query.bind(column(ids, |row| id(*row)))).await
 }
 
 async fn add_events(conn: &mut PgConnection, rows: &[EventRow]) -> Result<(), Error> {

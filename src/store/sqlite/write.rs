@@ -20,7 +20,7 @@ use crate::store::columns::{
     session_columns, suspension_columns, transfer_columns,
 };
 use crate::store::error::Error;
-use crate::store::keys::Changes;
+use crate::store::keys::{Changes, Listed};
 
 use super::{Writing, records};
 
@@ -38,10 +38,12 @@ struct Shape {
 }
 
 pub(super) async fn write(writing: &mut Writing, changes: &Changes, stamp: Stamp) -> Result<(), Error> {
+    let listed = changes.listed();
     let mut texts = std::mem::take(&mut writing.texts);
     let mut statements = Statements { texts: &mut texts, made: Vec::new() };
     write_ledger(&mut statements, changes);
     write_payment(&mut statements, changes);
+    write_list(&mut statements, &listed);
     write_small(&mut statements, changes);
     write_messages(&mut statements, changes);
     let made = statements.made;
@@ -148,6 +150,24 @@ fn write_payment<'r>(statements: &mut Statements<'_, 'r>, changes: &'r Changes) 
     for pairs in [&changes.pairs.added, &changes.pairs.changed] {
         statements.rows(&PAIRS, pairs, bind_pair);
     }
+}
+
+/// The list of open payments.
+fn write_list<'r>(statements: &mut Statements<'_, 'r>, listed: &'r Listed<'r>) {
+    const OPEN: Shape = Shape {
+        before: "insert into open_payments (id, state, created_at, next_check_at) values ",
+        after: " on conflict (id) do update set state = excluded.state, next_check_at = excluded.next_check_at",
+        columns: 4,
+    };
+    const ENDED: Shape =
+        Shape { before: "delete from open_payments where id in (values ", after: ")", columns: 1 };
+    let bind: Bind<&PaymentRow> = |query, row| {
+        let query = query.bind(row.id.0.to_vec()).bind(i64::from(row.state.number()));
+        query.bind(row.created_at).bind(row.next_check_at)
+    };
+    statements.rows(&OPEN, &listed.added, bind);
+    statements.rows(&OPEN, &listed.changed, bind);
+    statements.rows(&ENDED, &listed.ended, bind_id);
 }
 
 fn write_small<'r>(statements: &mut Statements<'_, 'r>, changes: &'r Changes) {

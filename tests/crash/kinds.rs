@@ -1,7 +1,9 @@
-//! The same for bills, orders and charges: killed at every step of each kind, on both databases. Every run asks again, under the
+//! The same for bills, orders (about which the customer is asked) and charges: killed at every step of each kind, on both databases. Every run asks again, under the
 //! same ids, for what the run before may not have got through; at the end everything was done once, to the last minor unit.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -11,6 +13,7 @@ use axum::routing::post;
 use keytone::connector::sandbox::biller;
 use keytone::ledger::chart::House;
 use keytone::payment::answer::{BillAnswer, BillRequest, PayOutcome};
+use keytone::payment::ask::{self, Asks, Question, Said, Want};
 use keytone::payment::bill::{Biller, CheckDigit, Directory, Rule};
 use keytone::payment::charge::{Input as Say, Side};
 use keytone::payment::order::{Input, OnTimeout};
@@ -18,9 +21,10 @@ use keytone::payment::pin::Profile;
 use keytone::payment::row::order::{MerchantRow, WebhookRow};
 use keytone::payment::row::record::Select;
 use keytone::payment::run::agents::NewAgent;
+use keytone::payment::run::asks::Ways;
 use keytone::payment::run::audit;
 use keytone::payment::run::charges::{Asker, ChargeRequest, Charged};
-use keytone::payment::run::crash::{CHARGE_POINTS, ORDER_POINTS};
+use keytone::payment::run::crash::{ASK_POINTS, CHARGE_POINTS, ORDER_POINTS};
 use keytone::payment::run::{NewMerchant, NewOrder, OrderPayment, PayOrder};
 use keytone::payment::share::Fee;
 
@@ -30,6 +34,8 @@ use crate::support::market::cny;
 const AGENT: &str = "+8613800000002";
 const MERCHANT: &str = "KEYTONE_TEST_MERCHANT";
 const SELLER: &str = "KEYTONE_TEST_SELLER";
+/// Where the screens note whom they asked.
+const SCREENS: &str = "KEYTONE_TEST_SCREENS";
 /// What the biller does: nothing wrong, slow, never answered, reset.
 const BILL_FAULTS: [&str; 4] = ["001", "910", "920", "922"];
 /// Where a bill's payment passes.
@@ -81,6 +87,17 @@ async fn serve_biller() {
     biller::serve(config, listener, CancellationToken::new()).await.unwrap();
 }
 
+/// Screens that reach everybody: a line for each question.
+struct Screens(PathBuf);
+
+impl Asks for Screens {
+    fn ask(&self, question: Question) -> std::pin::Pin<Box<dyn Future<Output = Said> + Send>> {
+        let mut file = File::options().create(true).append(true).open(&self.0).unwrap();
+        writeln!(file, "{}", question.id).unwrap();
+        Box::pin(std::future::ready(Said::Taken))
+    }
+}
+
 async fn core(store: &Store, url: &str) -> (Payments, Writer) {
     let clock = Clock::machine();
     let (writer, _) = Writer::start(store.clone(), clock.clone(), broken);
@@ -95,6 +112,7 @@ async fn core(store: &Store, url: &str) -> (Payments, Writer) {
     settings.webhooks_private = true;
     settings.bill_day_limit_minor = i64::MAX;
     settings.charging.open_max = 1_000;
+    settings.asks.customer_day = i64::MAX;
     settings.status_schedule = vec![Duration::from_millis(60); 400];
     settings.billers = Directory::new(vec![Biller {
         id: "city".to_owned(),
@@ -191,9 +209,23 @@ impl Round {
         }
     }
 
-    /// One order is confirmed and partly refunded, one is disputed and resolved for the customer.
+    /// Asks the customer to pay, and goes on when he was asked. What a dead process had on its way may have come: that is not
+    /// waited for.
+    async fn ask(&self, order: Id) {
+        let asked = self.payments.ask_customer(self.merchant.id, order, "pay", Some(Want::Pay)).await;
+        let first = asked.unwrap().unwrap();
+        let state = |number: i16| ask::State::from_number(number).unwrap();
+        let mut now = state(first.state);
+        while now != ask::State::Shown && state(first.state) == ask::State::Waiting {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            now = state(self.payments.asks_of(order).await.unwrap()[0].state);
+        }
+    }
+
+    /// One order is asked for, confirmed and partly refunded, one is disputed and resolved for the customer.
     async fn buy(self) {
         let order = self.place("confirmed", true).await;
+        self.ask(order.id).await;
         let paid = self.payments.pay_order(self.asked("pay", &order.number)).await.unwrap();
         assert!(matches!(paid, OrderPayment::Held { .. }), "{paid:?}");
         let done = self.payments.confirm_order(self.asked("confirm", &order.number)).await.unwrap();
@@ -250,6 +282,8 @@ impl Round {
 async fn house() {
     let store = Store::open(&variable(DATABASE)).await.unwrap();
     let (payments, writer) = core(&store, &variable(CARRIER)).await;
+    let screens = Arc::new(Screens(PathBuf::from(variable(SCREENS))));
+    payments.ask_by(Ways { screens, ..Ways::default() });
     payments.recover().await.unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(payments.clone().run(stop.clone()));
@@ -307,7 +341,7 @@ struct Street {
     before: Vec<String>,
     rounds: Vec<String>,
     _biller: Process,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Street {
@@ -354,21 +388,10 @@ impl Street {
             (ACCOUNT, buyer.text()),
             (SELLER, seller.text()),
             (MERCHANT, merchant.text()),
+            (SCREENS, dir.path().join("screens.log").display().to_string()),
         ];
         let (before, rounds) = (Vec::new(), Vec::new());
-        Self {
-            store,
-            variables,
-            log,
-            buyer,
-            seller,
-            merchant,
-            heard,
-            before,
-            rounds,
-            _biller: biller,
-            _dir: dir,
-        }
+        Self { store, variables, log, buyer, seller, merchant, heard, before, rounds, _biller: biller, dir }
     }
 
     fn start(&self, rounds: &[String], more: &[(&str, String)]) -> Process {
@@ -424,7 +447,13 @@ impl Street {
         let told: BTreeSet<String> =
             hooks.iter().map(|hook| keytone::payment::webhook::header_id(hook.id)).collect();
         // Placed, paid, confirmed, refunded; placed, paid, disputed, resolved.
-        assert_eq!(told.len(), self.rounds.len() * 8);
+        let of_asks = hooks.iter().filter(|hook| hook.kind.starts_with("order.ask")).count();
+        assert_eq!(told.len() - of_asks, self.rounds.len() * 8);
+        let shown = std::fs::read_to_string(self.dir.path().join("screens.log")).unwrap();
+        let asked: BTreeSet<&str> = shown.lines().collect();
+        assert_eq!(asked.len(), shown.lines().count(), "nobody is asked twice: {shown}");
+        // One that was on its way when the process died is not asked again either.
+        assert!(asked.len() > self.rounds.len() / 2, "{shown}");
         assert_eq!(*self.heard.lock().unwrap(), told, "the merchant heard of everything");
     }
 }
@@ -448,12 +477,12 @@ async fn on_postgres() -> Street {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_and_charges_on_sqlite() {
-    killed_at(on_sqlite().await, ORDER_POINTS.iter().chain(CHARGE_POINTS)).await;
+    killed_at(on_sqlite().await, ORDER_POINTS.iter().chain(ASK_POINTS).chain(CHARGE_POINTS)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_and_charges_on_postgres() {
-    killed_at(on_postgres().await, ORDER_POINTS.iter().chain(CHARGE_POINTS)).await;
+    killed_at(on_postgres().await, ORDER_POINTS.iter().chain(ASK_POINTS).chain(CHARGE_POINTS)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -63,6 +63,9 @@ pub const ORDER_POINTS: &[&str] = &[
     "webhook_after",
 ];
 
+/// The crash points of asking a customer about an order: kept, about to leave, left, and what became of it about to be written.
+pub const ASK_POINTS: &[&str] = &["ask_before", "ask_step", "ask_sent", "ask_step:2"];
+
 /// The crash points of charging, from the request to the end.
 pub const CHARGE_POINTS: &[&str] = &[
     "charge_request_before",

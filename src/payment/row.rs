@@ -247,7 +247,7 @@ pub struct AttemptRow {
 /// What is counted for a limit. The order is that of the rows in the databases: what is of one account lies together.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CounterKey {
-    /// Whose: the account's id text, a number, a trunk.
+    /// Whose: the text of the account's id.
     pub owner: String,
     /// Days since 1970-01-01 in the market's zone.
     pub day: i32,

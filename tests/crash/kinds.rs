@@ -1,5 +1,6 @@
-//! The same for bills, orders (about which the customer is asked) and charges: killed at every step of each kind, on both databases. Every run asks again, under the
-//! same ids, for what the run before may not have got through; at the end everything was done once, to the last minor unit.
+//! The same for bills, orders (about which the customer is asked) and charges: killed at every step of each kind, on both
+//! databases. Every run asks again, under the same ids, for what the run before may not have got through; at the end everything
+//! was done once, to the last minor unit.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -214,12 +215,15 @@ impl Round {
     async fn ask(&self, order: Id) {
         let asked = self.payments.ask_customer(self.merchant.id, order, "pay", Some(Want::Pay)).await;
         let first = asked.unwrap().unwrap();
-        let state = |number: i16| ask::State::from_number(number).unwrap();
-        let mut now = state(first.state);
-        while now != ask::State::Shown && state(first.state) == ask::State::Waiting {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            now = state(self.payments.asks_of(order).await.unwrap()[0].state);
+        if first.state != ask::State::Waiting.number() {
+            return;
         }
+        let shown = async {
+            while self.payments.asks_of(order).await.unwrap()[0].state != ask::State::Shown.number() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SETTLED_WITHIN, shown).await.expect("the customer is asked");
     }
 
     /// One order is asked for, confirmed and partly refunded, one is disputed and resolved for the customer.

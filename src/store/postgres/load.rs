@@ -153,13 +153,13 @@ pub(super) async fn load(
     Ok((keys, Loaded { payments, payers, attempts, references, pairs, suspensions, ..loaded }))
 }
 
-/// The counters of accounts that are locked, which nobody else may change, and the others.
+/// The counters of accounts that are locked (these in the order of their ids), which nobody else may change, and the others.
 fn guarded_counters<'k>(
     keys: &'k Keys,
     accounts: &[AccountRow],
 ) -> (Vec<&'k CounterKey>, Vec<&'k CounterKey>) {
-    let locked: BTreeSet<String> = accounts.iter().map(|account| account.id.text()).collect();
-    keys.counters.iter().partition(|key| locked.contains(&key.owner))
+    let locked = |id: Id| accounts.binary_search_by_key(&id, |account| account.id).is_ok();
+    keys.counters.iter().partition(|key| Id::parse(&key.owner).is_some_and(locked))
 }
 
 async fn lock_counters(conn: &mut PgConnection, keys: &[&CounterKey]) -> Result<Vec<CounterRow>, Error> {
@@ -179,18 +179,17 @@ async fn lock_counters(conn: &mut PgConnection, keys: &[&CounterKey]) -> Result<
     all(conn, query, decode::counter).await
 }
 
+/// `keys` are in order.
 async fn counters(conn: &mut PgConnection, keys: &[&CounterKey]) -> Result<Vec<CounterRow>, Error> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted: BTreeSet<&CounterKey> = keys.iter().copied().collect();
-    let owners: BTreeSet<&str> = keys.iter().map(|key| key.owner.as_str()).collect();
+    let mut owners: Vec<&str> = keys.iter().map(|key| key.owner.as_str()).collect();
+    owners.dedup();
     let days: BTreeSet<i64> = keys.iter().map(|key| i64::from(key.day)).collect();
-    let query = sqlx::query(COUNTERS)
-        .bind(owners.into_iter().collect::<Vec<_>>())
-        .bind(days.into_iter().collect::<Vec<_>>());
+    let query = sqlx::query(COUNTERS).bind(owners).bind(days.into_iter().collect::<Vec<_>>());
     let mut rows = all(conn, query, decode::counter).await?;
-    rows.retain(|row| wanted.contains(&row.key));
+    rows.retain(|row| keys.binary_search(&&row.key).is_ok());
     Ok(rows)
 }
 
